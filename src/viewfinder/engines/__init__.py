@@ -1,0 +1,1 @@
+"""Engines run a graph: one small file each, behind one protocol, loaded by name."""

@@ -1,0 +1,171 @@
+"""One tree of errors, each with a stable code; docs/errors.md explains them to users.
+
+    ViewfinderError
+    ├── RequestError                what a caller can mend
+    │   ├── MalformedRequestError       malformed_request
+    │   ├── ForbiddenError              forbidden
+    │   ├── UrlFetchDisabledError       url_fetch_disabled
+    │   ├── ModelNotFoundError          model_not_found
+    │   ├── VersionNotFoundError        version_not_found
+    │   ├── PayloadTooLargeError        payload_too_large
+    │   ├── UnsupportedMediaTypeError   unsupported_media_type
+    │   ├── InvalidImageError           invalid_image
+    │   ├── ImageTooLargeError          image_too_large
+    │   └── InvalidParameterError       invalid_parameter
+    ├── ServiceError                what only time or an operator can mend
+    │   ├── OverloadedError             overloaded
+    │   ├── NotReadyError               not_ready
+    │   └── DeadlineExceededError       deadline_exceeded
+    └── OperatorError               what someone at the command line can mend
+        ├── BundleError                 invalid_bundle
+        ├── WeightsError                invalid_weights
+        ├── ConversionError             conversion_failed
+        └── MissingExtraError           missing_extra
+
+A message is written for the person who can act on it and never carries a path, an exception's
+text or a module's name into an answer over HTTP: the HTTP layer renders only `RequestError` and
+`ServiceError` messages. `api/errors.py` alone knows HTTP statuses.
+"""
+
+from typing import ClassVar
+
+
+class ViewfinderError(Exception):
+    """Base of every error that Viewfinder raises on purpose.
+
+    Attributes:
+        code: Stable, documented name of the error.
+        detail: One sentence for a person, with what to do next where there is something.
+    """
+
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class RequestError(ViewfinderError):
+    """What a caller can mend."""
+
+
+class MalformedRequestError(RequestError):
+    """The request does not have the documented form."""
+
+    code = "malformed_request"
+
+
+class ForbiddenError(RequestError):
+    """The caller may not do this."""
+
+    code = "forbidden"
+
+
+class UrlFetchDisabledError(RequestError):
+    """Images by URL are switched off on this server."""
+
+    code = "url_fetch_disabled"
+
+
+class ModelNotFoundError(RequestError):
+    """No model of that name."""
+
+    code = "model_not_found"
+
+
+class VersionNotFoundError(RequestError):
+    """The model has no such version or alias."""
+
+    code = "version_not_found"
+
+
+class PayloadTooLargeError(RequestError):
+    """More bytes than the limit."""
+
+    code = "payload_too_large"
+
+
+class UnsupportedMediaTypeError(RequestError):
+    """Not an accepted image format, body type or content encoding."""
+
+    code = "unsupported_media_type"
+
+
+class InvalidImageError(RequestError):
+    """An accepted format, but the image cannot be decoded."""
+
+    code = "invalid_image"
+
+
+class ImageTooLargeError(RequestError):
+    """The image declares more pixels, or a longer side, than the limit."""
+
+    code = "image_too_large"
+
+
+class InvalidParameterError(RequestError):
+    """A parameter is outside its documented range."""
+
+    code = "invalid_parameter"
+
+
+class ServiceError(ViewfinderError):
+    """What only time or an operator can mend."""
+
+
+class OverloadedError(ServiceError):
+    """The queue is full.
+
+    Attributes:
+        retry_after_s: Whole seconds after which a new try makes sense.
+    """
+
+    code = "overloaded"
+
+    def __init__(self, detail: str, *, retry_after_s: int) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class NotReadyError(ServiceError):
+    """The model asked for is there but cannot answer."""
+
+    code = "not_ready"
+
+
+class DeadlineExceededError(ServiceError):
+    """The deadline passed before the work began."""
+
+    code = "deadline_exceeded"
+
+
+class OperatorError(ViewfinderError):
+    """What someone at the command line can mend."""
+
+
+class BundleError(OperatorError):
+    """A model folder that is not a valid bundle."""
+
+    code = "invalid_bundle"
+
+
+class WeightsError(OperatorError):
+    """A weights file that is damaged, hostile, or made for another model."""
+
+    code = "invalid_weights"
+
+
+class ConversionError(OperatorError):
+    """A model that cannot be turned into the format asked for."""
+
+    code = "conversion_failed"
+
+
+class MissingExtraError(OperatorError):
+    """A part that this installation lacks."""
+
+    code = "missing_extra"
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs the extra '{extra}': pip install 'viewfinder[{extra}]'")
+        self.extra = extra

@@ -1,0 +1,1 @@
+"""Models on disk: what a bundle is, how one is read and written, which ones there are."""

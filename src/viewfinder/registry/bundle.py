@@ -1,0 +1,135 @@
+"""One model version on disk: written once with its manifest last, read with its checksums."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from pydantic import ValidationError
+
+from viewfinder.errors import BundleError
+from viewfinder.registry.manifest import File, Manifest
+
+MANIFEST = "bundle.json"
+_MANIFEST_BYTES = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A folder whose manifest has been read.
+
+    Attributes:
+        folder: Where it lies.
+        manifest: What it says.
+        digest: SHA-256 of the manifest, and so, through the checksums in it, of everything.
+    """
+
+    folder: Path
+    manifest: Manifest
+    digest: str
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read the manifest of `models/<name>/<version>/`; the files are checked by `verified`.
+
+        Raises:
+            BundleError: There is no valid manifest, or it belongs to another folder.
+        """
+        path = folder / MANIFEST
+        try:
+            if path.stat().st_size > _MANIFEST_BYTES:
+                raise BundleError("bundle.json is too large")
+            text = path.read_bytes()
+            manifest = Manifest.model_validate_json(text)
+        except FileNotFoundError as error:
+            raise BundleError("the folder has no bundle.json") from error
+        except OSError as error:
+            raise BundleError(f"bundle.json cannot be read: {error.strerror}") from error
+        except ValidationError as error:
+            raise BundleError(f"bundle.json is not valid: {_first(error)}") from error
+        if (manifest.name, str(manifest.version)) != (folder.parent.name, folder.name):
+            raise BundleError(
+                f"bundle.json says {manifest.name}/{manifest.version}, "
+                f"the folder {folder.parent.name}/{folder.name}"
+            )
+        return cls(folder, manifest, hashlib.sha256(text).hexdigest())
+
+    def verified(self, file: File) -> Path:
+        """The path of a file of the bundle, once its size and SHA-256 are found right.
+
+        Raises:
+            BundleError: It is missing, outside the folder, or not what was sealed.
+        """
+        path = self.folder / file.path
+        try:
+            if not path.resolve().is_relative_to(self.folder.resolve()):
+                raise BundleError(f"{file.path} leads out of the bundle")
+            if path.stat().st_size != file.bytes or file_sha256(path) != file.sha256:
+                raise BundleError(f"{file.path} is not what bundle.json says: its checksum differs")
+        except OSError as error:
+            raise BundleError(f"{file.path} cannot be read: {error.strerror}") from error
+        return path
+
+    def verify(self) -> None:
+        """Check every file that the manifest names.
+
+        Raises:
+            BundleError: One of them is not what was sealed.
+        """
+        for variant in self.manifest.variants:
+            self.verified(variant.file)
+            for sample in variant.golden.samples:
+                self.verified(sample.file)
+
+
+def write_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
+    """Write a new version; its manifest comes last, so that a half-written one does not exist.
+
+    Args:
+        folder: `models/<name>/<version>`, which must not exist yet.
+        manifest: Names exactly these files.
+        files: Content by path inside the bundle.
+
+    Raises:
+        BundleError: The folder exists, or the manifest does not describe these files.
+    """
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError as error:
+        raise BundleError(f"{folder.parent.name}/{folder.name} exists already") from error
+    for inner, content in files.items():
+        path = folder / inner
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_durably(path, content)
+    # One line a label or number would make a long file of it: indent by one, as people do read it.
+    text = json.dumps(manifest.model_dump(mode="json", exclude_none=True), indent=1) + "\n"
+    _write_durably(folder / MANIFEST, text.encode())
+    bundle = Bundle.read(folder)
+    bundle.verify()
+    return bundle
+
+
+def describe(path: str, content: bytes) -> File:
+    """The manifest's entry for a file with this content."""
+    return File(path=path, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(str(part) for part in first['loc']) or 'it'}: {first['msg']}"

@@ -1,0 +1,167 @@
+"""`bundle.json`: everything about one model version but its graphs."""
+
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from viewfinder.imaging.geometry import PreprocessSpec
+from viewfinder.types import is_model_name
+
+SCHEMA_VERSION: Literal[1] = 1
+
+
+def _check_name(name: str) -> str:
+    if not is_model_name(name):
+        raise ValueError("a name is 1-64 of a-z 0-9 . _ - and starts with a letter or digit")
+    return name
+
+
+def _check_inside(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or ".." in parts or "\\" in path or "\0" in path:
+        raise ValueError("a file of a bundle lies inside its folder")
+    return path
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+InnerPath = Annotated[str, AfterValidator(_check_inside)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Label(_Part):
+    """One class.
+
+    Attributes:
+        name: What an answer calls it; unique in the bundle.
+        id: A name from outside, such as a WordNet synset.
+        description: What it means.
+    """
+
+    name: str = Field(min_length=1, max_length=200)
+    id: str | None = None
+    description: str | None = None
+
+
+class File(_Part):
+    """A file of the bundle, checked against these numbers before it is used."""
+
+    path: InnerPath
+    bytes: int = Field(ge=0)
+    sha256: Sha256
+
+
+class Calibration(_Part):
+    """How logits become confidence.
+
+    Attributes:
+        temperature: Logits are divided by it before the softmax (Guo et al., 2017); 1 changes
+            nothing.
+        abstain_below: An answer under this confidence is "I don't know"; None never abstains.
+    """
+
+    temperature: float = Field(1.0, gt=0, le=100)
+    abstain_below: float | None = Field(None, ge=0, le=1)
+
+
+class ExpectedScore(_Part):
+    """What the variant answered for one class when the bundle was sealed."""
+
+    index: int = Field(ge=0)
+    confidence: float = Field(ge=0, le=1)
+
+
+class GoldenSample(_Part):
+    """A photo and the answer that it must get: the best classes, first the very best."""
+
+    file: File
+    top: tuple[ExpectedScore, ...] = Field(min_length=1)
+
+
+class Golden(_Part):
+    """Proof on this machine that the variant still does what it did where it was made.
+
+    Attributes:
+        tolerance: How far a confidence may be off, 0-1. Processors round differently.
+    """
+
+    tolerance: float = Field(gt=0, le=1)
+    samples: tuple[GoldenSample, ...] = ()
+
+
+class Latency(_Part):
+    """Milliseconds of one image on one core, and where that was measured."""
+
+    p50_ms: float = Field(gt=0)
+    machine: str
+
+
+class Variant(_Part):
+    """One graph of the model version: the same labels, another trade of size, speed, accuracy.
+
+    Attributes:
+        name: For example `float32` or `int8`.
+        format: The file's format.
+        engine: The engine that runs it; `fake` is for tests and load tests.
+        output: What the graph gives for each class.
+        accuracy: Top-1 on the validation set, 0-1, if measured.
+    """
+
+    name: Name
+    format: Literal["litert", "fake"]
+    engine: Literal["litert", "fake"]
+    file: File
+    preprocess: PreprocessSpec
+    output: Literal["logits", "probabilities"] = "logits"
+    calibration: Calibration = Calibration()
+    golden: Golden
+    accuracy: float | None = Field(None, ge=0, le=1)
+    latency: Latency | None = None
+
+
+class Manifest(_Part):
+    """The whole of `bundle.json`."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: Name
+    version: int = Field(ge=1, le=999_999_999)
+    created: datetime
+    task: Literal["classification"] = "classification"
+    labels: tuple[Label, ...] = Field(min_length=1)
+    variants: tuple[Variant, ...] = Field(min_length=1)
+    recommended: str
+    evaluation: dict[str, Any] | None = None
+    provenance: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _check(self) -> "Manifest":
+        names = [label.name for label in self.labels]
+        if len(set(names)) != len(names):
+            raise ValueError("two labels have the same name")
+        variants = [variant.name for variant in self.variants]
+        if len(set(variants)) != len(variants):
+            raise ValueError("two variants have the same name")
+        if self.recommended not in variants:
+            raise ValueError("the recommended variant is not in the bundle")
+        for variant in self.variants:
+            for sample in variant.golden.samples:
+                if any(score.index >= len(names) for score in sample.top):
+                    raise ValueError("a golden sample expects a class that the model lacks")
+        return self
+
+    def variant(self, name: str | None = None) -> Variant:
+        """The named variant; without a name, the recommended one.
+
+        Raises:
+            KeyError: The bundle has no such variant.
+        """
+        wanted = name or self.recommended
+        for variant in self.variants:
+            if variant.name == wanted:
+                return variant
+        raise KeyError(wanted)

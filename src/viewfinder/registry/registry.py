@@ -1,0 +1,143 @@
+"""Which models and versions there are, and which one a request means."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from viewfinder.errors import (
+    BundleError,
+    ModelNotFoundError,
+    NotReadyError,
+    VersionNotFoundError,
+)
+from viewfinder.registry.bundle import Bundle
+from viewfinder.types import ModelRef, is_model_name, parse_version
+
+BUILTIN_STORE = Path(__file__).parent / "builtin"
+BUILTIN_MODEL = "efficientnet-lite0"
+LATEST = "latest"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One version folder of a store.
+
+    Attributes:
+        name: The model.
+        version: The number.
+        bundle: What was read, unless it is broken.
+        problem: Why it is broken, for a person.
+    """
+
+    name: str
+    version: int
+    bundle: Bundle | None
+    problem: str | None = None
+
+
+Versions = Mapping[int, Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """What the stores held when they were last looked at. Immutable: no request touches the disk.
+
+    Attributes:
+        models: Every version by model name and number, in ascending order.
+    """
+
+    models: Mapping[str, Versions]
+
+    def versions(self, name: str) -> Versions:
+        """All versions of a model.
+
+        Raises:
+            ModelNotFoundError: There is no such model.
+        """
+        try:
+            return self.models[name]
+        except KeyError:
+            raise ModelNotFoundError(
+                f"There is no model {name!r}; GET /v1/models lists them."
+                if is_model_name(name)
+                else "There is no model of that name; GET /v1/models lists them."
+            ) from None
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """The model's aliases with the version that each means now."""
+        ready = [v for v, entry in self.versions(name).items() if entry.bundle is not None]
+        return {LATEST: max(ready)} if ready else {}
+
+    def entry(self, name: str, version: int) -> Entry:
+        """One version, broken or not.
+
+        Raises:
+            ModelNotFoundError: There is no such model.
+            VersionNotFoundError: It has no such version.
+        """
+        try:
+            return self.versions(name)[version]
+        except KeyError:
+            raise VersionNotFoundError(f"The model {name!r} has no version {version}.") from None
+
+    def resolve(self, ref: ModelRef) -> Bundle:
+        """The bundle that a reference means; a bare name means the highest good version.
+
+        Raises:
+            ModelNotFoundError: There is no such model.
+            VersionNotFoundError: It has no such version or alias.
+            NotReadyError: That version is broken.
+        """
+        version = ref.version
+        if version is None:
+            alias, aliases = ref.alias or LATEST, self.aliases(ref.name)
+            if alias not in aliases:
+                if ref.alias in (None, LATEST):
+                    raise NotReadyError(f"No version of the model {ref.name!r} can be used.")
+                raise VersionNotFoundError(f"The model {ref.name!r} has no alias {alias!r}.")
+            version = aliases[alias]
+        bundle = self.entry(ref.name, version).bundle
+        if bundle is None:
+            raise NotReadyError(f"Version {version} of the model {ref.name!r} cannot be used.")
+        return bundle
+
+
+def parse_ref(text: str) -> ModelRef:
+    """Read `name`, `name@3` or `name@alias` as a caller wrote it.
+
+    Raises:
+        ModelNotFoundError: No model can have that name.
+    """
+    try:
+        return ModelRef.parse(text)
+    except ValueError:
+        raise ModelNotFoundError(
+            "There is no model of that name; GET /v1/models lists them."
+        ) from None
+
+
+def scan(stores: Sequence[Path]) -> Catalog:
+    """Look at the stores. A broken version is listed with its problem and hides no other.
+
+    Args:
+        stores: Folders of `<name>/<version>/`; where two hold the same version, the first counts.
+            One that does not exist holds nothing.
+    """
+    found: dict[str, dict[int, Entry]] = {}
+    for store in stores:
+        for folder in sorted(store.glob("*/*")):
+            name, version = folder.parent.name, parse_version(folder.name)
+            if version is None or not is_model_name(name) or not folder.is_dir():
+                continue
+            found.setdefault(name, {}).setdefault(version, _entry(name, version, folder))
+    return Catalog(
+        MappingProxyType({name: dict(sorted(found[name].items())) for name in sorted(found)})
+    )
+
+
+def _entry(name: str, version: int, folder: Path) -> Entry:
+    try:
+        return Entry(name, version, Bundle.read(folder))
+    except BundleError as error:
+        return Entry(name, version, None, error.detail)

@@ -1,0 +1,145 @@
+"""Every option, declared once. The only reader of the environment.
+
+A value comes from, strongest first: a command-line flag, the environment (`VIEWFINDER_PORT`,
+nested by two underscores: `VIEWFINDER_LIMITS__SIDE`), the TOML file, the default here.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import platformdirs
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+MIB = 1024 * 1024
+_PREFIX = "VIEWFINDER_"
+_NESTING = "__"
+
+# Pillow itself warns from here on; a larger limit would have to switch that guard off.
+_PILLOW_PIXELS = 89_000_000
+
+Folder = Annotated[Path, AfterValidator(Path.expanduser)]
+
+
+class Limits(BaseModel):
+    """What one request may ask for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image_bytes: int = Field(10 * MIB, ge=1, description="One image, and a raw body, in bytes.")
+    body_bytes: int = Field(15 * MIB, ge=1, description="A multipart or JSON body of one image.")
+    batch_bytes: int = Field(64 * MIB, ge=1, description="The body of a batch.")
+    batch_images: int = Field(64, ge=1, le=1000, description="Images in one batch.")
+    jpeg_pixels: int = Field(50_000_000, ge=1, le=_PILLOW_PIXELS, description="Pixels of a JPEG.")
+    pixels: int = Field(25_000_000, ge=1, le=_PILLOW_PIXELS, description="Pixels, other formats.")
+    side: int = Field(16_384, ge=1, description="The longer side of any image, in pixels.")
+
+
+class Settings(BaseSettings):
+    """The whole tree of options."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, env_nested_delimiter=_NESTING, frozen=True, extra="forbid"
+    )
+
+    home: Folder = Field(
+        default_factory=lambda: platformdirs.user_data_path("viewfinder"),
+        description="Where Viewfinder keeps its data.",
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    workers: int = Field(1, ge=1, le=64, description="Server processes.")
+    threads: int | None = Field(
+        None, ge=1, le=256, description="Compute threads in each process; default: one per core."
+    )
+    default_model: str | None = Field(
+        None, description="The model that answers when a request names none; default: the builtin."
+    )
+    model_store: Folder | None = Field(
+        None, description="Folder of models/<name>/<version>/; default: models in the data home."
+    )
+    queue_size: int = Field(256, ge=1, description="Images that may wait; more are refused.")
+    request_timeout_s: float = Field(
+        30.0, gt=0, le=3600, description="Seconds within which an answer must begin."
+    )
+    limits: Limits = Limits()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 the base class names it
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 the base class names it
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then the environment, then the TOML file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
+
+    @property
+    def store(self) -> Path:
+        """The folder of the user's models; it need not exist."""
+        return self.model_store if self.model_store is not None else self.home / "models"
+
+    @property
+    def compute_threads(self) -> int:
+        """Compute threads of one server process: at least one, all processes share the cores."""
+        return self.threads or max(1, available_cores() // self.workers)
+
+
+def available_cores() -> int:
+    """Cores this process may run on, which in a container can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def config_file() -> Path:
+    """The TOML file that is read if it exists: `VIEWFINDER_CONFIG`, else in the user's config."""
+    given = os.environ.get(f"{_PREFIX}CONFIG")
+    default = platformdirs.user_config_path("viewfinder") / "viewfinder.toml"
+    return Path(given).expanduser() if given else default
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Settings with those flags on top that were given (are not None).
+
+    Raises:
+        pydantic.ValidationError: A value is outside its range, or a name is unknown.
+    """
+    return Settings(**{name: value for name, value in flags.items() if value is not None})
+
+
+def origins(settings: Settings, flags: dict[str, Any]) -> dict[str, tuple[Any, str]]:
+    """Each option by its dotted name, with its value and where it came from.
+
+    Args:
+        settings: The settings to explain.
+        flags: What the command line gave.
+    """
+    sources = (
+        ("flag", _flatten(InitSettingsSource(Settings, flags)())),
+        ("environment", _flatten(EnvSettingsSource(Settings)())),
+        (str(config_file()), _flatten(TomlConfigSettingsSource(Settings, config_file())())),
+    )
+
+    def origin(name: str) -> str:
+        return next((source for source, given in sources if name in given), "default")
+
+    return {name: (value, origin(name)) for name, value in _flatten(settings.model_dump()).items()}
+
+
+def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat

@@ -1,0 +1,101 @@
+"""The data every room speaks. Leaf module: it imports nothing of Viewfinder's."""
+
+import re
+from dataclasses import dataclass
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_VERSION = re.compile(r"[1-9][0-9]{0,8}")
+
+
+def is_model_name(text: str) -> bool:
+    """Whether `text` may name a model: 1-64 of `a-z 0-9 . _ -`, starting with a letter or digit."""
+    return _NAME.fullmatch(text) is not None
+
+
+def parse_version(text: str) -> int | None:
+    """`text` as a version number (1 to 999,999,999, no leading zero), else None."""
+    return int(text) if _VERSION.fullmatch(text) else None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """What a request asks for: `name`, `name@3` or `name@alias`.
+
+    Attributes:
+        name: The model's name.
+        version: The version asked for, if a number was given.
+        alias: The alias asked for, if a word was given.
+    """
+
+    name: str
+    version: int | None = None
+    alias: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "ModelRef":
+        """Read `name[@version|@alias]`.
+
+        Raises:
+            ValueError: `text` has another form.
+        """
+        name, at, selector = text.partition("@")
+        if not is_model_name(name) or (at and not is_model_name(selector)):
+            raise ValueError(text)
+        if not at:
+            return cls(name)
+        version = parse_version(selector)
+        return cls(name, version=version, alias=selector if version is None else None)
+
+    def __str__(self) -> str:
+        selector = self.version if self.version is not None else self.alias
+        return self.name if selector is None else f"{self.name}@{selector}"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """One class of an answer: its label, its place in the model's output, and 0-1 confidence."""
+
+    label: str
+    index: int
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """The model version and variant that answered."""
+
+    name: str
+    version: int
+    variant: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Where the time of one prediction went, in milliseconds.
+
+    `total` runs from the moment the service took the bytes to the finished prediction.
+    """
+
+    decode: float
+    queue: float
+    infer: float
+    total: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answer for one image.
+
+    Attributes:
+        top: The most confident class. An abstained answer keeps it.
+        classes: The most confident classes, best first, as many as were asked for.
+        model: Who answered.
+        abstained: The model's calibrated confidence was under its threshold: "I don't know".
+        timing: Milliseconds spent.
+    """
+
+    top: ClassScore
+    classes: tuple[ClassScore, ...]
+    model: ServedModel
+    abstained: bool
+    timing: Timing
