@@ -44,7 +44,9 @@ from viewfinder.settings import Limits
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ROOT / "scripts" / "imagenet_classes.tsv"
-GOLDEN_PHOTOS = [ROOT / "examples" / "photos" / f"{name}.jpg" for name in ("cat", "espresso", "sandal")]
+GOLDEN_PHOTOS = [
+    ROOT / "examples" / "photos" / f"{name}.jpg" for name in ("cat", "espresso", "sandal")
+]
 CREATED = datetime(2026, 11, 22, tzinfo=UTC)
 CALIBRATION_STEP = 7
 GOLDEN_TOLERANCE = 0.1
@@ -70,7 +72,8 @@ def main() -> None:
         different = [
             str(path.relative_to(built))
             for path in sorted(built.rglob("*"))
-            if path.is_file() and path.read_bytes() != (place / path.relative_to(built)).read_bytes()
+            if path.is_file()
+            and path.read_bytes() != (place / path.relative_to(built)).read_bytes()
         ]
         print("identical" if not different else f"different: {', '.join(different)}")
         sys.exit(bool(different))
@@ -154,7 +157,13 @@ def build(folder: Path, photos: Path) -> None:
             },
             "packages": {
                 name: metadata.version(name)
-                for name in ("tensorflow-cpu", "keras", "litert-quantizer", "ai-edge-litert", "pillow")
+                for name in (
+                    "tensorflow-cpu",
+                    "keras",
+                    "litert-quantizer",
+                    "ai-edge-litert",
+                    "pillow",
+                )
             },
         },
     )

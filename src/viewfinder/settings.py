@@ -61,7 +61,12 @@ class Settings(BaseSettings):
         None, ge=1, le=256, description="Compute threads in each process; default: one per core."
     )
     default_model: str | None = Field(
-        None, description="The model that answers when a request names none; default: the builtin."
+        None,
+        description="The model that answers when a request names none; default: the first of "
+        "`models`, else the builtin.",
+    )
+    models: tuple[str, ...] = Field(
+        (), description="Models to load at start; any other is loaded when first asked for."
     )
     model_store: Folder | None = Field(
         None, description="Folder of models/<name>/<version>/; default: models in the data home."
@@ -78,11 +83,13 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 the base class names it
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 the base class names it
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags, then the environment, then the TOML file."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
+        toml = TomlConfigSettingsSource(settings_cls, config_file())
+        # The last two read nothing unless a subclass names files for them.
+        return init_settings, env_settings, toml, dotenv_settings, file_secret_settings
 
     @property
     def store(self) -> Path:

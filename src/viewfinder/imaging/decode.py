@@ -1,5 +1,6 @@
 """Bytes to upright RGB, within limits that are checked before a pixel is decoded."""
 
+import contextlib
 from io import BytesIO
 from typing import Final
 
@@ -89,11 +90,11 @@ def _check_size(image: Image.Image, most_pixels: int, limits: Limits) -> None:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    try:
-        orientation = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # noqa: BLE001 any damage: EXIF is an ornament, the photo is what counts
-        return image
-    return ImageOps.exif_transpose(image) if orientation in range(2, 9) else image
+    # Whatever is broken in it: EXIF is an ornament, the photo is what counts.
+    with contextlib.suppress(Exception):
+        if image.getexif().get(_ORIENTATION) in range(2, 9):
+            return ImageOps.exif_transpose(image)
+    return image
 
 
 _ORIENTATION = 0x0112

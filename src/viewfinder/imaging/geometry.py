@@ -77,9 +77,7 @@ def to_input(image: Image.Image, spec: PreprocessSpec) -> NDArray[np.uint8]:
     return pixels if spec.channels == "rgb" else np.ascontiguousarray(pixels[:, :, ::-1])
 
 
-def _central_box(
-    size: tuple[int, int], spec: PreprocessSpec
-) -> tuple[float, float, float, float]:
+def _central_box(size: tuple[int, int], spec: PreprocessSpec) -> tuple[float, float, float, float]:
     """The central box of the input's shape, in (fractions of) pixels of the photo."""
     scale = min(size[0] / spec.width, size[1] / spec.height) * spec.crop_fraction
     width, height = spec.width * scale, spec.height * scale

@@ -1,4 +1,4 @@
-"""A classifier: uint8 photos in, scaling inside, a backbone, pooling, a head, float32 logits out."""
+"""A classifier: uint8 photos in, scaling inside, backbone, pooling, head, float32 logits out."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,0 +1,119 @@
+"""Errors to problem+json (RFC 9457). The only place that knows HTTP statuses."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from viewfinder.api.schemas import FieldError, Problem
+from viewfinder.errors import OverloadedError, RequestError, ServiceError, ViewfinderError
+
+MEDIA_TYPE = "application/problem+json"
+
+CATALOG: Mapping[str, tuple[int, str]] = {
+    "malformed_request": (400, "Malformed request"),
+    "forbidden": (403, "Forbidden"),
+    "url_fetch_disabled": (403, "Images by URL are switched off"),
+    "model_not_found": (404, "Model not found"),
+    "version_not_found": (404, "Version not found"),
+    "not_found": (404, "Not found"),
+    "method_not_allowed": (405, "Method not allowed"),
+    "payload_too_large": (413, "Payload too large"),
+    "unsupported_media_type": (415, "Unsupported media type"),
+    "invalid_image": (422, "Invalid image"),
+    "image_too_large": (422, "Image too large"),
+    "invalid_parameter": (422, "Invalid parameter"),
+    "internal_error": (500, "Internal error"),
+    "overloaded": (503, "Overloaded"),
+    "not_ready": (503, "Not ready"),
+    "deadline_exceeded": (504, "Deadline exceeded"),
+}
+"""Status and title of every code."""
+
+_INTERNAL = "Something went wrong on the server. Its log has the details under this request id."
+_OF_STATUS = {404: "not_found", 405: "method_not_allowed"}
+
+
+def to_problem(
+    error: Exception, request_id: str | None = None, *, fields: Sequence[FieldError] | None = None
+) -> Problem:
+    """Render an error. What is not meant for the caller becomes a plain `internal_error`."""
+    known = isinstance(error, RequestError | ServiceError)
+    code = error.code if known and isinstance(error, ViewfinderError) else "internal_error"
+    detail = error.detail if known and isinstance(error, ViewfinderError) else _INTERNAL
+    return make_problem(code, detail, request_id, fields=fields)
+
+
+def make_problem(
+    code: str,
+    detail: str,
+    request_id: str | None = None,
+    *,
+    fields: Sequence[FieldError] | None = None,
+) -> Problem:
+    """Render a code of the catalogue."""
+    status, title = CATALOG[code]
+    return Problem(
+        type=f"urn:viewfinder:error:{code}",
+        title=title,
+        status=status,
+        detail=detail,
+        code=code,
+        error=detail,
+        request_id=request_id,
+        errors=list(fields) if fields else None,
+    )
+
+
+def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    """Put a problem into a response."""
+    return Response(
+        problem.model_dump_json(exclude_none=True),
+        status_code=problem.status,
+        headers=headers,
+        media_type=MEDIA_TYPE,
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Render every error of the application as a problem."""
+
+    @app.exception_handler(ViewfinderError)
+    async def on_viewfinder_error(request: Request, error: ViewfinderError) -> Response:
+        if not isinstance(error, RequestError | ServiceError):
+            raise error  # the outermost guard logs it
+        headers = {}
+        if isinstance(error, OverloadedError):
+            headers["Retry-After"] = str(error.retry_after_s)
+        if error.code == "payload_too_large":
+            headers["Connection"] = "close"  # the rest of the body is not worth reading
+        return problem_response(to_problem(error, request_id(request)), headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid(request: Request, error: RequestValidationError) -> Response:
+        fields = [_field_error(item) for item in error.errors()]
+        detail = "; ".join(f"{field.field}: {field.message}" for field in fields)
+        problem = make_problem("invalid_parameter", detail, request_id(request), fields=fields)
+        return problem_response(problem)
+
+    @app.exception_handler(HTTPException)
+    async def on_http_error(request: Request, error: HTTPException) -> Response:
+        code = _OF_STATUS.get(error.status_code, "malformed_request")
+        detail = {
+            "not_found": "There is nothing at this address; /docs shows what there is.",
+            "method_not_allowed": f"This address does not take {request.method}.",
+        }.get(code, "The request could not be read.")
+        return problem_response(make_problem(code, detail, request_id(request)), error.headers)
+
+
+def request_id(request: Request) -> str | None:
+    """The id that the outermost guard gave this request."""
+    identifier: str | None = request.scope.get("state", {}).get("request_id")
+    return identifier
+
+
+def _field_error(item: dict[str, Any]) -> FieldError:
+    where = [str(part) for part in item["loc"] if part not in {"query", "body", "header", "path"}]
+    return FieldError(field=".".join(where) or "body", message=str(item["msg"]))

@@ -1,0 +1,94 @@
+"""Pure ASGI, around everything: the request id, the check of who is asking, the last net."""
+
+import logging
+import re
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+import uuid_utils
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from viewfinder.api.errors import make_problem, problem_response, to_problem
+
+logger = logging.getLogger(__name__)
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
+class RequestContext:
+    """Takes or makes `X-Request-ID`, returns it, and turns an unforeseen error into a plain 500."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid_utils.uuid7())
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = False
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception as error:
+            logger.exception("request %s failed", request_id)
+            if started:
+                raise  # half an answer is out: the server must cut the connection
+            response = problem_response(to_problem(error, request_id))
+            await response(scope, receive, send_with_id)
+
+
+class LoopbackOnly:
+    """Refuses what a web page from elsewhere could send to a server that has no keys.
+
+    A page can point its own name at 127.0.0.1 (DNS rebinding) or post a form across sites; the
+    browser then says so in `Host` or `Origin`.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            origin = headers.get("origin")
+            if not is_loopback(_host_of("//" + headers.get("host", ""))) or (
+                origin is not None and not is_loopback(_host_of(origin))
+            ):
+                problem = make_problem(
+                    "forbidden",
+                    "This server has no keys and answers only to localhost: "
+                    "Host and Origin must be a loopback address.",
+                    scope["state"]["request_id"],
+                )
+                await problem_response(problem)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, as a name or an address, can only mean this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""

@@ -1,0 +1,64 @@
+"""What FastAPI cannot see for itself: the three forms of a body, and the errors of every route."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from viewfinder.api.errors import MEDIA_TYPE
+from viewfinder.api.schemas import BatchBody, ClassifyOptions, PhotoBody, Problem
+
+_COMPONENTS = "#/components/schemas/"
+_BINARY = {"type": "string", "format": "binary"}
+
+
+def _body(field: str, files: dict[str, Any], json: type[BaseModel]) -> dict[str, Any]:
+    options = ClassifyOptions.model_json_schema()["properties"]
+    form = {"type": "object", "required": [field], "properties": {field: files, **options}}
+    return {
+        "required": True,
+        "content": {
+            "multipart/form-data": {"schema": form},
+            "application/json": {"schema": {"$ref": _COMPONENTS + json.__name__}},
+        },
+    }
+
+
+ONE_PHOTO = _body("file", _BINARY, PhotoBody)
+ONE_PHOTO["content"]["image/*"] = {"schema": _BINARY}
+MANY_PHOTOS = _body("files", {"type": "array", "items": _BINARY}, BatchBody)
+
+
+class DocumentedAPI(FastAPI):
+    """A FastAPI application with a complete OpenAPI document."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The document, made once."""
+        if self.openapi_schema is None:
+            self.openapi_schema = _document(self)
+        return self.openapi_schema
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes
+    )
+    bodies: list[tuple[type[BaseModel], Any]] = [
+        (model, "validation") for model in (PhotoBody, BatchBody, Problem)
+    ]
+    _, definitions = models_json_schema(bodies, ref_template=_COMPONENTS + "{model}")
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas.update(definitions["$defs"])
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    problem = {
+        "description": "An error; `code` says which.",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": f"{_COMPONENTS}Problem"}}},
+    }
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            operation["responses"].pop("422", None)
+            operation["responses"]["default"] = problem
+    return document

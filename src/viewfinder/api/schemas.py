@@ -1,0 +1,271 @@
+"""The shapes of the API's JSON. The names are a promise; see docs/api.md."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from viewfinder.imaging.geometry import PreprocessSpec
+from viewfinder.registry.bundle import Bundle
+from viewfinder.registry.manifest import Calibration, Label
+from viewfinder.types import ClassScore, Prediction
+
+
+class ClassifyOptions(BaseModel):
+    """How to answer: as query parameters, or as fields of a form or a JSON body."""
+
+    model: str | None = Field(
+        None,
+        description="`name`, `name@3` or `name@alias`; the default model if not given.",
+        examples=["efficientnet-lite0", "efficientnet-lite0@1"],
+    )
+    model_id: str | None = Field(None, description="A synonym of `model`.")
+    top_k: int = Field(5, ge=1, le=100, description="How many classes to name.")
+    min_confidence: float = Field(
+        0.0, ge=0, le=1, description="Leaves less confident classes out of `classes`."
+    )
+    explain: Literal["none"] = Field("none", description="Explanations; there are none yet.")
+
+
+class PhotoBody(ClassifyOptions):
+    """One image as JSON."""
+
+    image: str | None = Field(
+        None, description="The image file in base64; a `data:` URL is welcome too."
+    )
+    url: str | None = Field(None, description="Where to fetch the image, if the server allows it.")
+
+
+class BatchItem(BaseModel):
+    """One image of a JSON batch."""
+
+    image: str | None = Field(None, description="The image file in base64.")
+    url: str | None = Field(None, description="Where to fetch the image, if the server allows it.")
+
+
+class BatchBody(ClassifyOptions):
+    """Many images as JSON."""
+
+    images: list[BatchItem] = Field(min_length=1)
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Score(_Answer):
+    """One class."""
+
+    label: str = Field(serialization_alias="class")
+    index: int = Field(description="The class's place in the model's output.")
+    confidence: float = Field(description="0-1.")
+
+    @classmethod
+    def of(cls, score: ClassScore) -> Self:
+        """Render a score."""
+        return cls(label=score.label, index=score.index, confidence=score.confidence)
+
+
+class Model(_Answer):
+    """Who answered."""
+
+    name: str
+    version: int
+    variant: str
+
+
+class TimingMs(_Answer):
+    """Where the time went, in milliseconds."""
+
+    decode: float
+    queue: float
+    infer: float
+    total: float
+
+
+class Classification(_Answer):
+    """The answer for one image."""
+
+    id: str = Field(description="UUIDv7.")
+    label: str = Field(serialization_alias="class", description="The most confident class.")
+    confidence: float = Field(description="Of that class, 0-1.")
+    classes: list[Score] = Field(description="Best first.")
+    model: Model
+    abstained: bool = Field(description="The model is not sure enough to be relied on.")
+    cached: bool
+    timing_ms: TimingMs
+
+    @classmethod
+    def of(cls, prediction: Prediction, identifier: str) -> Self:
+        """Render a prediction."""
+        model, timing = prediction.model, prediction.timing
+        return cls(
+            id=identifier,
+            label=prediction.top.label,
+            confidence=prediction.top.confidence,
+            classes=[Score.of(score) for score in prediction.classes],
+            model=Model(name=model.name, version=model.version, variant=model.variant),
+            abstained=prediction.abstained,
+            cached=False,
+            timing_ms=TimingMs(
+                decode=timing.decode, queue=timing.queue, infer=timing.infer, total=timing.total
+            ),
+        )
+
+
+class FieldError(_Answer):
+    """What is wrong with one field."""
+
+    field: str
+    message: str
+
+
+class Problem(_Answer):
+    """An error, as RFC 9457 has it."""
+
+    type: str = Field(examples=["urn:viewfinder:error:invalid_image"])
+    title: str
+    status: int
+    detail: str = Field(description="What went wrong and what to do, in a sentence.")
+    code: str = Field(description="Stable; see docs/errors.md.")
+    error: str = Field(description="The same as `detail`.")
+    request_id: str | None = None
+    errors: list[FieldError] | None = None
+
+
+class BatchResult(_Answer):
+    """One image's answer, or its error."""
+
+    index: int = Field(description="The image's place in the request, from 0.")
+    filename: str | None = None
+    result: Classification | None = None
+    error: Problem | None = None
+
+
+class BatchSummary(_Answer):
+    """How the batch went."""
+
+    total: int
+    succeeded: int
+    failed: int
+
+
+class BatchAnswer(_Answer):
+    """The answers of a batch, in the order of the images."""
+
+    results: list[BatchResult]
+    summary: BatchSummary
+
+
+class VersionState(_Answer):
+    """One version of a model and whether it can answer."""
+
+    version: int
+    state: Literal["loading", "ready", "failed", "unloaded"]
+    reason: str | None = Field(None, description="Why it failed.")
+
+
+class ModelAnswer(_Answer):
+    """A model with its versions."""
+
+    name: str
+    versions: list[VersionState]
+    aliases: dict[str, int]
+    labels_count: int | None = Field(description="Of the latest good version.")
+
+
+class ModelList(_Answer):
+    """Every model."""
+
+    models: list[ModelAnswer]
+    default: str = Field(description="Answers when a request names no model.")
+
+
+class VariantSummary(_Answer):
+    """One graph of a version."""
+
+    name: str
+    format: str
+    bytes: int
+    accuracy: float | None
+    p50_ms: float | None
+    recommended: bool
+
+
+class VersionSummary(_Answer):
+    """What a bundle says of itself."""
+
+    name: str
+    version: int
+    created: datetime
+    labels_count: int
+    input: PreprocessSpec
+    variants: list[VariantSummary]
+    evaluation: dict[str, Any] | None
+    calibration: Calibration
+    provenance: dict[str, Any]
+    aliases: list[str]
+
+    @classmethod
+    def of(cls, bundle: Bundle, aliases: dict[str, int]) -> Self:
+        """Render a manifest; `input` and `calibration` are the recommended variant's."""
+        manifest = bundle.manifest
+        recommended = manifest.variant()
+        return cls(
+            name=manifest.name,
+            version=manifest.version,
+            created=manifest.created,
+            labels_count=len(manifest.labels),
+            input=recommended.preprocess,
+            variants=[
+                VariantSummary(
+                    name=variant.name,
+                    format=variant.format,
+                    bytes=variant.file.bytes,
+                    accuracy=variant.accuracy,
+                    p50_ms=variant.latency.p50_ms if variant.latency else None,
+                    recommended=variant.name == manifest.recommended,
+                )
+                for variant in manifest.variants
+            ],
+            evaluation=manifest.evaluation,
+            calibration=recommended.calibration,
+            provenance=manifest.provenance,
+            aliases=[alias for alias, version in aliases.items() if version == manifest.version],
+        )
+
+
+class LabelAnswer(_Answer):
+    """One class of a model."""
+
+    index: int
+    label: Annotated[str, Field(serialization_alias="class")]
+    id: str | None
+    description: str | None
+
+    @classmethod
+    def of(cls, index: int, label: Label) -> Self:
+        """Render a label."""
+        return cls(index=index, label=label.name, id=label.id, description=label.description)
+
+
+class LabelList(_Answer):
+    """The classes of a model version, in the order of its output."""
+
+    name: str
+    version: int
+    labels: list[LabelAnswer]
+
+
+class Health(_Answer):
+    """The process is alive."""
+
+    status: Literal["ok"] = "ok"
+    version: str
+
+
+class Readiness(_Answer):
+    """The default model can answer."""
+
+    status: Literal["ready", "degraded"]
+    parts: dict[str, str]

@@ -1,0 +1,98 @@
+"""The application: every part is put together here, and nowhere else."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from viewfinder import __version__
+from viewfinder.api import errors, health
+from viewfinder.api.dependencies import Services
+from viewfinder.api.middleware import LoopbackOnly, RequestContext, is_loopback
+from viewfinder.api.openapi import DocumentedAPI
+from viewfinder.api.v1 import classify, models
+from viewfinder.errors import RequestError, ServiceError
+from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE, scan
+from viewfinder.serving.manager import ModelManager
+from viewfinder.serving.scheduler import Scheduler
+from viewfinder.serving.service import ClassifyService
+from viewfinder.settings import Settings, load_settings
+from viewfinder.web import routes as web
+
+logger = logging.getLogger(__name__)
+
+
+def build_services(settings: Settings) -> Services:
+    """Build the parts of one process; nothing is loaded and no thread runs yet."""
+    threads = settings.compute_threads
+    default = settings.default_model or next(iter(settings.models), BUILTIN_MODEL)
+    manager = ModelManager(scan((BUILTIN_STORE, settings.store)), threads=threads, default=default)
+    scheduler = Scheduler(threads=threads, capacity=settings.queue_size)
+    return Services(
+        settings, manager, scheduler, ClassifyService(manager, scheduler, settings.limits)
+    )
+
+
+@asynccontextmanager
+async def running(services: Services) -> AsyncIterator[None]:
+    """Start the threads and load the models that are wanted at once; undo both at the end.
+
+    A model that cannot be used does not keep the others from answering: readiness and
+    `GET /v1/models` say what is wrong.
+    """
+    services.scheduler.start()
+    try:
+        for name in {services.models.default, *services.settings.models}:
+            try:
+                loaded = await services.models.get(name)
+            except (RequestError, ServiceError) as error:
+                logger.error("the model %s is not ready: %s", name, error.detail)
+            else:
+                manifest = loaded.bundle.manifest
+                logger.info(
+                    "ready: %s@%d %s, %d compute threads",
+                    manifest.name,
+                    manifest.version,
+                    loaded.variant.name,
+                    services.scheduler.threads,
+                )
+        yield
+    finally:
+        await asyncio.to_thread(services.scheduler.close)
+        services.models.close()
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Build the ASGI application.
+
+    Args:
+        settings: The options; read from the environment and the TOML file if not given.
+    """
+    settings = settings or load_settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        services = build_services(settings)
+        app.state.services = services
+        async with running(services):
+            yield
+
+    app = DocumentedAPI(
+        title="Viewfinder",
+        version=__version__,
+        description="A photo in, a label out.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    for router in (classify.router, models.router, health.router):
+        app.include_router(router)
+    web.install(app)
+    errors.install(app)
+    # The last one added is the outermost.
+    if is_loopback(settings.host):
+        app.add_middleware(LoopbackOnly)
+    app.add_middleware(RequestContext)
+    return app

@@ -1,0 +1,1 @@
+"""The command `viewfinder`. Each file is a command; nothing heavy is imported before it runs."""

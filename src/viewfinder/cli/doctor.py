@@ -1,0 +1,156 @@
+"""`viewfinder doctor`."""
+
+import platform
+import sys
+from dataclasses import asdict, dataclass
+from typing import Annotated, Literal
+
+import typer
+
+from viewfinder.cli.console import Json, print_json
+
+_MARKS = {"ok": "[green]ok[/]", "missing": "[yellow]missing[/]", "broken": "[red]broken[/]"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report.
+
+    Attributes:
+        part: What was looked at.
+        state: `missing` is a choice, `broken` is a fault.
+        detail: What was found, or how to get it.
+    """
+
+    part: str
+    state: Literal["ok", "missing", "broken"]
+    detail: str
+
+
+def doctor(
+    *,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="Print each setting and where it came from.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Say what is installed, what is missing and how to get it; exit 1 if something is broken.
+
+    Example:  viewfinder doctor --settings
+    """
+    if settings:
+        _print_settings(as_json=as_json)
+        return
+    findings = [_system(), *_extras(), *_models(), _store()]
+    if as_json:
+        print_json({"findings": [asdict(finding) for finding in findings]})
+    else:
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table("", "state", "", box=None)
+        for finding in findings:
+            table.add_row(finding.part, _MARKS[finding.state], finding.detail)
+        Console().print(table)
+    if any(finding.state == "broken" for finding in findings):
+        sys.exit(1)
+
+
+def _system() -> Finding:
+    from viewfinder import __version__
+    from viewfinder.settings import available_cores
+
+    return Finding(
+        "viewfinder",
+        "ok",
+        f"{__version__}, Python {platform.python_version()}, {available_cores()} cores, "
+        f"{platform.machine()}",
+    )
+
+
+def _extras() -> list[Finding]:
+    """One line for each extra of the installed package, from the package's own metadata."""
+    from importlib import metadata
+
+    from packaging.requirements import Requirement
+
+    package = metadata.metadata("viewfinder")
+    requirements = [Requirement(text) for text in metadata.requires("viewfinder") or ()]
+    findings = []
+    for extra in package.get_all("Provides-Extra") or ():
+        wanted = [
+            requirement.name
+            for requirement in requirements
+            if requirement.marker is not None
+            and requirement.marker.evaluate({"extra": extra})
+            and not requirement.marker.evaluate({"extra": ""})
+        ]
+        missing = [name for name in wanted if not _installed(name)]
+        if missing:
+            detail = f"lacks {', '.join(missing)}: pip install 'viewfinder[{extra}]'"
+            findings.append(Finding(f"extra {extra}", "missing", detail))
+        else:
+            findings.append(Finding(f"extra {extra}", "ok", ", ".join(wanted)))
+    return findings
+
+
+def _installed(distribution: str) -> bool:
+    from importlib import metadata
+
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _models() -> list[Finding]:
+    """Every version: its checksums, its graph, and its golden samples on this machine."""
+    from viewfinder.engines.loader import load_variant
+    from viewfinder.errors import OperatorError
+    from viewfinder.registry.registry import BUILTIN_STORE, scan
+    from viewfinder.settings import load_settings
+
+    findings = []
+    for name, versions in scan((BUILTIN_STORE, load_settings().store)).models.items():
+        for version, entry in versions.items():
+            part = f"model {name}@{version}"
+            if entry.bundle is None:
+                findings.append(Finding(part, "broken", str(entry.problem)))
+                continue
+            try:
+                entry.bundle.verify()
+                loaded = load_variant(entry.bundle, threads=1)
+            except OperatorError as error:
+                findings.append(Finding(part, "broken", error.detail))
+                continue
+            samples = len(loaded.variant.golden.samples)
+            loaded.engine.close()
+            detail = f"{loaded.variant.name}, answers its {samples} golden samples"
+            findings.append(Finding(part, "ok", detail))
+    return findings
+
+
+def _store() -> Finding:
+    from viewfinder.settings import load_settings
+
+    store = load_settings().store
+    if store.is_dir():
+        return Finding("model store", "ok", str(store))
+    return Finding("model store", "missing", f"{store} does not exist yet; that is fine")
+
+
+def _print_settings(*, as_json: bool) -> None:
+    from viewfinder.settings import load_settings, origins
+
+    table = origins(load_settings(), {})
+    if as_json:
+        print_json({name: {"value": str(v), "from": origin} for name, (v, origin) in table.items()})
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    shown = Table("setting", "value", "from", box=None)
+    for name, (value, origin) in table.items():
+        shown.add_row(name, str(value), origin)
+    Console().print(shown)

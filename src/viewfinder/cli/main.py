@@ -1,0 +1,59 @@
+"""The entry point: gathers the commands and turns every expected error into one clear line."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from viewfinder import __version__
+from viewfinder.cli import classify, doctor, models, serve
+from viewfinder.cli.console import fail
+from viewfinder.errors import ViewfinderError
+
+app = typer.Typer(
+    name="viewfinder",
+    help="From a folder of photos to a production image-classification service.",
+    epilog="Example:  viewfinder serve   or   viewfinder classify photo.jpg",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("serve")(serve.serve)
+app.command("classify")(classify.classify)
+app.add_typer(models.app, name="models")
+app.command("doctor")(doctor.doctor)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"viewfinder {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _globals(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it.")
+    ] = False,
+    _debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Options before the command."""
+
+
+def run() -> None:
+    """Run the command line: exit 0 done, 1 failed, 2 wrong usage."""
+    debug = "--debug" in sys.argv[1:]
+    try:
+        app()
+    except ViewfinderError as error:
+        if debug:
+            raise
+        fail(error.detail)
+    except ValueError as error:
+        from pydantic import ValidationError  # late: half of what `--help` would wait for
+
+        if debug or not isinstance(error, ValidationError):
+            raise
+        first = error.errors(include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        fail(f"the setting {name} is not valid: {first['msg']}", code=2)

@@ -1,0 +1,132 @@
+"""`viewfinder serve`."""
+
+import errno
+import logging
+import socket
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from viewfinder.cli.console import fail, say
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from viewfinder.settings import Settings
+
+_DRAIN_S = 25
+_WORKER_SILENCE_S = 30
+
+
+def serve(
+    *,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Server processes.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Compute threads in each process; default: one per core.")
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Model to load at start; may be repeated, the first is the default."),
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Serve a public address although nothing guards it.")
+    ] = False,
+) -> None:
+    """Serve the models over HTTP.
+
+    Example:  viewfinder serve --port 8080 --model efficientnet-lite0
+    """
+    from viewfinder.api.middleware import is_loopback
+    from viewfinder.settings import load_settings
+
+    settings = load_settings(
+        host=host, port=port, workers=workers, threads=threads, models=tuple(model or ()) or None
+    )
+    if not is_loopback(settings.host) and not insecure:
+        fail(
+            f"{settings.host} can be reached by others and this server has no keys. "
+            "Serve 127.0.0.1, or put a gateway in front and say --insecure."
+        )
+    _check_models(settings)
+    listener = _listen(settings.host, settings.port)
+    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+    address = f"http://{shown}:{listener.getsockname()[1]}"
+    say(
+        f"Viewfinder on {address}  (documentation: {address}/docs, stop: Ctrl-C)\n"
+        f"  curl -F file=@photo.jpg {address}/v1/classify"
+    )
+    _run(settings, listener)
+
+
+def _check_models(settings: "Settings") -> None:
+    """Stop before the start when a model is asked for that is not there."""
+    from viewfinder.registry.registry import BUILTIN_STORE, parse_ref, scan
+
+    catalog = scan((BUILTIN_STORE, settings.store))
+    for name in filter(None, (settings.default_model, *settings.models)):
+        known = ", ".join(catalog.models)
+        ref = parse_ref(name)
+        if ref.name not in catalog.models:
+            fail(f"there is no model {ref.name!r}; there are: {known}")
+        if ref.version is not None and ref.version not in catalog.models[ref.name]:
+            fail(f"the model {ref.name!r} has no version {ref.version}")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            fail(f"port {port} is taken; choose another with --port, or --port 0 for a free one")
+        fail(f"cannot listen on {host} port {port}: {error.strerror or error}")
+    listener.set_inheritable(True)
+    return listener
+
+
+def _run(settings: "Settings", listener: socket.socket) -> None:
+    import uvicorn
+    from uvicorn.supervisors import Multiprocess
+
+    config = uvicorn.Config(
+        partial(_application, settings),  # whole settings travel to each worker
+        factory=True,
+        workers=settings.workers,
+        http="httptools",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_DRAIN_S,
+        timeout_worker_healthcheck=_WORKER_SILENCE_S,
+    )
+    configure_logging()
+    if settings.workers > 1:
+        listener.listen(config.backlog)
+        Multiprocess(config, sockets=[listener]).run()
+        return
+    server = uvicorn.Server(config)
+    server.run(sockets=[listener])
+    if not server.started:
+        fail("the server could not start")
+
+
+def _application(settings: "Settings") -> "FastAPI":
+    from viewfinder.app import create_app
+
+    configure_logging()
+    return create_app(settings)
+
+
+def configure_logging() -> None:
+    """One line an event, on stderr; the HTTP server itself speaks up only for trouble."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
+    )
+    for name in ("uvicorn", "uvicorn.error", "asyncio"):
+        logging.getLogger(name).setLevel(logging.WARNING)

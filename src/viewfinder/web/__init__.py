@@ -1,0 +1,1 @@
+"""Pages that call the public API. Their assets are in the package: no other host, no build step."""

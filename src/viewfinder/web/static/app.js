@@ -1,0 +1,80 @@
+const drop = document.querySelector("#drop");
+const pick = document.querySelector("#pick");
+const notice = document.querySelector("#notice");
+const results = document.querySelector("#results");
+const template = document.querySelector("#card");
+
+document.querySelector("#curl").textContent = `curl -F file=@photo.jpg ${location.origin}/v1/classify`;
+
+const percent = (fraction) => `${(100 * fraction).toFixed(1)}%`;
+
+function showNotice(text) {
+  notice.textContent = text;
+  notice.hidden = !text;
+}
+
+function bar({ class: label, confidence }) {
+  const item = document.createElement("li");
+  item.style.setProperty("--share", percent(confidence));
+  const name = Object.assign(document.createElement("span"), { textContent: label });
+  const value = Object.assign(document.createElement("span"), { textContent: percent(confidence) });
+  item.append(name, value);
+  return item;
+}
+
+async function ask(file) {
+  const form = new FormData();
+  form.append("file", file);
+  const response = await fetch("/v1/classify", { method: "POST", body: form });
+  const answer = await response.json();
+  if (!response.ok) throw new Error(answer.detail);
+  return answer;
+}
+
+async function classify(file) {
+  const card = template.content.firstElementChild.cloneNode(true);
+  const photo = card.querySelector(".photo");
+  photo.src = URL.createObjectURL(file);
+  photo.alt = file.name;
+  photo.addEventListener("error", () => photo.remove(), { once: true });
+  results.prepend(card);
+  try {
+    const answer = await ask(file);
+    card.querySelector(".label").textContent = answer.class;
+    card.querySelector(".bars").append(...answer.classes.map(bar));
+    const { name, version, variant } = answer.model;
+    card.querySelector(".timing").textContent =
+      `${answer.timing_ms.total.toFixed(1)} ms on the server · ${name}@${version} ${variant}`;
+  } catch (error) {
+    card.classList.add("failed");
+    card.querySelector(".label").textContent = file.name;
+    // A TypeError is fetch's way to say that no answer came.
+    card.querySelector(".timing").textContent =
+      error instanceof TypeError ? "The server cannot be reached." : error.message;
+  }
+}
+
+function classifyAll(files) {
+  showNotice(files.length ? "" : "That was not a file. Drop or paste an image file.");
+  for (const file of files) classify(file);
+}
+
+pick.addEventListener("change", () => {
+  classifyAll([...pick.files]);
+  pick.value = "";
+});
+for (const type of ["dragover", "dragleave", "drop"]) {
+  document.addEventListener(type, (event) => {
+    event.preventDefault();
+    drop.classList.toggle("over", type === "dragover");
+    if (type === "drop") classifyAll([...event.dataTransfer.files]);
+  });
+}
+document.addEventListener("paste", (event) => classifyAll([...event.clipboardData.files]));
+
+fetch("/v1/models")
+  .then((response) => response.json())
+  .then((answer) => {
+    document.querySelector("#model").textContent = `answered by ${answer.default}`;
+  })
+  .catch(() => showNotice("The server cannot be reached."));
