@@ -48,7 +48,7 @@ async def running(services: Services) -> AsyncIterator[None]:
             try:
                 loaded = await services.models.get(name)
             except (RequestError, ServiceError) as error:
-                logger.error("the model %s is not ready: %s", name, error.detail)
+                logger.warning("the model %s is not ready: %s", name, error.detail)
             else:
                 manifest = loaded.bundle.manifest
                 logger.info(

@@ -131,22 +131,23 @@ def origins(settings: Settings, flags: dict[str, Any]) -> dict[str, tuple[Any, s
         flags: What the command line gave.
     """
     sources = (
-        ("flag", _flatten(InitSettingsSource(Settings, flags)())),
-        ("environment", _flatten(EnvSettingsSource(Settings)())),
-        (str(config_file()), _flatten(TomlConfigSettingsSource(Settings, config_file())())),
+        ("flag", flatten(InitSettingsSource(Settings, flags)())),
+        ("environment", flatten(EnvSettingsSource(Settings)())),
+        (str(config_file()), flatten(TomlConfigSettingsSource(Settings, config_file())())),
     )
 
     def origin(name: str) -> str:
         return next((source for source, given in sources if name in given), "default")
 
-    return {name: (value, origin(name)) for name, value in _flatten(settings.model_dump()).items()}
+    return {name: (value, origin(name)) for name, value in flatten(settings.model_dump()).items()}
 
 
-def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A tree of dictionaries as one, its names joined by dots."""
     flat: dict[str, Any] = {}
     for name, value in tree.items():
         if isinstance(value, dict):
-            flat |= _flatten(value, f"{prefix}{name}.")
+            flat |= flatten(value, f"{prefix}{name}.")
         else:
             flat[prefix + name] = value
     return flat

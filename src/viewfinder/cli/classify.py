@@ -103,8 +103,9 @@ async def _classify_all(
             }
         return {"path": str(path), "error": to_problem(error).model_dump(exclude_none=True)}
 
+    services.models.default_status()  # an unknown model ends the command before it begins
     async with running(services):
-        await services.models.get(None)  # an unknown or broken model ends the command here
+        await services.models.get(None)  # and a broken one here
         ahead = 2 * settings.compute_threads
         pending: list[asyncio.Task[dict[str, Any]]] = []
         for path in photos:

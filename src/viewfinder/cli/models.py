@@ -18,27 +18,24 @@ def list_models(*, as_json: Json = False) -> None:
 
     Example:  viewfinder models list
     """
+    from viewfinder.registry.registry import LATEST
+
     catalog = _catalog()
     if as_json:
-        print_json({"models": [_row(catalog, name) for name in catalog.models]})
+        print_json({"models": [_as_json(catalog, name) for name in catalog.models]})
         return
     from rich.console import Console
     from rich.table import Table
 
     table = Table("model", "versions", "latest", "classes", "problems", box=None)
-    for name in catalog.models:
-        row = _row(catalog, name)
-        problems = [
-            f"{version['version']}: {version['problem']}"
-            for version in row["versions"]
-            if version["problem"]
-        ]
+    for name, versions in catalog.models.items():
+        broken = [f"{e.version}: {e.problem}" for e in versions.values() if e.problem]
         table.add_row(
             name,
-            ", ".join(str(version["version"]) for version in row["versions"]),
-            str(row["aliases"].get("latest", "-")),
-            str(row["labels_count"] or "-"),
-            "; ".join(problems) or "none",
+            ", ".join(map(str, versions)),
+            str(catalog.aliases(name).get(LATEST, "-")),
+            str(catalog.labels_count(name) or "-"),
+            "; ".join(broken) or "none",
         )
     Console().print(table)
 
@@ -53,30 +50,48 @@ def show_model(
     """
     from viewfinder.api.schemas import VersionSummary
     from viewfinder.errors import NotReadyError
-    from viewfinder.registry.registry import parse_ref
 
-    catalog, ref = _catalog(), parse_ref(model)
+    catalog = _catalog()
     try:
-        bundle = catalog.resolve(ref)
+        bundle = catalog.resolve(model)
     except NotReadyError as error:
-        entries = catalog.versions(ref.name).values()
+        entries = catalog.versions(model.partition("@")[0]).values()
         problems = [f"version {e.version}: {e.problem}" for e in entries if e.problem]
         fail("; ".join((error.detail, *problems)))
-    summary = VersionSummary.of(bundle, catalog.aliases(ref.name)).model_dump(mode="json")
+    summary = VersionSummary.of(bundle, catalog.aliases(bundle.manifest.name)).model_dump(
+        mode="json"
+    )
     if as_json:
         print_json(summary)
         return
     from rich.console import Console
-    from rich.pretty import Pretty
     from rich.table import Table
 
-    table = Table(box=None, show_header=False)
-    table.add_column(style="bold")
-    for name, value in summary.items():
-        plain = isinstance(value, str | int | float)
-        table.add_row(name, str(value) if plain else Pretty(value, expand_all=False))
-    table.add_row("folder", str(bundle.folder))
-    Console().print(table)
+    from viewfinder.settings import flatten
+
+    facts = Table(box=None, show_header=False)
+    facts.add_column(style="bold", no_wrap=True)
+    facts.add_column(overflow="fold")
+    variants = Table("variant", "format", "bytes", "accuracy", "p50 ms", "", box=None)
+    for variant in summary.pop("variants"):
+        variants.add_row(
+            variant["name"],
+            variant["format"],
+            f"{variant['bytes']:,}",
+            _or_dash(variant["accuracy"]),
+            _or_dash(variant["p50_ms"]),
+            "recommended" if variant["recommended"] else "",
+        )
+    for name, value in flatten(summary).items():
+        facts.add_row(name, _or_dash(value))
+    facts.add_row("folder", str(bundle.folder))
+    Console().print(facts, "", variants)
+
+
+def _or_dash(value: object) -> str:
+    if value is None or value == []:
+        return "-"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _catalog() -> "Catalog":
@@ -86,12 +101,13 @@ def _catalog() -> "Catalog":
     return scan((BUILTIN_STORE, load_settings().store))
 
 
-def _row(catalog: "Catalog", name: str) -> dict[str, object]:
-    versions, aliases = catalog.versions(name), catalog.aliases(name)
-    latest = versions[aliases["latest"]].bundle if aliases else None
+def _as_json(catalog: "Catalog", name: str) -> dict[str, object]:
     return {
         "name": name,
-        "versions": [{"version": v, "problem": entry.problem} for v, entry in versions.items()],
-        "aliases": aliases,
-        "labels_count": len(latest.manifest.labels) if latest else None,
+        "versions": [
+            {"version": entry.version, "problem": entry.problem}
+            for entry in catalog.versions(name).values()
+        ],
+        "aliases": catalog.aliases(name),
+        "labels_count": catalog.labels_count(name),
     }

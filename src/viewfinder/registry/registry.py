@@ -17,6 +17,7 @@ from viewfinder.types import ModelRef, is_model_name, parse_version
 BUILTIN_STORE = Path(__file__).parent / "builtin"
 BUILTIN_MODEL = "efficientnet-lite0"
 LATEST = "latest"
+_NAMES_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +56,22 @@ class Catalog:
         Raises:
             ModelNotFoundError: There is no such model.
         """
-        try:
-            return self.models[name]
-        except KeyError:
-            raise ModelNotFoundError(
-                f"There is no model {name!r}; GET /v1/models lists them."
-                if is_model_name(name)
-                else "There is no model of that name; GET /v1/models lists them."
-            ) from None
+        if name not in self.models:
+            called = repr(name) if is_model_name(name) else "of that name"
+            known = ", ".join(list(self.models)[:_NAMES_SHOWN])
+            raise ModelNotFoundError(f"There is no model {called}. Among those here: {known}.")
+        return self.models[name]
 
     def aliases(self, name: str) -> dict[str, int]:
         """The model's aliases with the version that each means now."""
         ready = [v for v, entry in self.versions(name).items() if entry.bundle is not None]
         return {LATEST: max(ready)} if ready else {}
+
+    def labels_count(self, name: str) -> int | None:
+        """How many classes the latest good version has, if there is one."""
+        latest = self.aliases(name).get(LATEST)
+        bundle = self.versions(name)[latest].bundle if latest is not None else None
+        return len(bundle.manifest.labels) if bundle is not None else None
 
     def entry(self, name: str, version: int) -> Entry:
         """One version, broken or not.
@@ -81,40 +85,41 @@ class Catalog:
         except KeyError:
             raise VersionNotFoundError(f"The model {name!r} has no version {version}.") from None
 
-    def resolve(self, ref: ModelRef) -> Bundle:
-        """The bundle that a reference means; a bare name means the highest good version.
+    def bundle(self, name: str, version: int) -> Bundle:
+        """One version, if it is good.
 
         Raises:
             ModelNotFoundError: There is no such model.
+            VersionNotFoundError: It has no such version.
+            NotReadyError: That version is broken.
+        """
+        bundle = self.entry(name, version).bundle
+        if bundle is None:
+            raise NotReadyError(f"Version {version} of the model {name!r} cannot be used.")
+        return bundle
+
+    def resolve(self, text: str) -> Bundle:
+        """The bundle that a caller means by `name`, `name@3` or `name@alias`.
+
+        A bare name means the highest good version.
+
+        Raises:
+            ModelNotFoundError: There is no such model, or there can be none of that name.
             VersionNotFoundError: It has no such version or alias.
             NotReadyError: That version is broken.
         """
-        version = ref.version
-        if version is None:
-            alias, aliases = ref.alias or LATEST, self.aliases(ref.name)
-            if alias not in aliases:
-                if ref.alias in (None, LATEST):
-                    raise NotReadyError(f"No version of the model {ref.name!r} can be used.")
-                raise VersionNotFoundError(f"The model {ref.name!r} has no alias {alias!r}.")
-            version = aliases[alias]
-        bundle = self.entry(ref.name, version).bundle
-        if bundle is None:
-            raise NotReadyError(f"Version {version} of the model {ref.name!r} cannot be used.")
-        return bundle
-
-
-def parse_ref(text: str) -> ModelRef:
-    """Read `name`, `name@3` or `name@alias` as a caller wrote it.
-
-    Raises:
-        ModelNotFoundError: No model can have that name.
-    """
-    try:
-        return ModelRef.parse(text)
-    except ValueError:
-        raise ModelNotFoundError(
-            "There is no model of that name; GET /v1/models lists them."
-        ) from None
+        try:
+            ref = ModelRef.parse(text)
+        except ValueError:
+            ref = ModelRef("")  # which no model is called
+        if ref.version is not None:
+            return self.bundle(ref.name, ref.version)
+        alias, aliases = ref.alias or LATEST, self.aliases(ref.name)
+        if alias in aliases:
+            return self.bundle(ref.name, aliases[alias])
+        if alias == LATEST:
+            raise NotReadyError(f"No version of the model {ref.name!r} can be used.")
+        raise VersionNotFoundError(f"The model {ref.name!r} has no alias {alias!r}.")
 
 
 def scan(stores: Sequence[Path]) -> Catalog:

@@ -8,7 +8,7 @@ from typing import Literal
 from viewfinder.engines.loader import LoadedVariant, load_variant
 from viewfinder.errors import NotReadyError, OperatorError
 from viewfinder.registry.bundle import Bundle
-from viewfinder.registry.registry import Catalog, parse_ref
+from viewfinder.registry.registry import Catalog
 
 State = Literal["loading", "ready", "failed", "unloaded"]
 
@@ -56,7 +56,7 @@ class ModelManager:
             VersionNotFoundError: It has no such version or alias.
             NotReadyError: It is broken.
         """
-        bundle = self.catalog.resolve(parse_ref(text or self.default))
+        bundle = self.catalog.resolve(text or self.default)
         loaded = self._loaded.get(bundle.digest)
         return loaded if loaded is not None else await self._load_once(bundle)
 
@@ -87,7 +87,7 @@ class ModelManager:
             VersionNotFoundError: It has no such version or alias.
             NotReadyError: None of its versions can be read.
         """
-        manifest = self.catalog.resolve(parse_ref(self.default)).manifest
+        manifest = self.catalog.resolve(self.default).manifest
         return self.status(manifest.name, manifest.version)
 
     def close(self) -> None:
@@ -112,7 +112,9 @@ class ModelManager:
             loaded = await asyncio.to_thread(load_variant, bundle, threads=self._threads)
         except OperatorError as error:
             self._failed[bundle.digest] = error.detail
-            logger.error("%s@%d cannot be used: %s", manifest.name, manifest.version, error.detail)
+            logger.warning(
+                "%s@%d cannot be used: %s", manifest.name, manifest.version, error.detail
+            )
             raise _not_ready(bundle) from error
         else:
             self._loaded[bundle.digest] = loaded

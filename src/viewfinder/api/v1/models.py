@@ -15,7 +15,7 @@ from viewfinder.errors import VersionNotFoundError
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.registry import LATEST
 from viewfinder.serving.manager import ModelManager
-from viewfinder.types import ModelRef, parse_version
+from viewfinder.types import parse_version
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -38,7 +38,7 @@ async def show_model(name: str, services: ServicesDep) -> ModelAnswer:
 @router.get("/{name}/labels")
 async def list_labels(name: str, services: ServicesDep) -> LabelList:
     """The classes of the model's current version."""
-    return _labels(services.models.catalog.resolve(ModelRef(name)))
+    return _labels(services.models.catalog.resolve(f"{name}@{LATEST}"))
 
 
 @router.get("/{name}/versions/{version}")
@@ -59,14 +59,12 @@ def _bundle(models: ModelManager, name: str, version: str) -> Bundle:
     if number is None:
         models.catalog.versions(name)  # an unknown model is the worse news
         raise VersionNotFoundError("A version is a positive number.")
-    return models.catalog.resolve(ModelRef(name, version=number))
+    return models.catalog.bundle(name, number)
 
 
 def _model(models: ModelManager, name: str) -> ModelAnswer:
     catalog = models.catalog
     versions = catalog.versions(name)
-    aliases = catalog.aliases(name)
-    latest = versions[aliases[LATEST]].bundle if LATEST in aliases else None
     statuses = {version: models.status(name, version) for version in versions}
     return ModelAnswer(
         name=name,
@@ -74,8 +72,8 @@ def _model(models: ModelManager, name: str) -> ModelAnswer:
             VersionState(version=version, state=status.state, reason=status.reason)
             for version, status in statuses.items()
         ],
-        aliases=aliases,
-        labels_count=len(latest.manifest.labels) if latest else None,
+        aliases=catalog.aliases(name),
+        labels_count=catalog.labels_count(name),
     )
 
 
