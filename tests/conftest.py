@@ -1,0 +1,48 @@
+"""Fixtures: one real server for all tests that only ask it questions."""
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.support import Server, fake_bundle, serving
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip, with the reason, what needs an extra that is not installed."""
+    if importlib.util.find_spec("tensorflow") is None:
+        skip = pytest.mark.skip(reason="needs the extra train: make test EXTRAS=train")
+        for item in items:
+            if "train" in item.keywords:
+                item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with the builtin model and two more: `fake` in two versions, and a broken one."""
+    home = tmp_path_factory.mktemp("home")
+    store = home / "models"
+    fake_bundle(store, "fake", 1)
+    fake_bundle(store, "fake", 2, classes=4)
+    broken = fake_bundle(store, "broken")
+    (broken.folder / "graph.json").write_text("{}")
+    (store / "halfway" / "1").mkdir(parents=True)
+    with serving(home) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def client(server: Server) -> Iterator[httpx2.Client]:
+    """An HTTP client of that server."""
+    with httpx2.Client(base_url=server.url, timeout=60, trust_env=False) as http:
+        yield http
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """An empty model store."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    return folder

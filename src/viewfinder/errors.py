@@ -17,6 +17,7 @@
     │   ├── NotReadyError               not_ready
     │   └── DeadlineExceededError       deadline_exceeded
     └── OperatorError               what someone at the command line can mend
+        ├── SettingsError               invalid_settings
         ├── BundleError                 invalid_bundle
         ├── WeightsError                invalid_weights
         ├── ConversionError             conversion_failed
@@ -141,6 +142,12 @@ class DeadlineExceededError(ServiceError):
 
 class OperatorError(ViewfinderError):
     """What someone at the command line can mend."""
+
+
+class SettingsError(OperatorError):
+    """A setting, or the settings file, makes no sense."""
+
+    code = "invalid_settings"
 
 
 class BundleError(OperatorError):

@@ -5,11 +5,12 @@ nested by two underscores: `VIEWFINDER_LIMITS__SIDE`), the TOML file, the defaul
 """
 
 import os
+import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -18,6 +19,8 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+from viewfinder.errors import SettingsError
 
 MIB = 1024 * 1024
 _PREFIX = "VIEWFINDER_"
@@ -118,9 +121,16 @@ def load_settings(**flags: Any) -> Settings:
     """Settings with those flags on top that were given (are not None).
 
     Raises:
-        pydantic.ValidationError: A value is outside its range, or a name is unknown.
+        SettingsError: A value is outside its range, a name is unknown, or the file is not TOML.
     """
-    return Settings(**{name: value for name, value in flags.items() if value is not None})
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise SettingsError(f"the setting {name} is not valid: {first['msg']}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{config_file()} is not valid TOML: {error}") from error
 
 
 def origins(settings: Settings, flags: dict[str, Any]) -> dict[str, tuple[Any, str]]:

@@ -40,7 +40,7 @@ class ModelRef:
         """
         name, at, selector = text.partition("@")
         if not is_model_name(name) or (at and not is_model_name(selector)):
-            raise ValueError(text)
+            raise ValueError(f"{text!r} is not name, name@3 or name@alias")
         if not at:
             return cls(name)
         version = parse_version(selector)

@@ -8,7 +8,7 @@ import typer
 from viewfinder import __version__
 from viewfinder.cli import classify, doctor, models, serve
 from viewfinder.cli.console import fail
-from viewfinder.errors import ViewfinderError
+from viewfinder.errors import SettingsError, ViewfinderError
 
 app = typer.Typer(
     name="viewfinder",
@@ -48,12 +48,4 @@ def run() -> None:
     except ViewfinderError as error:
         if debug:
             raise
-        fail(error.detail)
-    except ValueError as error:
-        from pydantic import ValidationError  # late: half of what `--help` would wait for
-
-        if debug or not isinstance(error, ValidationError):
-            raise
-        first = error.errors(include_url=False)[0]
-        name = ".".join(str(part) for part in first["loc"])
-        fail(f"the setting {name} is not valid: {first['msg']}", code=2)
+        fail(error.detail, code=2 if isinstance(error, SettingsError) else 1)

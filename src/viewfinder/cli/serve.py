@@ -2,7 +2,10 @@
 
 import errno
 import logging
+import signal
 import socket
+import sys
+import warnings
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -106,8 +109,11 @@ def _run(settings: "Settings", listener: socket.socket) -> None:
         timeout_worker_healthcheck=_WORKER_SILENCE_S,
     )
     configure_logging()
+    listener.listen(config.backlog)  # who comes before the models are loaded waits, and is answered
+    # The server raises the signal that stopped it once more when it has drained: a job well done.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     if settings.workers > 1:
-        listener.listen(config.backlog)
         Multiprocess(config, sockets=[listener]).run()
         return
     server = uvicorn.Server(config)
@@ -128,5 +134,7 @@ def configure_logging() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
     )
+    # Pillow tells of damage that it copes with; a line for each such photo helps nobody.
+    warnings.filterwarnings("ignore", module="PIL")
     for name in ("uvicorn", "uvicorn.error", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -27,8 +27,9 @@ class PreprocessSpec(BaseModel):
     Attributes:
         width: Of the model's input, in pixels.
         height: Of the model's input, in pixels.
-        resize: `crop` looks at the central part that has the input's shape; `stretch` at the whole
-            photo, out of shape; `pad` at the whole photo in shape, with black bars.
+        resize: `crop` looks at the central part that has the input's shape (at its edges, the
+            filter sees what lies beyond); `stretch` at the whole photo, out of shape; `pad` at the
+            whole photo in shape, with black bars.
         crop_fraction: With `crop`: how much of that largest central part to look at, 0-1.
         interpolation: Pillow's filter; all but `nearest` antialias when they shrink.
         channels: The order of the colours.

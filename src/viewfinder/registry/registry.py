@@ -11,7 +11,7 @@ from viewfinder.errors import (
     NotReadyError,
     VersionNotFoundError,
 )
-from viewfinder.registry.bundle import Bundle
+from viewfinder.registry.bundle import MANIFEST, Bundle
 from viewfinder.types import ModelRef, is_model_name, parse_version
 
 BUILTIN_STORE = Path(__file__).parent / "builtin"
@@ -131,9 +131,10 @@ def scan(stores: Sequence[Path]) -> Catalog:
     """
     found: dict[str, dict[int, Entry]] = {}
     for store in stores:
-        for folder in sorted(store.glob("*/*")):
+        # The manifest is written last: a folder without one does not exist yet.
+        for folder in sorted(path.parent for path in store.glob(f"*/*/{MANIFEST}")):
             name, version = folder.parent.name, parse_version(folder.name)
-            if version is None or not is_model_name(name) or not folder.is_dir():
+            if version is None or not is_model_name(name):
                 continue
             found.setdefault(name, {}).setdefault(version, _entry(name, version, folder))
     return Catalog(

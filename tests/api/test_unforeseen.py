@@ -1,0 +1,47 @@
+"""What nobody foresaw becomes a plain 500 that leaks nothing, and the log has the rest."""
+
+import logging
+
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from viewfinder.api.middleware import RequestContext
+
+SECRET = "/root/secret/path"
+
+
+async def _ask(raises_after_start: bool) -> list[Message]:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if raises_after_start:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError(SECRET)
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    scope: Scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "state": {}}
+    await RequestContext(app)(scope, receive, send)
+    return sent
+
+
+async def test_an_unforeseen_error_leaks_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        start, body = await _ask(raises_after_start=False)
+    assert start["status"] == 500
+    headers = dict(start["headers"])
+    assert headers[b"content-type"] == b"application/problem+json"
+    assert b"internal_error" in body["body"]
+    assert headers[b"x-request-id"] in body["body"]
+    assert SECRET.encode() not in body["body"]
+    assert SECRET in caplog.text
+    assert headers[b"x-request-id"].decode() in caplog.text
+
+
+async def test_once_the_answer_has_begun_the_connection_must_be_cut() -> None:
+    with pytest.raises(RuntimeError):
+        await _ask(raises_after_start=True)

@@ -1,0 +1,250 @@
+"""The commands, run as a person runs them."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support import EXPECTED, PHOTOS, fake_bundle, run_command
+from viewfinder import __version__
+
+COMMANDS = [
+    [],
+    ["serve"],
+    ["classify"],
+    ["models"],
+    ["models", "list"],
+    ["models", "show"],
+    ["doctor"],
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_has_an_example(tmp_path: Path, command: list[str]) -> None:
+    result = run_command(*command, "--help", home=tmp_path)
+    assert result.returncode == 0
+    assert result.stderr == ""
+    if command != ["models"]:
+        assert "Example:" in result.stdout
+
+
+def test_version(tmp_path: Path) -> None:
+    assert run_command("--version", home=tmp_path).stdout == f"viewfinder {__version__}\n"
+
+
+@pytest.mark.parametrize("command", [["nope"], ["classify"], ["classify", "x", "--top-k", "0"]])
+def test_wrong_usage_exits_with_2(tmp_path: Path, command: list[str]) -> None:
+    result = run_command(*command, home=tmp_path)
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+
+
+def _failed(result: subprocess.CompletedProcess[str], code: int = 1) -> str:
+    """The one line on stderr of a command that failed."""
+    assert result.returncode == code, result.stderr
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("viewfinder: ")
+    return result.stderr
+
+
+# classify
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_classify_a_photo(tmp_path: Path, name: str) -> None:
+    result = run_command("classify", PHOTOS / name, "--json", home=tmp_path)
+    assert result.returncode == 0
+    assert result.stderr == ""
+    answer = json.loads(result.stdout)
+    assert answer["class"] in EXPECTED[name]
+    assert answer["path"] == str(PHOTOS / name)
+    assert len(answer["classes"]) == 5
+    assert answer["classes"][0]["class"] == answer["class"]
+    assert answer["model"] == {"name": "efficientnet-lite0", "version": 1, "variant": "int8"}
+
+
+def test_classify_for_people_shows_bars(tmp_path: Path) -> None:
+    result = run_command("classify", PHOTOS / "espresso.jpg", "--top-k", "2", home=tmp_path)
+    first, second = result.stdout.splitlines()
+    assert first.startswith("espresso")
+    assert "95." in first
+    assert "██" in first
+    assert "█" not in second
+
+
+def test_classify_a_folder_and_what_is_below_it(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    shutil.copytree(PHOTOS, folder / "below")
+    shutil.copy(PHOTOS / "cat.jpg", folder / "UPPER.JPG")
+    (folder / "notes.txt").write_text("not a photo")
+    (folder / "broken.png").write_bytes(b"not a photo either")
+    out = tmp_path / "out.jsonl"
+    result = run_command("classify", folder, "--out", out, home=tmp_path)
+    assert result.returncode == 0
+    assert "7 images, 1 failed" in result.stderr
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [Path(line["path"]).name for line in lines] == [
+        "UPPER.JPG",
+        *sorted(EXPECTED),
+        "broken.png",
+    ]
+    assert lines[-1]["error"]["code"] == "unsupported_media_type"
+    for line in lines[1:-1]:
+        assert line["class"] in EXPECTED[Path(line["path"]).name]
+
+
+def test_classify_with_another_model(tmp_path: Path) -> None:
+    fake_bundle(tmp_path / "models", "shoes", 3)
+    result = run_command(
+        "classify", PHOTOS / "cat.jpg", "--model", "shoes@3", "--json", home=tmp_path
+    )
+    assert json.loads(result.stdout)["model"]["version"] == 3
+
+
+def test_classify_fails_when_nothing_could_be_classified(tmp_path: Path) -> None:
+    path = tmp_path / "x.jpg"
+    path.write_bytes(b"no")
+    result = run_command("classify", path, "--json", home=tmp_path)
+    assert result.returncode == 1
+    assert json.loads(result.stdout)["error"]["code"] == "unsupported_media_type"
+
+
+def test_classify_what_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    result = run_command("classify", tmp_path / "none.jpg", home=tmp_path)
+    assert "does not exist" in _failed(result)
+    assert "no photos found" in _failed(run_command("classify", tmp_path / "empty", home=tmp_path))
+    result = run_command("classify", PHOTOS / "cat.jpg", "--model", "nope", home=tmp_path)
+    assert "efficientnet-lite0" in _failed(result)
+
+
+def test_classify_to_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    out = tmp_path / "none" / "x.jsonl"
+    result = run_command("classify", PHOTOS, "--out", out, home=tmp_path)
+    assert "cannot write" in _failed(result)
+    result = run_command("classify", PHOTOS, "--out", tmp_path / "x.doc", home=tmp_path)
+    assert ".jsonl" in _failed(result, code=2)
+
+
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "-rn", "true"], check=False, capture_output=True).returncode != 0
+    if shutil.which("unshare")
+    else True,
+    reason="needs unshare, to take the network away",
+)
+def test_classify_needs_no_network(tmp_path: Path) -> None:
+    command = shutil.which("viewfinder", path=str(Path(os.sys.executable).parent))
+    result = subprocess.run(
+        ["unshare", "-rn", str(command), "classify", str(PHOTOS / "cat.jpg"), "--json"],
+        env={"PATH": os.environ["PATH"], "VIEWFINDER_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(result.stdout)["class"] in EXPECTED["cat.jpg"]
+
+
+# models
+
+
+def test_models_list(tmp_path: Path) -> None:
+    fake_bundle(tmp_path / "models", "shoes", 1)
+    broken = fake_bundle(tmp_path / "models", "shoes", 2)
+    (broken.folder / "bundle.json").write_text("{}")
+    result = run_command("models", "list", "--json", home=tmp_path)
+    builtin, shoes = json.loads(result.stdout)["models"]
+    assert builtin["name"] == "efficientnet-lite0"
+    assert shoes["aliases"] == {"latest": 1}
+    assert [version["problem"] is None for version in shoes["versions"]] == [True, False]
+    shown = run_command("models", "list", home=tmp_path).stdout
+    assert "shoes" in shown
+    assert "1000" in shown
+
+
+def test_models_show_prints_what_the_api_answers(tmp_path: Path, client: object) -> None:
+    result = run_command("models", "show", "efficientnet-lite0", "--json", home=tmp_path)
+    get = getattr(client, "get")
+    assert json.loads(result.stdout) == get("/v1/models/efficientnet-lite0/versions/1").json()
+    shown = run_command("models", "show", "efficientnet-lite0@1", home=tmp_path).stdout
+    assert "Apache-2.0" in shown
+    assert "recommended" in shown
+
+
+def test_models_show_what_is_not_there_or_broken(tmp_path: Path) -> None:
+    (fake_bundle(tmp_path / "models", "shoes").folder / "bundle.json").write_text("{")
+    assert "no model" in _failed(run_command("models", "show", "nope", home=tmp_path))
+    assert "no version 7" in _failed(
+        run_command("models", "show", "efficientnet-lite0@7", home=tmp_path)
+    )
+    assert "not valid" in _failed(run_command("models", "show", "shoes", home=tmp_path))
+
+
+# doctor
+
+
+def test_doctor_finds_everything_in_order(tmp_path: Path) -> None:
+    result = run_command("doctor", "--json", home=tmp_path)
+    assert result.returncode == 0
+    findings = {finding["part"]: finding for finding in json.loads(result.stdout)["findings"]}
+    assert findings["model efficientnet-lite0@1"]["state"] == "ok"
+    assert "3 golden samples" in findings["model efficientnet-lite0@1"]["detail"]
+    assert findings["model store"]["state"] == "missing"
+    extra = findings["extra train"]
+    assert extra["state"] == "ok" or "pip install 'viewfinder[train]'" in extra["detail"]
+    assert "ok" in run_command("doctor", home=tmp_path).stdout
+
+
+def test_doctor_finds_a_broken_model(tmp_path: Path) -> None:
+    (fake_bundle(tmp_path / "models", "shoes").folder / "graph.json").write_text("{}")
+    result = run_command("doctor", "--json", home=tmp_path)
+    assert result.returncode == 1
+    broken = [f for f in json.loads(result.stdout)["findings"] if f["state"] == "broken"]
+    assert [finding["part"] for finding in broken] == ["model shoes@1"]
+    assert "checksum" in broken[0]["detail"]
+
+
+def test_doctor_says_where_each_setting_comes_from(tmp_path: Path) -> None:
+    (tmp_path / "viewfinder.toml").write_text("workers = 3\n")
+    result = run_command("doctor", "--settings", "--json", home=tmp_path, PORT=9)
+    table = json.loads(result.stdout)
+    assert table["port"] == {"value": "9", "from": "environment"}
+    assert table["workers"] == {"value": "3", "from": str(tmp_path / "viewfinder.toml")}
+    assert table["host"]["from"] == "default"
+
+
+# serve, before it serves
+
+
+def test_serve_refuses_a_public_address(tmp_path: Path) -> None:
+    result = run_command("serve", "--host", "0.0.0.0", "--port", "0", home=tmp_path)
+    assert "--insecure" in _failed(result)
+
+
+def test_serve_refuses_a_model_that_is_not_there(tmp_path: Path) -> None:
+    result = run_command("serve", "--model", "nope", home=tmp_path)
+    assert "no model 'nope'" in _failed(result)
+    assert "no model 'nope'" in _failed(run_command("serve", home=tmp_path, DEFAULT_MODEL="nope"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"), [({"PORT": "abc"}, "port"), ({"LIMITS__SIDE": "0"}, "limits.side")]
+)
+def test_a_setting_that_is_wrong_is_named(
+    tmp_path: Path, settings: dict[str, str], name: str
+) -> None:
+    result = run_command("serve", home=tmp_path, **settings)
+    assert f"the setting {name} is not valid" in _failed(result, code=2)
+
+
+def test_a_settings_file_that_is_broken_is_named(tmp_path: Path) -> None:
+    (tmp_path / "viewfinder.toml").write_text("port = = 1")
+    assert "viewfinder.toml" in _failed(run_command("serve", home=tmp_path), code=2)
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    result = run_command("--debug", "serve", "--model", "nope", home=tmp_path)
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr

@@ -1,0 +1,119 @@
+"""The one geometry."""
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from pydantic import ValidationError
+
+from tests.support import encode, photo
+from viewfinder.imaging.geometry import PreprocessSpec, to_input
+from viewfinder.imaging.preprocess import preprocess
+from viewfinder.settings import Limits
+
+
+def _halves(width: int, height: int) -> Image.Image:
+    """Left half red, right half blue."""
+    image = Image.new("RGB", (width, height), "blue")
+    image.paste("red", (0, 0, width // 2, height))
+    return image
+
+
+def test_crop_looks_at_the_central_part() -> None:
+    image = Image.new("RGB", (400, 200), "red")
+    image.paste("blue", (100, 0, 300, 200))
+    pixels = to_input(image, PreprocessSpec(width=10, height=10))
+    assert pixels.shape == (10, 10, 3)
+    assert (pixels[:, 1:-1] == (0, 0, 255)).all()
+
+
+def test_a_smaller_crop_fraction_looks_at_less() -> None:
+    image = Image.new("RGB", (100, 100), "red")
+    image.paste("blue", (25, 25, 75, 75))
+    spec = PreprocessSpec(width=10, height=10, crop_fraction=0.5)
+    assert (to_input(image, spec)[1:-1, 1:-1] == (0, 0, 255)).all()
+
+
+def test_crop_equals_cropping_and_then_resizing_but_at_the_edge() -> None:
+    image = Image.open(BytesIO(photo("cat.jpg"))).convert("RGB").crop((0, 0, 448, 300))
+    spec = PreprocessSpec(width=50, height=50, crop_fraction=0.5)
+    by_hand = image.crop((149, 75, 299, 225)).resize((50, 50), Image.Resampling.BILINEAR)
+    # At the edge the filter sees the pixels beyond it, where a cropped photo would just end.
+    inner = slice(1, -1)
+    assert (to_input(image, spec)[inner, inner] == np.asarray(by_hand)[inner, inner]).all()
+
+
+def test_stretch_looks_at_everything_out_of_shape() -> None:
+    pixels = to_input(_halves(400, 100), PreprocessSpec(width=8, height=8, resize="stretch"))
+    assert (pixels[:, :3] == (255, 0, 0)).all()
+    assert (pixels[:, 5:] == (0, 0, 255)).all()
+
+
+def test_pad_looks_at_everything_in_shape_between_black_bars() -> None:
+    pixels = to_input(_halves(400, 100), PreprocessSpec(width=8, height=8, resize="pad"))
+    assert (pixels[:3] == 0).all()
+    assert (pixels[5:] == 0).all()
+    assert (pixels[3:5].sum(axis=2) == 255).all()
+
+
+def test_channels_can_be_bgr() -> None:
+    image = Image.new("RGB", (4, 4), (1, 2, 3))
+    pixels = to_input(image, PreprocessSpec(width=2, height=2, channels="bgr"))
+    assert pixels[0, 0].tolist() == [3, 2, 1]
+
+
+def test_shrinking_antialiases() -> None:
+    checkers = Image.fromarray((np.indices((256, 256)).sum(axis=0) % 2 * 255).astype(np.uint8))
+    pixels = to_input(checkers.convert("RGB"), PreprocessSpec(width=32, height=32))
+    assert np.abs(pixels[2:-2, 2:-2].astype(int) - 127).max() <= 2
+
+
+def test_decoding_a_jpeg_smaller_hardly_changes_the_input() -> None:
+    large = Image.open(BytesIO(photo("espresso.jpg"))).resize(
+        (2400, 1600), Image.Resampling.LANCZOS
+    )
+    data = encode(large, "JPEG", quality=92)
+    spec = PreprocessSpec(width=224, height=224, crop_fraction=0.875)
+    quick = preprocess(data, spec, Limits()).astype(int)
+    full = to_input(Image.open(BytesIO(data)).convert("RGB"), spec).astype(int)
+    assert np.abs(quick - full).mean() < 0.5
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    size=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    wanted=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    resize=st.sampled_from(["crop", "stretch", "pad"]),
+    interpolation=st.sampled_from(["nearest", "bilinear", "bicubic", "lanczos"]),
+    fraction=st.floats(0.05, 1),
+)
+def test_any_photo_gets_the_shape_that_was_asked_for(
+    size: tuple[int, int],
+    wanted: tuple[int, int],
+    resize: str,
+    interpolation: str,
+    fraction: float,
+) -> None:
+    spec = PreprocessSpec.model_validate(
+        {
+            "width": wanted[0],
+            "height": wanted[1],
+            "resize": resize,
+            "interpolation": interpolation,
+            "crop_fraction": fraction,
+        }
+    )
+    pixels = to_input(Image.new("RGB", size, (9, 9, 9)), spec)
+    assert pixels.shape == (wanted[1], wanted[0], 3)
+    assert pixels.dtype == np.uint8
+    if resize != "pad":
+        assert (pixels == 9).all()
+
+
+@pytest.mark.parametrize("wrong", [{"width": 0}, {"crop_fraction": 0}, {"resize": "x"}, {"y": 1}])
+def test_a_specification_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        PreprocessSpec.model_validate({"width": 1, "height": 1, **wrong})
