@@ -1,51 +1,66 @@
 # Viewfinder needs Python 3.11-3.13 (with venv) and make; everything else is set up here.
 PORT ?= 8000
-PYTHON ?= $(firstword $(foreach v,3.13 3.12 3.11,$(shell command -v python$(v))) python3)
 # Extras of the package to have at hand, for example: make test EXTRAS=train
 EXTRAS ?=
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	2>/dev/null && { echo $$p; break; }; done)
 
 UV := $(or $(shell command -v uv),.uv/bin/uv)
-SYNC := $(UV) sync --quiet --frozen --python $(PYTHON) --compile-bytecode
-WITH := $(foreach extra,$(EXTRAS),--extra $(extra))
-RUN := .venv/bin
+# Exactly what uv.lock says, with its hashes; what is there already for another target stays.
+SYNC = $(UV) sync --frozen --inexact --compile-bytecode --python "$(PYTHON)"
+COMMA := ,
+EMPTY :=
+READY = .venv/ready-$(1)$(subst $(EMPTY) $(EMPTY),$(COMMA),$(sort $(EXTRAS)))
+BIN := .venv/bin
 
 .PHONY: help setup dev serve test check format bench clean
+.DELETE_ON_ERROR:
 
 help:
-	@echo "make setup   install Viewfinder into .venv"
-	@echo "make serve   serve on http://127.0.0.1:$(PORT)"
-	@echo "make test    run the tests             make check   format, lint, types, layers"
-	@echo "make bench   run the benchmarks        make format  mend what can be mended"
+	@echo "make serve    set up and serve on http://127.0.0.1:$(PORT)   (PORT=8080 for another)"
+	@echo "make test     set up and run the tests    (EXTRAS=train for those that need TensorFlow)"
+	@echo "make setup    set up only: .venv/bin/viewfinder"
+	@echo "make check    format, lint, types, layers"
+	@echo "make format   mend what can be mended"
+	@echo "make bench    run the benchmarks"
+	@echo "make clean    remove all that this made"
 
-# uv installs what uv.lock says, with hashes. Without one on the PATH, a private one comes from PyPI.
 .uv/bin/uv:
-	$(PYTHON) -m venv .uv
+	@test -n "$(PYTHON)" || { echo "Viewfinder needs Python 3.11, 3.12 or 3.13 with venv: \
+	on Debian and Ubuntu, apt-get install python3 python3-venv" >&2; exit 1; }
+	"$(PYTHON)" -m venv .uv
 	.uv/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
 
-setup: $(UV)
-	@$(SYNC) --inexact --no-dev $(WITH)
+$(call READY,serve): uv.lock pyproject.toml | $(UV)
+	$(SYNC) --no-dev $(EXTRAS:%=--extra %)
+	@touch $@
 
-dev: $(UV)
-	@$(SYNC) --inexact $(WITH)
+$(call READY,dev): uv.lock pyproject.toml | $(UV)
+	$(SYNC) $(EXTRAS:%=--extra %)
+	@touch $@
+
+setup: $(call READY,serve)
+dev: $(call READY,dev)
 
 serve: setup
-	@$(RUN)/viewfinder serve --port $(PORT)
+	@$(BIN)/viewfinder serve --port $(PORT)
 
 test: dev
-	$(RUN)/pytest -n auto
+	$(BIN)/pytest -n auto
 
 check: dev
-	$(RUN)/ruff format --check .
-	$(RUN)/ruff check .
-	$(RUN)/mypy
-	$(RUN)/lint-imports --no-cache
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 format: dev
-	$(RUN)/ruff format .
-	$(RUN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
 
 bench: dev
-	$(RUN)/python -m benchmarks
+	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf .venv .uv dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .uv dist .mypy_cache .pytest_cache .ruff_cache benchmarks/results

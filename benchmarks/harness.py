@@ -12,10 +12,12 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+
+import httpx2
 
 from viewfinder import __version__
 from viewfinder.settings import available_cores
@@ -23,8 +25,8 @@ from viewfinder.settings import available_cores
 ROOT = Path(__file__).parents[1]
 PHOTOS = sorted((ROOT / "examples" / "photos").glob("*.jpg"))
 RESULTS = ROOT / "benchmarks" / "results"
-_VIEWFINDER = str(Path(sys.executable).with_name("viewfinder"))
-_SETTINGS = {"HOME", "PATH", "LANG"}
+VIEWFINDER = str(Path(sys.executable).with_name("viewfinder"))
+_KEPT = {"HOME", "PATH", "LANG"}
 
 
 def median(numbers: Sequence[float]) -> float:
@@ -47,6 +49,13 @@ def machine() -> dict[str, Any]:
     }
 
 
+def clean_environment(home: str) -> dict[str, str]:
+    """No setting of the person who measures changes what is measured."""
+    kept = {name: value for name, value in os.environ.items() if name in _KEPT}
+    config = str(Path(home) / "viewfinder.toml")
+    return {**kept, "VIEWFINDER_HOME": home, "VIEWFINDER_CONFIG": config}
+
+
 def free_port() -> int:
     """A port that was free a moment ago."""
     with socket.socket() as probe:
@@ -60,11 +69,10 @@ def server(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """A `viewfinder serve` process that has answered its first health check."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    clean = {name: value for name, value in os.environ.items() if name in _SETTINGS}
     with tempfile.TemporaryDirectory() as home:
         process = subprocess.Popen(
-            [_VIEWFINDER, "serve", "--port", str(port), *arguments],
-            env={**clean, "VIEWFINDER_HOME": home},
+            [VIEWFINDER, "serve", "--port", str(port), *arguments],
+            env=clean_environment(home),
             stderr=subprocess.DEVNULL,
         )
         try:
@@ -79,20 +87,11 @@ def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
     """Ask until the answer is 200."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):  # noqa: S310
-            return
+        with contextlib.suppress(httpx2.TransportError):
+            if httpx2.get(url, timeout=5, trust_env=False).status_code == HTTPStatus.OK:
+                return
         time.sleep(0.01)
     sys.exit("the server did not start")
-
-
-def post(url: str, body: bytes, content_type: str) -> dict[str, Any]:
-    """One request, one JSON answer."""
-    request = urllib.request.Request(  # noqa: S310
-        url, data=body, headers={"Content-Type": content_type}
-    )
-    with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
-        answer: dict[str, Any] = json.load(response)
-        return answer
 
 
 def multipart(photo: bytes) -> tuple[bytes, str]:

@@ -9,8 +9,11 @@ are compared. `wrk` makes the load and takes its share of the same cores.
 import argparse
 import threading
 import time
+from collections.abc import Callable
 
-from benchmarks.harness import PHOTOS, median, multipart, post, save, server, wrk
+import httpx2
+
+from benchmarks.harness import PHOTOS, median, multipart, save, server, wrk
 from viewfinder.engines.loader import LoadedVariant, load_variant
 from viewfinder.imaging.preprocess import preprocess
 from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE, scan
@@ -48,7 +51,11 @@ def main() -> None:
             shown = ", ".join(f"{kind} {values[-1]:.1f}" for kind, values in rates.items())
             print(f"round {number + 1}: {shown} requests/s")
         alone_inside = alone(lambda photo: infer(loaded, photo), photos)
-        alone_served = alone(lambda photo: post(url, photo, "image/jpeg"), photos)
+        with httpx2.Client(trust_env=False) as client:
+            headers = {"Content-Type": "image/jpeg"}
+            alone_served = alone(
+                lambda photo: client.post(url, content=photo, headers=headers), photos
+            )
 
     result = {kind: median(values) for kind, values in rates.items()}
     print(f"\n{'':24}requests/s   of the limit")
@@ -88,9 +95,8 @@ def limit(loaded: LoadedVariant, photos: list[bytes], *, threads: int, seconds: 
     return sum(counts) / seconds
 
 
-def alone(ask: object, photos: list[bytes]) -> float:
+def alone(ask: Callable[[bytes], object], photos: list[bytes]) -> float:
     """Median milliseconds of one photo after the other."""
-    assert callable(ask)
     times = []
     for number in range(_ALONE):
         began = time.perf_counter()

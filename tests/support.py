@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -42,7 +43,7 @@ def photo(name: str) -> bytes:
     return (PHOTOS / name).read_bytes()
 
 
-def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+def encode(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     """The image as a file of that format."""
     file = io.BytesIO()
     image.save(file, kind, **options)

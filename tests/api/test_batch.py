@@ -2,10 +2,10 @@
 
 import base64
 import time
+from typing import Any
 
 import httpx2
 import pytest
-
 from tests.support import EXPECTED, fake_bundle, grey, photo, serving
 
 
@@ -75,9 +75,9 @@ def test_64_images_are_accepted_and_65_are_not(client: httpx2.Client) -> None:
     ],
 )
 def test_a_batch_that_is_wrong_as_a_whole(
-    client: httpx2.Client, request_: dict[str, object], status: int, code: str
+    client: httpx2.Client, request_: dict[str, Any], status: int, code: str
 ) -> None:
-    answer = client.post("/v1/batch-classify", **request_)  # type: ignore[arg-type]
+    answer = client.post("/v1/batch-classify", **request_)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 

@@ -7,7 +7,6 @@ from uuid import UUID
 
 import httpx2
 import pytest
-
 from tests.support import EXPECTED, Server, empty_png, exchange, grey, photo
 
 JPEG = {"Content-Type": "image/jpeg"}
@@ -74,8 +73,12 @@ def test_confidences_are_unrounded_fractions_best_first(client: httpx2.Client) -
 @pytest.mark.parametrize("as_field", [True, False])
 def test_options_as_query_or_as_fields(client: httpx2.Client, as_field: bool) -> None:
     options = {"model": "fake@1", "top_k": "2", "min_confidence": "0.5"}
-    where = {"data": options} if as_field else {"params": options}
-    answer = client.post("/v1/classify", files={"file": grey(255)}, **where)
+    answer = client.post(
+        "/v1/classify",
+        files={"file": grey(255)},
+        data=options if as_field else {},
+        params={} if as_field else options,
+    )
     body = answer.json()
     assert body["model"]["name"] == "fake"
     assert body["class"] == "step-15"
@@ -166,8 +169,8 @@ def test_a_broken_model(client: httpx2.Client) -> None:
     ],
 )
 def test_a_parameter_out_of_range(client: httpx2.Client, name: str, value: str) -> None:
-    for where in ({"params": {name: value}}, {"data": {name: value}}):
-        answer = client.post("/v1/classify", files={"file": grey(0)}, **where)
+    for params, fields in (({name: value}, {}), ({}, {name: value})):
+        answer = client.post("/v1/classify", files={"file": grey(0)}, params=params, data=fields)
         body = _problem(answer, 422, "invalid_parameter")
         assert body["errors"][0]["field"] == name
         assert body["errors"][0]["message"]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
-
 from tests.support import fake_bundle, grey, serving
+
 from viewfinder import __version__
 from viewfinder.api.middleware import is_loopback
 
@@ -24,15 +24,17 @@ def test_a_broken_default_model_is_not_ready_but_others_answer(tmp_path: Path) -
     bundle = fake_bundle(tmp_path / "models", "shoes")
     fake_bundle(tmp_path / "models", "hats")
     (bundle.folder / "graph.json").write_text("{}")
-    with serving(tmp_path, "--model", "shoes", until="is not ready") as server:
-        with httpx2.Client(base_url=server.url, trust_env=False) as client:
-            ready = client.get("/health/ready")
-            assert (ready.status_code, ready.json()["code"]) == (503, "not_ready")
-            assert client.get("/health/live").status_code == 200
-            answer = client.post("/v1/classify?model=hats", files={"file": grey(0)})
-            assert answer.status_code == 200
-            answer = client.post("/v1/classify", files={"file": grey(0)})
-            assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+    with (
+        serving(tmp_path, "--model", "shoes", until="is not ready") as server,
+        httpx2.Client(base_url=server.url, trust_env=False) as client,
+    ):
+        ready = client.get("/health/ready")
+        assert (ready.status_code, ready.json()["code"]) == (503, "not_ready")
+        assert client.get("/health/live").status_code == 200
+        answer = client.post("/v1/classify?model=hats", files={"file": grey(0)})
+        assert answer.status_code == 200
+        answer = client.post("/v1/classify", files={"file": grey(0)})
+        assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
 
 
 def test_the_document_names_every_route_body_and_error(client: httpx2.Client) -> None:

@@ -7,14 +7,14 @@ from starlette.types import Message, Receive, Scope, Send
 
 from viewfinder.api.middleware import RequestContext
 
-SECRET = "/root/secret/path"
+PRIVATE = "/root/private/path"
 
 
 async def _ask(raises_after_start: bool) -> list[Message]:
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
         if raises_after_start:
             await send({"type": "http.response.start", "status": 200, "headers": []})
-        raise RuntimeError(SECRET)
+        raise RuntimeError(PRIVATE)
 
     sent: list[Message] = []
 
@@ -37,8 +37,8 @@ async def test_an_unforeseen_error_leaks_nothing(caplog: pytest.LogCaptureFixtur
     assert headers[b"content-type"] == b"application/problem+json"
     assert b"internal_error" in body["body"]
     assert headers[b"x-request-id"] in body["body"]
-    assert SECRET.encode() not in body["body"]
-    assert SECRET in caplog.text
+    assert PRIVATE.encode() not in body["body"]
+    assert PRIVATE in caplog.text
     assert headers[b"x-request-id"].decode() in caplog.text
 
 

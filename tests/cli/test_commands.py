@@ -1,14 +1,15 @@
 """The commands, run as a person runs them."""
 
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import pytest
+from tests.support import COMMAND, EXPECTED, PHOTOS, environment, fake_bundle, run_command
 
-from tests.support import EXPECTED, PHOTOS, fake_bundle, run_command
 from viewfinder import __version__
 
 COMMANDS = [
@@ -129,17 +130,21 @@ def test_classify_to_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     assert ".jsonl" in _failed(result, code=2)
 
 
+def _can_leave_the_network() -> bool:
+    unshare = shutil.which("unshare")
+    return (
+        unshare is not None
+        and subprocess.run([unshare, "-rn", "true"], check=False).returncode == 0
+    )
+
+
 @pytest.mark.skipif(
-    subprocess.run(["unshare", "-rn", "true"], check=False, capture_output=True).returncode != 0
-    if shutil.which("unshare")
-    else True,
-    reason="needs unshare, to take the network away",
+    not _can_leave_the_network(), reason="needs unshare and user namespaces, to leave the network"
 )
 def test_classify_needs_no_network(tmp_path: Path) -> None:
-    command = shutil.which("viewfinder", path=str(Path(os.sys.executable).parent))
     result = subprocess.run(
-        ["unshare", "-rn", str(command), "classify", str(PHOTOS / "cat.jpg"), "--json"],
-        env={"PATH": os.environ["PATH"], "VIEWFINDER_HOME": str(tmp_path)},
+        ["unshare", "-rn", COMMAND, "classify", str(PHOTOS / "cat.jpg"), "--json"],
+        env=environment(tmp_path),
         capture_output=True,
         text=True,
         check=True,
@@ -164,10 +169,11 @@ def test_models_list(tmp_path: Path) -> None:
     assert "1000" in shown
 
 
-def test_models_show_prints_what_the_api_answers(tmp_path: Path, client: object) -> None:
+def test_models_show_prints_what_the_api_answers(tmp_path: Path, client: httpx2.Client) -> None:
     result = run_command("models", "show", "efficientnet-lite0", "--json", home=tmp_path)
-    get = getattr(client, "get")
-    assert json.loads(result.stdout) == get("/v1/models/efficientnet-lite0/versions/1").json()
+    assert (
+        json.loads(result.stdout) == client.get("/v1/models/efficientnet-lite0/versions/1").json()
+    )
     shown = run_command("models", "show", "efficientnet-lite0@1", home=tmp_path).stdout
     assert "Apache-2.0" in shown
     assert "recommended" in shown
@@ -233,7 +239,7 @@ def test_serve_refuses_a_model_that_is_not_there(tmp_path: Path) -> None:
     ("settings", "name"), [({"PORT": "abc"}, "port"), ({"LIMITS__SIDE": "0"}, "limits.side")]
 )
 def test_a_setting_that_is_wrong_is_named(
-    tmp_path: Path, settings: dict[str, str], name: str
+    tmp_path: Path, settings: dict[str, Any], name: str
 ) -> None:
     result = run_command("serve", home=tmp_path, **settings)
     assert f"the setting {name} is not valid" in _failed(result, code=2)

@@ -9,7 +9,6 @@ from pathlib import Path
 import httpx2
 import psutil
 import pytest
-
 from tests.support import environment, fake_bundle, grey, photo, run_command, serving
 
 

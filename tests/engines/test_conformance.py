@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-
 from tests.support import PHOTOS, fake_bundle
+
 from viewfinder.engines.base import Engine
 from viewfinder.engines.loader import LoadedVariant, load_variant
 from viewfinder.errors import BundleError
@@ -86,8 +87,6 @@ def test_traits(engine: Engine) -> None:
 def test_a_file_that_is_no_graph_is_refused(bundle: Bundle) -> None:
     variant = bundle.manifest.variant()
     path = bundle.folder / variant.file.path
-    from importlib import import_module
-
     module = import_module(f"viewfinder.engines.{variant.engine}")
     with pytest.raises(BundleError, match="is not a graph"):
         module.load(path.parent / "bundle.json", threads=1)

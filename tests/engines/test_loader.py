@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.support import fake_bundle, grey
+
 from viewfinder.engines.loader import load_variant
 from viewfinder.errors import BundleError
 from viewfinder.registry.bundle import MANIFEST, Bundle, describe

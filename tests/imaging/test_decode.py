@@ -1,14 +1,15 @@
 """Bytes to RGB: every colour mode, orientation and format, and what is refused."""
 
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-
 from tests.support import empty_png, encode, photo
+
 from viewfinder.errors import (
     ImageTooLargeError,
     InvalidImageError,
@@ -30,7 +31,9 @@ def _difference(image: Image.Image, other: Image.Image) -> float:
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "WEBP", "JPEG"])
 def test_every_format_is_decoded(kind: str) -> None:
-    options = {"lossless": True} if kind == "WEBP" else {"quality": 95} if kind == "JPEG" else {}
+    options: dict[str, Any] = (
+        {"lossless": True} if kind == "WEBP" else {"quality": 95} if kind == "JPEG" else {}
+    )
     data = encode(CAT, kind, **options)
     assert sniff(data) == kind
     near = {"JPEG": 3.0, "GIF": 8.0}.get(kind, 0.0)
@@ -57,7 +60,7 @@ def test_16_bit_grey_keeps_its_brightness() -> None:
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
 def test_what_is_transparent_is_white(mode: str) -> None:
     image = Image.new("RGBA", (4, 4), (255, 0, 0, 0)).convert(mode)
-    options = {"transparency": 0} if mode == "P" else {}
+    options: dict[str, Any] = {"transparency": 0} if mode == "P" else {}
     got = np.asarray(decode(encode(image, **options), limits=LIMITS))
     assert (got == 255).all()
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
-
 from tests.support import encode, photo
+
 from viewfinder.imaging.geometry import PreprocessSpec, to_input
 from viewfinder.imaging.preprocess import preprocess
 from viewfinder.settings import Limits

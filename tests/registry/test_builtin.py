@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
-
 from tests.support import EXPECTED, encode, photo
+
 from viewfinder.engines.loader import LoadedVariant, load_variant
 from viewfinder.imaging.preprocess import preprocess
 from viewfinder.registry.bundle import Bundle

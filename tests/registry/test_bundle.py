@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.support import fake_bundle
+
 from viewfinder.errors import BundleError
 from viewfinder.registry.bundle import MANIFEST, Bundle, write_bundle
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-
 from tests.support import fake_bundle
+
 from viewfinder.errors import ModelNotFoundError, NotReadyError, VersionNotFoundError
 from viewfinder.registry.bundle import MANIFEST
 from viewfinder.registry.registry import scan

@@ -1,27 +1,26 @@
 """Models in memory."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.support import fake_bundle
-from viewfinder.engines import loader
+
+from viewfinder.engines.loader import LoadedVariant, load_variant
 from viewfinder.errors import NotReadyError
+from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.registry import scan
 from viewfinder.serving.manager import ModelManager
 
 
 @pytest.fixture
-def loads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The models that were really loaded, in order."""
     seen: list[str] = []
-    original = loader.load_variant
 
-    def watch(bundle: loader.Bundle, *, threads: int) -> loader.LoadedVariant:
+    def watch(bundle: Bundle, *, threads: int) -> LoadedVariant:
         seen.append(f"{bundle.manifest.name}@{bundle.manifest.version}")
-        return original(bundle, threads=threads)
+        return load_variant(bundle, threads=threads)
 
     monkeypatch.setattr("viewfinder.serving.manager.load_variant", watch)
     return seen

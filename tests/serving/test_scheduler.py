@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -126,10 +127,7 @@ async def test_a_waiter_that_leaves_during_the_work_harms_nothing(scheduler: Sch
 async def test_closing_finishes_what_waits() -> None:
     scheduler = Scheduler(threads=1, capacity=10)
     scheduler.start()
-    tasks = [
-        asyncio.create_task(scheduler.run(lambda n=n: n, deadline=FAR))  # type: ignore[misc]
-        for n in range(5)
-    ]
+    tasks = [asyncio.create_task(scheduler.run(partial(abs, n), deadline=FAR)) for n in range(5)]
     await asyncio.sleep(0)
     await asyncio.to_thread(scheduler.close)
     assert await asyncio.gather(*tasks) == [0, 1, 2, 3, 4]

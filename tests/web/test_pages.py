@@ -5,7 +5,6 @@ from pathlib import Path
 
 import httpx2
 import pytest
-
 from tests.support import ROOT
 
 STATIC = ROOT / "src" / "viewfinder" / "web" / "static"
