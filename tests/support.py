@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
 from viewfinder.imaging.geometry import PreprocessSpec
@@ -91,6 +93,17 @@ def fake_bundle(
         provenance={},
     )
     return write_bundle(store / name / str(version), manifest, {"graph.json": graph})
+
+
+def pixel_quantization(graph: bytes) -> list[tuple[float, int]]:
+    """Scale and zero point of each int8 tensor that has the shape of the graph's input."""
+    interpreter = Interpreter(model_content=graph, num_threads=1)
+    (image,) = interpreter.get_input_details()
+    return [
+        detail["quantization"]
+        for detail in interpreter.get_tensor_details()
+        if list(detail["shape"]) == list(image["shape"]) and detail["dtype"] is np.int8
+    ]
 
 
 def environment(home: Path, **settings: object) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.support import PHOTOS
+from tests.support import PHOTOS, pixel_quantization
 
 from viewfinder.engines.base import to_confidence
 from viewfinder.engines.litert import LiteRTEngine
@@ -86,6 +86,7 @@ def test_quantising_keeps_the_contract_and_the_labels(
     small = quantize_int8(float_graph, photos)
     assert len(small) < len(float_graph) / 3.4
     check_contract(small)
+    assert (1.0, -128) in pixel_quantization(small)
     expected, got = _run(float_graph, photos, tmp_path), _run(small, photos, tmp_path)
     sure = _confidence(expected).max(axis=1) > 0.5
     assert (got.argmax(axis=1) == expected.argmax(axis=1))[sure].all()

@@ -107,6 +107,7 @@ def _run(settings: "Settings", listener: socket.socket) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # anybody could say anything in them
         timeout_graceful_shutdown=_DRAIN_S,
         timeout_worker_healthcheck=_WORKER_SILENCE_S,
     )
