@@ -52,8 +52,7 @@ def machine() -> dict[str, Any]:
 def clean_environment(home: str) -> dict[str, str]:
     """No setting of the person who measures changes what is measured."""
     kept = {name: value for name, value in os.environ.items() if name in _KEPT}
-    config = str(Path(home) / "viewfinder.toml")
-    return {**kept, "VIEWFINDER_HOME": home, "VIEWFINDER_CONFIG": config}
+    return {**kept, "VIEWFINDER_HOME": home, "XDG_CONFIG_HOME": home}
 
 
 def free_port() -> int:

@@ -110,8 +110,15 @@ def environment(home: Path, **settings: object) -> dict[str, str]:
     """A clean environment: the person's own settings must not reach a test."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("VIEWFINDER")}
     given = {f"VIEWFINDER_{name}": str(value) for name, value in settings.items()}
-    config = {"VIEWFINDER_CONFIG": str(home / "viewfinder.toml")}
-    return {**kept, "VIEWFINDER_HOME": str(home), **config, **given}
+    return {**kept, "VIEWFINDER_HOME": str(home), "XDG_CONFIG_HOME": str(home), **given}
+
+
+def settings_file(home: Path, text: str) -> Path:
+    """Write the settings file that `environment` leads to."""
+    path = home / "viewfinder" / "viewfinder.toml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return path
 
 
 def run_command(

@@ -1,23 +1,27 @@
 """Where settings come from, and which is stronger."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from tests.support import ROOT, settings_file
 from viewfinder.errors import SettingsError
-from viewfinder.settings import Settings, load_settings, origins
+from viewfinder.settings import Settings, available_cores, flatten, load_settings, origins
 
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("VIEWFINDER_CONFIG", str(tmp_path / "viewfinder.toml"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    for name in [name for name in os.environ if name.startswith("VIEWFINDER")]:
+        monkeypatch.delenv(name)
 
 
 def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert load_settings().port == 8000
-    (tmp_path / "viewfinder.toml").write_text("port = 1\nworkers = 2\n[limits]\nside = 5\n")
+    path = settings_file(tmp_path, "port = 1\nworkers = 2\n[limits]\nside = 5\n")
     assert load_settings().port == 1
     monkeypatch.setenv("VIEWFINDER_PORT", "2")
     assert load_settings().port == 2
@@ -26,8 +30,8 @@ def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(
 
     found = {name: origin for name, (_, origin) in origins(settings, {"port": 3}).items()}
     assert found["port"] == "flag"
-    assert found["workers"] == str(tmp_path / "viewfinder.toml")
-    assert found["limits.side"] == str(tmp_path / "viewfinder.toml")
+    assert found["workers"] == str(path)
+    assert found["limits.side"] == str(path)
     assert found["host"] == "default"
 
 
@@ -40,6 +44,59 @@ def test_nested_names_have_two_underscores(monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_store_is_in_the_data_home_unless_said(tmp_path: Path) -> None:
     assert load_settings(home=tmp_path).store == tmp_path / "models"
     assert load_settings(home=tmp_path, model_store=Path("/m")).store == Path("/m")
+
+
+def test_a_path_may_begin_at_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/somewhere")
+    assert load_settings(model_store="~/m").store == Path("/somewhere/m")
+
+
+def test_models_are_named_with_commas_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIEWFINDER_MODELS", "shoes, hats@2")
+    assert load_settings().models == ("shoes", "hats@2")
+
+
+def test_a_file_that_is_named_must_be_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.toml"
+    monkeypatch.setenv("VIEWFINDER_CONFIG", str(path))
+    with pytest.raises(SettingsError, match=r"mine\.toml"):
+        load_settings()
+    path.write_text("port = 5")
+    assert load_settings().port == 5
+
+
+@pytest.mark.parametrize("content", [b"port = = 1", b"# caf\xe9"])
+def test_a_file_that_is_not_toml_is_named(tmp_path: Path, content: bytes) -> None:
+    settings_file(tmp_path, "").write_bytes(content)
+    with pytest.raises(SettingsError, match=r"viewfinder\.toml is not valid TOML"):
+        load_settings()
+
+
+def test_a_group_in_the_environment_must_be_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIEWFINDER_LIMITS", "abc")
+    with pytest.raises(SettingsError, match="limits"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"), [("150000 100000", 2), ("1000 100000", 1), ("max 100000", 64), ("?", 64)]
+)
+def test_a_container_quota_bounds_the_cores(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quota: str, cores: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(64))
+    path = tmp_path / "cpu.max"
+    path.write_text(quota)
+    monkeypatch.setattr("viewfinder.settings._CPU_QUOTA", path)
+    assert available_cores() == cores
+
+
+def test_the_page_explains_every_setting() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text()
+    for name in flatten(Settings().model_dump()):
+        assert f"`{name}`" in page
 
 
 def test_all_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:

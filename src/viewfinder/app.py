@@ -14,7 +14,7 @@ from viewfinder.api.middleware import LoopbackOnly, RequestContext, is_loopback
 from viewfinder.api.openapi import DocumentedAPI
 from viewfinder.api.v1 import classify, models
 from viewfinder.errors import RequestError, ServiceError
-from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE, scan
+from viewfinder.registry.registry import BUILTIN_MODEL, open_catalog
 from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.scheduler import Scheduler
 from viewfinder.serving.service import ClassifyService
@@ -28,7 +28,7 @@ def build_services(settings: Settings) -> Services:
     """Build the parts of one process; nothing is loaded and no thread runs yet."""
     threads = settings.compute_threads
     default = settings.default_model or next(iter(settings.models), BUILTIN_MODEL)
-    manager = ModelManager(scan((BUILTIN_STORE, settings.store)), threads=threads, default=default)
+    manager = ModelManager(open_catalog(settings.store), threads=threads, default=default)
     scheduler = Scheduler(threads=threads, capacity=settings.queue_size)
     return Services(
         settings, manager, scheduler, ClassifyService(manager, scheduler, settings.limits)

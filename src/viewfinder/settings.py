@@ -4,17 +4,21 @@ A value comes from, strongest first: a command-line flag, the environment (`VIEW
 nested by two underscores: `VIEWFINDER_LIMITS__SIDE`), the TOML file, the default here.
 """
 
+import contextlib
+import math
 import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+import pydantic_settings
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
     InitSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -23,11 +27,20 @@ from pydantic_settings import (
 from viewfinder.errors import SettingsError
 
 MIB = 1024 * 1024
+_CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _PREFIX = "VIEWFINDER_"
 _NESTING = "__"
 
 # Pillow itself warns from here on; a larger limit would have to switch that guard off.
 _PILLOW_PIXELS = 89_000_000
+
+
+def _split(value: object) -> object:
+    """`a, b` as the environment has it, to its parts."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
 
 Folder = Annotated[Path, AfterValidator(Path.expanduser)]
 
@@ -68,11 +81,11 @@ class Settings(BaseSettings):
         description="The model that answers when a request names none; default: the first of "
         "`models`, else the builtin.",
     )
-    models: tuple[str, ...] = Field(
-        (), description="Models to load at start; any other is loaded when first asked for."
+    models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (), description="Models to load at start, with commas between; others load when asked for."
     )
     model_store: Folder | None = Field(
-        None, description="Folder of models/<name>/<version>/; default: models in the data home."
+        None, description="Folder of <name>/<version>/; default: models in the data home."
     )
     queue_size: int = Field(256, ge=1, description="Images that may wait; more are refused.")
     request_timeout_s: float = Field(
@@ -106,15 +119,23 @@ class Settings(BaseSettings):
 
 
 def available_cores() -> int:
-    """Cores this process may run on, which in a container can be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores this process may use: in a container, often fewer than the machine has."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with contextlib.suppress(OSError, ValueError):  # no cgroup v2, or no quota ("max")
+        quota, period = _CPU_QUOTA.read_text().split()
+        return max(1, min(cores or 1, math.ceil(int(quota) / int(period))))
+    return cores or 1
 
 
 def config_file() -> Path:
     """The TOML file that is read if it exists: `VIEWFINDER_CONFIG`, else in the user's config."""
     given = os.environ.get(f"{_PREFIX}CONFIG")
-    default = platformdirs.user_config_path("viewfinder") / "viewfinder.toml"
-    return Path(given).expanduser() if given else default
+    if not given:
+        return platformdirs.user_config_path("viewfinder") / "viewfinder.toml"
+    path = Path(given).expanduser()
+    if not path.is_file():
+        raise SettingsError(f"VIEWFINDER_CONFIG names {path}, which is not a file")
+    return path
 
 
 def load_settings(**flags: Any) -> Settings:
@@ -129,8 +150,10 @@ def load_settings(**flags: Any) -> Settings:
         first = error.errors(include_url=False)[0]
         name = ".".join(str(part) for part in first["loc"])
         raise SettingsError(f"the setting {name} is not valid: {first['msg']}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{config_file()} is not valid TOML: {error}") from error
+    except pydantic_settings.SettingsError as error:
+        raise SettingsError(f"{error}; the environment has a group of settings as JSON") from error
 
 
 def origins(settings: Settings, flags: dict[str, Any]) -> dict[str, tuple[Any, str]]:

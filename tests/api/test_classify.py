@@ -91,8 +91,9 @@ def test_what_the_query_says_counts(client: httpx2.Client) -> None:
     assert len(answer.json()["classes"]) == 3
 
 
-def test_model_id_is_a_synonym(client: httpx2.Client) -> None:
-    answer = client.post("/v1/classify?model_id=fake", files={"file": grey(0)})
+@pytest.mark.parametrize("fields", [{}, {"model": "nope"}, {"model_id": "nope"}])
+def test_model_id_is_a_synonym(client: httpx2.Client, fields: dict[str, str]) -> None:
+    answer = client.post("/v1/classify?model_id=fake", files={"file": grey(0)}, data=fields)
     assert answer.json()["model"]["name"] == "fake"
 
 
@@ -283,8 +284,9 @@ def test_an_announced_length_over_the_limit_is_refused_unread(server: Server) ->
     assert b"connection: close" in answer.lower()
 
 
-def test_a_deadline_that_cannot_be_met(client: httpx2.Client) -> None:
-    headers = JPEG | {"X-Request-Timeout-Ms": "0"}
+@pytest.mark.parametrize("value", ["0", "-1", "soon", "1.5", "9" * 400])
+def test_a_deadline_that_makes_no_sense(client: httpx2.Client, value: str) -> None:
+    headers = JPEG | {"X-Request-Timeout-Ms": value}
     answer = client.post("/v1/classify", content=photo("cat.jpg"), headers=headers)
     _problem(answer, 422, "invalid_parameter")
 

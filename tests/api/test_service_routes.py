@@ -37,6 +37,26 @@ def test_a_broken_default_model_is_not_ready_but_others_answer(tmp_path: Path) -
         assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
 
 
+def test_a_preloaded_model_that_is_broken_degrades(tmp_path: Path) -> None:
+    fake_bundle(tmp_path / "models", "hats")
+    fake_bundle(tmp_path / "models", "gloves")
+    (fake_bundle(tmp_path / "models", "shoes").folder / "graph.json").write_text("{}")
+    flags = ("--model", "hats", "--model", "shoes", "--model", "gloves")
+    with serving(tmp_path, *flags, until="is not ready") as server:
+        body = httpx2.get(f"{server.url}/health/ready", trust_env=False).json()
+        models = httpx2.get(f"{server.url}/v1/models", trust_env=False).json()
+    assert body["status"] == "degraded"
+    assert body["parts"]["model shoes"] == "failed"
+    assert models["default"] == "hats"
+    states = {model["name"]: model["versions"][0]["state"] for model in models["models"]}
+    assert states == {
+        "efficientnet-lite0": "unloaded",
+        "gloves": "ready",
+        "hats": "ready",
+        "shoes": "failed",
+    }
+
+
 def test_the_document_names_every_route_body_and_error(client: httpx2.Client) -> None:
     document = client.get("/openapi.json").json()
     assert document["openapi"].startswith("3.1")

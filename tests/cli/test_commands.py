@@ -1,6 +1,8 @@
 """The commands, run as a person runs them."""
 
 import json
+import os
+import pty
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,7 +10,15 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.support import COMMAND, EXPECTED, PHOTOS, environment, fake_bundle, run_command
+from tests.support import (
+    COMMAND,
+    EXPECTED,
+    PHOTOS,
+    environment,
+    fake_bundle,
+    run_command,
+    settings_file,
+)
 
 from viewfinder import __version__
 
@@ -152,6 +162,78 @@ def test_classify_needs_no_network(tmp_path: Path) -> None:
     assert json.loads(result.stdout)["class"] in EXPECTED["cat.jpg"]
 
 
+def test_answers_to_a_pipe_are_whole_while_the_terminal_shows_a_bar(tmp_path: Path) -> None:
+    leader, follower = pty.openpty()
+    result = subprocess.run(
+        [COMMAND, "classify", str(PHOTOS), "--json"],
+        env={**environment(tmp_path), "TERM": "xterm"},
+        stdout=subprocess.PIPE,
+        stderr=follower,
+        check=True,
+    )
+    os.close(follower)
+    shown = os.read(leader, 65536).decode()
+    os.close(leader)
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [Path(line["path"]).name for line in lines] == sorted(EXPECTED)
+    assert "classifying" in shown
+    assert "5/5" in shown
+    assert "{" not in shown
+
+
+def test_a_failure_keeps_what_was_there_before(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    out.write_text("precious\n")
+    run_command("classify", PHOTOS, "--model", "nope", "--out", out, home=tmp_path)
+    assert out.read_text() == "precious\n"
+
+
+def test_a_file_name_need_not_be_utf_8(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    shutil.copy(PHOTOS / "espresso.jpg", folder / os.fsdecode(b"caf\xe9.jpg"))
+    out = tmp_path / "out.jsonl"
+    result = run_command("classify", tmp_path / "photos", "--out", out, home=tmp_path)
+    assert result.returncode == 0
+    line = json.loads(out.read_text())
+    assert line["class"] == "espresso"
+    assert os.fsencode(line["path"]).endswith(b"caf\xe9.jpg")
+    for arguments in ([], ["--json"]):
+        assert (
+            "espresso"
+            in run_command("classify", tmp_path / "photos", *arguments, home=tmp_path).stdout
+        )
+
+
+def test_a_short_queue_delays_and_refuses_nothing(tmp_path: Path) -> None:
+    result = run_command("classify", PHOTOS, "--json", home=tmp_path, QUEUE_SIZE=1)
+    assert result.returncode == 0
+    assert result.stderr == ""
+    assert len(result.stdout.splitlines()) == len(EXPECTED)
+
+
+def test_a_broken_model_is_one_line(tmp_path: Path) -> None:
+    (fake_bundle(tmp_path / "models", "shoes").folder / "graph.json").write_text("{}")
+    photo = PHOTOS / "cat.jpg"
+    result = run_command("classify", photo, "--model", "shoes", home=tmp_path)
+    assert "checksum" in _failed(result)
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [COMMAND, "models", "list"],
+            env=environment(tmp_path),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert result.returncode == 1
+    assert "No space left" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 # models
 
 
@@ -200,7 +282,9 @@ def test_doctor_finds_everything_in_order(tmp_path: Path) -> None:
     assert findings["model store"]["state"] == "missing"
     extra = findings["extra train"]
     assert extra["state"] == "ok" or "pip install 'viewfinder[train]'" in extra["detail"]
-    assert "ok" in run_command("doctor", home=tmp_path).stdout
+    shown = run_command("doctor", home=tmp_path).stdout
+    assert "ok" in shown
+    assert extra["state"] == "ok" or "[train]" in shown
 
 
 def test_doctor_finds_a_broken_model(tmp_path: Path) -> None:
@@ -213,11 +297,11 @@ def test_doctor_finds_a_broken_model(tmp_path: Path) -> None:
 
 
 def test_doctor_says_where_each_setting_comes_from(tmp_path: Path) -> None:
-    (tmp_path / "viewfinder.toml").write_text("workers = 3\n")
+    path = settings_file(tmp_path, "workers = 3\n")
     result = run_command("doctor", "--settings", "--json", home=tmp_path, PORT=9)
     table = json.loads(result.stdout)
     assert table["port"] == {"value": "9", "from": "environment"}
-    assert table["workers"] == {"value": "3", "from": str(tmp_path / "viewfinder.toml")}
+    assert table["workers"] == {"value": "3", "from": str(path)}
     assert table["host"]["from"] == "default"
 
 
@@ -227,6 +311,12 @@ def test_doctor_says_where_each_setting_comes_from(tmp_path: Path) -> None:
 def test_serve_refuses_a_public_address(tmp_path: Path) -> None:
     result = run_command("serve", "--host", "0.0.0.0", "--port", "0", home=tmp_path)
     assert "--insecure" in _failed(result)
+
+
+def test_insecure_lets_a_public_address_pass(tmp_path: Path) -> None:
+    # An address of nobody's (RFC 5737), so that nothing really listens in public.
+    result = run_command("serve", "--host", "192.0.2.1", "--insecure", home=tmp_path)
+    assert "cannot listen on 192.0.2.1" in _failed(result)
 
 
 def test_serve_refuses_a_model_that_is_not_there(tmp_path: Path) -> None:
@@ -246,11 +336,14 @@ def test_a_setting_that_is_wrong_is_named(
 
 
 def test_a_settings_file_that_is_broken_is_named(tmp_path: Path) -> None:
-    (tmp_path / "viewfinder.toml").write_text("port = = 1")
+    settings_file(tmp_path, "port = = 1")
     assert "viewfinder.toml" in _failed(run_command("serve", home=tmp_path), code=2)
 
 
-def test_debug_shows_the_traceback(tmp_path: Path) -> None:
-    result = run_command("--debug", "serve", "--model", "nope", home=tmp_path)
+@pytest.mark.parametrize(
+    "command", [["--debug", "serve", "--model", "nope"], ["serve", "--model", "nope", "--debug"]]
+)
+def test_debug_shows_the_traceback(tmp_path: Path, command: list[str]) -> None:
+    result = run_command(*command, home=tmp_path)
     assert result.returncode == 1
     assert "Traceback" in result.stderr

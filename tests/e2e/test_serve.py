@@ -1,15 +1,19 @@
 """The server as a process: it starts, it stops, it survives."""
 
+import json
 import os
 import signal
 import socket
+import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import islice
 from pathlib import Path
 
 import httpx2
 import psutil
 import pytest
-from tests.support import environment, fake_bundle, grey, photo, run_command, serving
+from tests.support import COMMAND, environment, fake_bundle, grey, photo, run_command, serving
 
 
 def test_a_stranger_posts_a_photo(tmp_path: Path) -> None:
@@ -37,31 +41,56 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
 def test_what_was_accepted_is_answered_before_the_end(tmp_path: Path, sign: int) -> None:
     fake_bundle(tmp_path / "models", "slow", milliseconds=1500)
-    with serving(tmp_path, "--model", "slow") as server:
-        host, port = server.address
-        body = grey(0)
-        head = (
-            f"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
-        )
-        with socket.create_connection((host, port), timeout=30) as connection:
-            connection.sendall(head.encode() + body)
-            _wait_until_busy(server.process.pid)
+    with serving(tmp_path, "--model", "slow", "--threads", "1", QUEUE_SIZE=1) as server:
+        url = f"{server.url}/v1/classify"
+
+        def ask(_: int) -> httpx2.Response:
+            return httpx2.post(url, files={"file": grey(0)}, timeout=60, trust_env=False)
+
+        with ThreadPoolExecutor(4) as pool:
+            asked = [pool.submit(ask, number) for number in range(4)]
+            # One is worked on, one waits, and two find no room: those come back at once.
+            refused = list(islice(as_completed(asked), 2))
             server.process.send_signal(sign)
-            answer = b"".join(iter(lambda: connection.recv(65536), b""))
-        assert answer.startswith(b"HTTP/1.1 200 ")
-        assert b"step-0" in answer
+            answers = [future.result() for future in asked]
+        assert sorted(answer.status_code for answer in answers) == [200, 200, 503, 503]
+        assert {future.result().status_code for future in refused} == {503}
         assert server.process.wait(30) == 0
 
 
-def _wait_until_busy(pid: int) -> None:
-    """Until the request has been read: the server has the connection and nothing left to read."""
-    process = psutil.Process(pid)
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        if any(c.status == psutil.CONN_ESTABLISHED for c in process.net_connections("tcp")):
-            return
-    pytest.fail("the server did not take the connection")
+def test_a_client_that_leaves_during_its_upload_is_no_event(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        head = (
+            b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
+            b"Content-Length: 100000\r\n\r\nabc"
+        )
+        with socket.create_connection(server.address) as connection:
+            connection.sendall(head)
+        files = {"file": photo("cat.jpg")}
+        assert httpx2.post(f"{server.url}/v1/classify", files=files, trust_env=False).is_success
+        server.stop()
+    assert "ERROR" not in "".join(server.lines)
+
+
+def test_json_tells_a_machine_where_the_server_is(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [COMMAND, "serve", "--port", "0", "--json"],
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    with process:
+        assert process.stdout is not None
+        url = json.loads(process.stdout.readline())["url"]
+        assert httpx2.get(f"{url}/health", timeout=30, trust_env=False).is_success
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+def test_a_signal_during_the_start_ends_it_cleanly(tmp_path: Path) -> None:
+    with serving(tmp_path, until="Viewfinder on") as server:
+        assert server.stop() == 0
+    assert "Traceback" not in "".join(server.lines)
 
 
 def test_two_workers_answer_and_a_killed_one_comes_back(tmp_path: Path) -> None:
@@ -112,8 +141,7 @@ def test_no_server_imports_tensorflow(tmp_path: Path) -> None:
     assert "tensorflow/" not in maps
 
 
-def test_a_home_that_cannot_be_read_is_no_reason_not_to_serve(tmp_path: Path) -> None:
-    assert environment(tmp_path)["VIEWFINDER_HOME"] == str(tmp_path)
+def test_a_home_that_does_not_exist_is_no_reason_not_to_serve(tmp_path: Path) -> None:
     with serving(tmp_path / "does" / "not" / "exist") as server:
         answer = httpx2.get(f"{server.url}/health/ready", trust_env=False)
         assert answer.json()["status"] == "ready"

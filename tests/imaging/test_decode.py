@@ -100,6 +100,13 @@ def test_a_large_jpeg_is_decoded_smaller_but_never_under_what_is_needed() -> Non
     assert decode(data, limits=LIMITS, enough=(3000, 3000)).size == (2000, 1600)
 
 
+def test_a_photo_on_its_side_is_decoded_as_large_as_it_must_be() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encode(Image.new("RGB", (4000, 1000)), "JPEG", exif=exif)
+    assert decode(data, limits=LIMITS, enough=(200, 1500)).size == (500, 2000)
+
+
 def test_an_animation_gives_its_first_frame() -> None:
     frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
     for kind in ("GIF", "WEBP"):

@@ -10,7 +10,7 @@ from PIL import Image
 from pydantic import ValidationError
 from tests.support import encode, photo
 
-from viewfinder.imaging.geometry import PreprocessSpec, to_input
+from viewfinder.imaging.geometry import PreprocessSpec, _central_box, to_input
 from viewfinder.imaging.preprocess import preprocess
 from viewfinder.settings import Limits
 
@@ -80,6 +80,15 @@ def test_decoding_a_jpeg_smaller_hardly_changes_the_input() -> None:
     quick = preprocess(data, spec, Limits()).astype(int)
     full = to_input(Image.open(BytesIO(data)).convert("RGB"), spec).astype(int)
     assert np.abs(quick - full).mean() < 0.5
+
+
+def test_no_size_of_photo_is_out_of_the_boxs_reach() -> None:
+    spec = PreprocessSpec(width=224, height=224)
+    for side in range(1, 4097):
+        left, top, right, bottom = _central_box((side, side + 7), spec)
+        assert 0 <= left <= right <= side
+        assert 0 <= top <= bottom <= side + 7
+    assert to_input(Image.new("RGB", (464, 464)), spec).shape == (224, 224, 3)
 
 
 @settings(max_examples=60, deadline=None)

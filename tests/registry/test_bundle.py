@@ -1,5 +1,6 @@
 """A bundle is written once, read with its checksums, and refused when anything is off."""
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -30,22 +31,36 @@ def test_what_was_written_is_read_back(store: Path) -> None:
 
 def test_a_version_is_never_written_twice(store: Path) -> None:
     bundle = fake_bundle(store)
+    files = {"graph.json": (bundle.folder / "graph.json").read_bytes()}
     with pytest.raises(BundleError, match="exists already"):
-        write_bundle(bundle.folder, bundle.manifest, {})
+        write_bundle(bundle.folder, bundle.manifest, files)
 
 
-def test_the_manifest_comes_last(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    order: list[str] = []
-    original = Path.open
+@pytest.mark.parametrize("files", [{}, {"graph.json": b"other"}, {"graph.json": None, "x": b""}])
+def test_a_manifest_must_describe_exactly_its_files(
+    store: Path, files: dict[str, bytes | None]
+) -> None:
+    bundle = fake_bundle(store, "fake", 1)
+    graph = (bundle.folder / "graph.json").read_bytes()
+    given = {path: graph if content is None else content for path, content in files.items()}
+    place = store / "fake" / "2"
+    with pytest.raises(BundleError, match="exactly these files"):
+        write_bundle(place, bundle.manifest, given)
+    assert [path.name for path in (store / "fake").iterdir()] == ["1"]
 
-    def watch(path: Path, mode: str = "r", *rest: Any, **options: Any) -> Any:
-        if "x" in mode:
-            order.append(path.name)
-        return original(path, mode, *rest, **options)
 
-    monkeypatch.setattr(Path, "open", watch)
+def test_a_write_that_breaks_off_leaves_no_version(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        fake_bundle(store)
+    monkeypatch.undo()
+    assert not list((store / "fake").iterdir())
     fake_bundle(store)
-    assert order == ["graph.json", MANIFEST]
 
 
 def test_a_changed_file_is_refused(store: Path) -> None:

@@ -1,19 +1,20 @@
 """Request bodies to photos: raw, multipart or JSON, within their limits and in memory only."""
 
-import base64
+import asyncio
 import binascii
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import from_json
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from viewfinder.api.schemas import BatchBody, BatchItem, ClassifyOptions, PhotoBody
+from viewfinder.api.schemas import BatchItem, ClassifyOptions, PhotoBody
 from viewfinder.errors import (
     InvalidParameterError,
     MalformedRequestError,
@@ -24,9 +25,14 @@ from viewfinder.errors import (
 )
 from viewfinder.settings import MIB, Limits
 
+_from_json = partial(from_json, allow_inf_nan=False)
+
 Body = TypeVar("Body", bound=BaseModel)
+Data = TypeVar("Data", str, bytes)
+Converted = TypeVar("Converted")
 
 _LONGEST_SHOWN = 100
+_LARGE = 256 * 1024
 _MULTIPART, _JSON = "multipart/form-data", "application/json"
 
 
@@ -35,17 +41,29 @@ class Photo:
     """One image of a request.
 
     Attributes:
-        content: Its bytes, or why there are none.
+        data: Its bytes, its base64, or why there is neither.
         filename: What the client called it. Repeated to the client and never used.
     """
 
-    content: bytes | RequestError
+    data: bytes | str | RequestError
     filename: str | None = None
+
+    async def content(self) -> bytes:
+        """The bytes of the image file.
+
+        Raises:
+            RequestError: There are none.
+        """
+        if isinstance(self.data, RequestError):
+            raise self.data
+        if isinstance(self.data, bytes):
+            return self.data
+        return await _off_the_loop(_decode_base64, self.data)
 
 
 async def read_photo(
     request: Request, query: ClassifyOptions, limits: Limits
-) -> tuple[bytes, ClassifyOptions]:
+) -> tuple[Photo, ClassifyOptions]:
     """The one photo of a request, and its options from the query and the body together.
 
     Raises:
@@ -54,21 +72,17 @@ async def read_photo(
     """
     kind = _content_type(request)
     if kind.startswith("image/"):
-        return await _read(request, limits.image_bytes), query
+        return Photo(await _read(request, limits.image_bytes)), query
     if kind == _MULTIPART:
-        form = await _form(request, limits.body_bytes)
-        files = _files(form, "file")
-        if len(files) != 1:
+        photos, options = await _form(request, "file", limits.body_bytes)
+        if len(photos) != 1:
             raise MalformedRequestError(
-                f"Send exactly one file in the form field 'file'; this form has {len(files)}."
+                f"Send exactly one file in the form field 'file'; this form has {len(photos)}."
             )
-        return await files[0].read(), _with_fields(query, form)
+        return photos[0], _merge(query, options)
     if kind == _JSON:
-        body = _parse(PhotoBody, await _read(request, limits.body_bytes))
-        content = _json_photo(body.image, body.url)
-        if isinstance(content, RequestError):
-            raise content
-        return content, _merge(query, body)
+        body = await _json(PhotoBody, request, limits.body_bytes)
+        return _json_photo(body), _merge(query, body)
     raise _unsupported(kind, "send the image itself as image/*")
 
 
@@ -83,15 +97,13 @@ async def read_batch(
     """
     kind = _content_type(request)
     if kind == _MULTIPART:
-        form = await _form(request, limits.batch_bytes)
-        files = _files(form, "files")
-        _check_count(len(files), limits)
-        photos = [Photo(await file.read(), file.filename) for file in files]
-        return photos, _with_fields(query, form)
+        photos, options = await _form(request, "files", limits.batch_bytes)
+        _check_count(len(photos), limits)
+        return photos, _merge(query, options)
     if kind == _JSON:
-        body = _parse(BatchBody, await _read(request, limits.batch_bytes))
-        _check_count(len(body.images), limits)
-        return [_batch_photo(item) for item in body.images], _merge(query, body)
+        batch = await _json(_Batch, request, limits.batch_bytes)
+        _check_count(len(batch.images), limits)
+        return [_batch_photo(item) for item in batch.images], _merge(query, batch)
     raise _unsupported(kind, "send the images as files of a form")
 
 
@@ -138,15 +150,27 @@ class _InMemory(MultiPartParser):
     spool_max_size = 1024 * MIB
 
 
-async def _form(request: Request, limit: int) -> FormData:
+async def _form(request: Request, field: str, limit: int) -> tuple[list[Photo], ClassifyOptions]:
+    """The files of one field of a form, and the options in its other fields."""
     headers = Headers(raw=[*request.headers.raw])
     parser = _InMemory(headers, _chunks(request, limit), max_files=1000, max_fields=100)
     try:
-        return await parser.parse()
+        form = await parser.parse()
     except MultiPartException as error:
         raise MalformedRequestError(
             "The multipart form is broken or has too many parts."
         ) from error
+    try:
+        names = ClassifyOptions.model_fields
+        options = {name: value for name, value in form.items() if name in names}
+        files = _files(form, field)
+        return [
+            Photo(await file.read(), file.filename) for file in files
+        ], ClassifyOptions.model_validate(options)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors()) from error
+    finally:
+        await form.close()
 
 
 def _files(form: FormData, field: str) -> list[UploadFile]:
@@ -169,38 +193,53 @@ def _check_count(count: int, limits: Limits) -> None:
         )
 
 
-def _parse(schema: type[Body], data: bytes) -> Body:
+class _Batch(ClassifyOptions):
+    """`BatchBody`, but an image of the wrong form spoils only itself."""
+
+    images: list[Any] = Field(min_length=1)
+
+
+async def _json(schema: type[Body], request: Request, limit: int) -> Body:
+    data = await _read(request, limit)
     try:
-        return schema.model_validate(from_json(data, allow_inf_nan=False))
+        return schema.model_validate(await _off_the_loop(_from_json, data))
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from error
     except ValueError as error:
         raise MalformedRequestError("The body is not valid JSON.") from error
 
 
-def _batch_photo(item: BatchItem) -> Photo:
-    return Photo(_json_photo(item.image, item.url))
+async def _off_the_loop(convert: Callable[[Data], Converted], data: Data) -> Converted:
+    """Convert what is large in a thread, so that others need not wait for it."""
+    if len(data) < _LARGE:
+        return convert(data)
+    return await asyncio.to_thread(convert, data)
 
 
-def _json_photo(image: str | None, url: str | None) -> bytes | RequestError:
-    if (image is None) == (url is None):
-        return MalformedRequestError("Give the image as 'image' (base64) or as 'url': one of them.")
-    if image is None:
-        return UrlFetchDisabledError("This server does not fetch images by URL; send the image.")
-    if image.startswith("data:"):
-        image = image.partition(",")[2]
+def _batch_photo(item: Any) -> Photo:
     try:
-        return base64.b64decode(image, validate=True)
-    except (binascii.Error, ValueError):
-        return MalformedRequestError("The field 'image' is not valid base64.")
+        return _json_photo(BatchItem.model_validate(item))
+    except ValidationError:
+        return Photo(InvalidParameterError("An image is an object with 'image' or 'url'."))
 
 
-def _with_fields(query: ClassifyOptions, form: FormData) -> ClassifyOptions:
-    fields = {name: value for name, value in form.items() if name in ClassifyOptions.model_fields}
+def _json_photo(item: PhotoBody | BatchItem) -> Photo:
+    if (item.image is None) == (item.url is None):
+        one = "Give the image as 'image' (base64) or as 'url': one of them."
+        return Photo(MalformedRequestError(one))
+    if item.image is None:
+        off = "This server does not fetch images by URL; send the image."
+        return Photo(UrlFetchDisabledError(off))
+    return Photo(item.image)
+
+
+def _decode_base64(text: str) -> bytes:
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
     try:
-        return _merge(query, ClassifyOptions.model_validate(fields))
-    except ValidationError as error:
-        raise RequestValidationError(error.errors()) from error
+        return binascii.a2b_base64(text, strict_mode=True)
+    except ValueError as error:
+        raise MalformedRequestError("The field 'image' is not valid base64.") from error
 
 
 def _merge(query: ClassifyOptions, body: ClassifyOptions) -> ClassifyOptions:

@@ -1,5 +1,6 @@
 """What a route needs from the running application."""
 
+import time
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -9,6 +10,8 @@ from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.scheduler import Scheduler
 from viewfinder.serving.service import ClassifyService
 from viewfinder.settings import Settings
+
+_LONGEST_MS = 24 * 3600 * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +32,22 @@ async def _services(request: Request) -> Services:
 ServicesDep = Annotated[Services, Depends(_services)]
 
 
-async def _timeout(
+async def _deadline(
     services: ServicesDep,
     milliseconds: Annotated[
         int | None,
         Header(
             alias="X-Request-Timeout-Ms",
             ge=1,
-            description="Milliseconds within which the answer must begin; the server's own limit "
-            "if that is less.",
+            le=_LONGEST_MS,
+            description="Milliseconds within which the work must begin; the server's own limit if "
+            "that is less.",
         ),
     ] = None,
 ) -> float:
+    """On the clock of `time.monotonic`."""
     limit = services.settings.request_timeout_s
-    return limit if milliseconds is None else min(limit, milliseconds / 1000)
+    return time.monotonic() + (limit if milliseconds is None else min(limit, milliseconds / 1000))
 
 
-TimeoutDep = Annotated[float, Depends(_timeout)]
+DeadlineDep = Annotated[float, Depends(_deadline)]

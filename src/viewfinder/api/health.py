@@ -20,17 +20,27 @@ async def live() -> Health:
 
 @router.get("/health/ready", response_model=Readiness)
 async def ready(request: Request, services: ServicesDep) -> Readiness | Response:
-    """Whether the default model can answer: it is loaded, and its threads live."""
-    compute = "ready" if services.scheduler.threads else "failed"
+    """Whether the default model can answer; `degraded` when another part cannot."""
+    models, settings = services.models, services.settings
     try:
-        model = services.models.default_status()
+        default = models.status_of(models.default)
     except (RequestError, ServiceError) as error:
         return _not_ready(request, error.detail)
-    if model.state != "ready":
-        return _not_ready(request, f"The default model is {model.state}; GET /v1/models says why.")
-    if compute != "ready":
+    if default.state != "ready":
+        return _not_ready(request, f"The default model is {default.state}.")
+    alive = services.scheduler.threads
+    if not alive:
         return _not_ready(request, "No compute thread is alive; restart the server.")
-    return Readiness(status="ready", parts={"model": model.state, "compute": compute})
+    parts = {"model": "ready", "compute": "ready"}
+    if alive < settings.compute_threads:
+        parts["compute"] = f"{alive} of {settings.compute_threads} threads"
+    for name in settings.models:
+        try:
+            parts[f"model {name}"] = models.status_of(name).state
+        except (RequestError, ServiceError):
+            parts[f"model {name}"] = "failed"
+    whole = set(parts.values()) == {"ready"}
+    return Readiness(status="ready" if whole else "degraded", parts=parts)
 
 
 def _not_ready(request: Request, detail: str) -> Response:

@@ -7,9 +7,11 @@ from urllib.parse import urlsplit
 
 import uuid_utils
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from viewfinder.api.errors import make_problem, problem_response, to_problem
+from viewfinder.api.errors import problem_response, to_problem
+from viewfinder.errors import ForbiddenError
 
 logger = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -40,6 +42,8 @@ class RequestContext:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except ClientDisconnect:
+            return  # there is nobody left to answer
         except Exception as error:
             logger.exception("request %s failed", request_id)
             if started:
@@ -66,12 +70,11 @@ class LoopbackOnly:
             if not is_loopback(_host_of("//" + headers.get("host", ""))) or (
                 origin is not None and not is_loopback(_host_of(origin))
             ):
-                problem = make_problem(
-                    "forbidden",
+                error = ForbiddenError(
                     "This server has no keys and answers only to localhost: "
-                    "Host and Origin must be a loopback address.",
-                    scope["state"]["request_id"],
+                    "Host and Origin must be a loopback address."
                 )
+                problem = to_problem(error, scope["state"]["request_id"])
                 await problem_response(problem)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

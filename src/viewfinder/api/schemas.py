@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.registry.bundle import Bundle
@@ -25,6 +25,13 @@ class ClassifyOptions(BaseModel):
         0.0, ge=0, le=1, description="Leaves less confident classes out of `classes`."
     )
     explain: Literal["none"] = Field("none", description="Explanations; there are none yet.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fold_synonym(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("model") is None and "model_id" in given:
+            return {**given, "model": given["model_id"]}
+        return given
 
 
 class PhotoBody(ClassifyOptions):

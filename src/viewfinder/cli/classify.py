@@ -1,20 +1,25 @@
 """`viewfinder classify`."""
 
+import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from viewfinder.cli.console import Json, fail, say
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from viewfinder.settings import Settings
 
 _SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp"}
 _BAR = 24
+_PATIENCE_S = 3600
 
 
 def classify(
@@ -37,21 +42,16 @@ def classify(
 
     from viewfinder.settings import load_settings
 
+    if out is not None and out.suffix != ".jsonl":
+        fail("--out takes a file that ends in .jsonl", code=2)
     photos = list(_photos(sources))
     if not photos:
         fail(f"no photos found; these are looked for: {' '.join(sorted(_SUFFIXES))}")
-    if out is not None and out.suffix != ".jsonl":
-        fail("--out takes a file that ends in .jsonl", code=2)
-    lines = _Lines(total=len(photos), as_json=as_json)
-    try:
-        with lines, out.open("w") if out else _nowhere() as file:
-            settings = load_settings(default_model=model)
-            asyncio.run(_classify_all(settings, photos, top_k, lines, file))
-    except OSError as error:
-        fail(f"cannot write {out}: {error.strerror}")
+    settings = load_settings(default_model=model)
+    failed = asyncio.run(_classify_all(settings, photos, top_k, out, as_json=as_json))
     if out is not None:
-        say(f"{len(photos)} images, {lines.failed} failed: {out}")
-    if lines.failed == len(photos):
+        say(f"{len(photos)} images, {failed} failed: {out}")
+    if failed == len(photos):
         sys.exit(1)
 
 
@@ -67,53 +67,73 @@ def _photos(sources: list[Path]) -> Iterator[Path]:
 
 
 async def _classify_all(
-    settings: "Settings", photos: list[Path], top_k: int, lines: "_Lines", file: TextIO | None
-) -> None:
-    """Ask the service that serves, for as many photos side by side as keep its threads busy."""
-    import asyncio
-
-    from viewfinder.api.errors import to_problem
-    from viewfinder.api.schemas import Model, Score
+    settings: "Settings", photos: list[Path], top_k: int, out: Path | None, *, as_json: bool
+) -> int:
+    """Print or write an answer for each photo, in their order; how many failed."""
     from viewfinder.app import build_services, running
-    from viewfinder.errors import InvalidImageError, RequestError
 
     services = build_services(settings)
-    limits = settings.limits
+    services.models.status_of(services.models.default)  # an unknown model ends the command here,
+    failed = 0
+    async with running(services):
+        await services.models.get(None)  # and a broken one here, before anything is written
+        shown = out is not None or not sys.stdout.isatty()
+        async with contextlib.aclosing(_answers(services, photos, top_k)) as answers:
+            with _progress(len(photos), shown=shown) as progress, _written(out) as file:
+                async for line in answers:
+                    failed += "error" in line
+                    if file is not None or as_json:
+                        text = json.dumps(line, ensure_ascii=False) + "\n"
+                    else:
+                        text = _readable(line, many=len(photos) > 1)
+                    (file or sys.stdout).write(text)
+                    progress.advance(progress.task_ids[0])
+    return failed
+
+
+async def _answers(
+    services: Any, photos: list[Path], top_k: int
+) -> AsyncGenerator[dict[str, Any], None]:
+    """The service that serves, asked for as many photos side by side as keep its threads busy."""
+    import asyncio
+    import time
+
+    from viewfinder.api.errors import to_problem
+    from viewfinder.api.schemas import Classification
+    from viewfinder.errors import InvalidImageError, RequestError, ServiceError
+
+    settings = services.settings
 
     async def answer(path: Path) -> dict[str, Any]:
         try:
             # One byte more than the limit is enough to be refused for it.
-            data = await asyncio.to_thread(_read, path, limits.image_bytes + 1)
-            prediction = await services.classify.classify(data, timeout_s=3600, top_k=top_k)
+            data = await asyncio.to_thread(_read, path, settings.limits.image_bytes + 1)
+            prediction = await services.classify.classify(
+                data, deadline=time.monotonic() + _PATIENCE_S, top_k=top_k
+            )
         except OSError:
-            error: RequestError = InvalidImageError("The file cannot be read.")
-        except RequestError as refused:
+            error: RequestError | ServiceError = InvalidImageError("The file cannot be read.")
+        except (RequestError, ServiceError) as refused:
             error = refused
         else:
-            scores = [Score.of(score) for score in prediction.classes]
-            model = prediction.model
-            return {
-                "path": str(path),
-                "class": prediction.top.label,
-                "confidence": prediction.top.confidence,
-                "classes": [score.model_dump(by_alias=True) for score in scores],
-                "model": Model(
-                    name=model.name, version=model.version, variant=model.variant
-                ).model_dump(),
-            }
+            kept = {"label", "confidence", "classes", "model"}
+            body = Classification.of(prediction, "").model_dump(by_alias=True, include=kept)
+            return {"path": str(path), **body}
         return {"path": str(path), "error": to_problem(error).model_dump(exclude_none=True)}
 
-    services.models.default_status()  # an unknown model ends the command before it begins
-    async with running(services):
-        await services.models.get(None)  # and a broken one here
-        ahead = 2 * settings.compute_threads
-        pending: list[asyncio.Task[dict[str, Any]]] = []
+    ahead = min(2 * settings.compute_threads, settings.queue_size)
+    pending: deque[asyncio.Task[dict[str, Any]]] = deque()
+    try:
         for path in photos:
             pending.append(asyncio.create_task(answer(path)))
-            if len(pending) > ahead:
-                lines.write(await pending.pop(0), file)
+            if len(pending) >= ahead:
+                yield await pending.popleft()
+        while pending:
+            yield await pending.popleft()
+    finally:
         for task in pending:
-            lines.write(await task, file)
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
 
 
 def _read(path: Path, most: int) -> bytes:
@@ -121,47 +141,40 @@ def _read(path: Path, most: int) -> bytes:
         return file.read(most)
 
 
-def _nowhere() -> Any:
-    from contextlib import nullcontext
+@contextlib.contextmanager
+def _written(out: Path | None) -> Iterator[TextIO | None]:
+    """A file that takes its name only when it is whole: what was there before is not lost."""
+    if out is None:
+        yield None
+        return
+    partial = out.with_name(f"{out.name}.partial")
+    try:
+        with partial.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            yield file
+        partial.replace(out)
+    except OSError as error:
+        fail(f"cannot write {out}: {error.strerror}")
+    finally:
+        partial.unlink(missing_ok=True)
 
-    return nullcontext()
 
+def _progress(total: int, *, shown: bool) -> "Progress":
+    """A bar on stderr, where that is a terminal and the answers go elsewhere."""
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-class _Lines:
-    """Shows answers as they come: JSON lines, text, or a progress bar when they go to a file."""
-
-    def __init__(self, *, total: int, as_json: bool) -> None:
-        from rich.console import Console
-        from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
-        self.failed = 0
-        self._total = total
-        self._as_json = as_json
-        columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-        console = Console(stderr=True)
-        self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
-        self._task = self._bar.add_task("classifying", total=total)
-
-    def __enter__(self) -> Self:
-        if self._total > 1:
-            self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def write(self, line: dict[str, Any], file: TextIO | None) -> None:
-        """Take one answer."""
-        self._bar.advance(self._task)
-        self.failed += "error" in line
-        text = json.dumps(line, ensure_ascii=False)
-        if file is not None:
-            file.write(text + "\n")
-        elif self._as_json:
-            sys.stdout.write(text + "\n")
-        else:
-            self._bar.console.file.flush()
-            sys.stdout.write(_readable(line, many=self._total > 1))
+    console = Console(stderr=True)
+    progress = Progress(
+        *Progress.get_default_columns()[:2],
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not (shown and console.is_terminal and total > 1),
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    progress.add_task("classifying", total=total)
+    return progress
 
 
 def _readable(line: dict[str, Any], *, many: bool) -> str:

@@ -1,7 +1,11 @@
 """How commands speak: answers to stdout, everything else to stderr."""
 
+import io
 import json
+import logging
 import sys
+import warnings
+from collections.abc import Iterable
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -9,9 +13,35 @@ import typer
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
+def prepare() -> None:
+    """Make this process ready to speak to a terminal, a file or a pipe."""
+    for stream in (sys.stdout, sys.stderr):
+        # A file name need not be UTF-8; inside JSON, the escape stands for the same name.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    # Pillow tells of damage that it copes with; a line for each such photo helps nobody.
+    warnings.filterwarnings("ignore", module="PIL")
+    # Only a server keeps a log; any other command says what is wrong in one line of its own.
+    logging.getLogger("viewfinder").addHandler(logging.NullHandler())
+
+
 def print_json(value: Any) -> None:
     """Print one line of JSON."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def print_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Print a table; what is in the cells is text, whatever brackets it has."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=any(columns))
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+    Console().print(table)
 
 
 def say(text: str) -> None:

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from viewfinder.cli.console import Json, print_json
+from viewfinder.cli.console import Json, print_json, print_table
 
-_MARKS = {"ok": "[green]ok[/]", "missing": "[yellow]missing[/]", "broken": "[red]broken[/]"}
+_STYLES = {"ok": "green", "missing": "yellow", "broken": "red"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,15 @@ def doctor(
     if as_json:
         print_json({"findings": [asdict(finding) for finding in findings]})
     else:
-        from rich.console import Console
-        from rich.table import Table
+        from rich.text import Text
 
-        table = Table("", "state", "", box=None)
-        for finding in findings:
-            table.add_row(finding.part, _MARKS[finding.state], finding.detail)
-        Console().print(table)
+        print_table(
+            ("", "state", ""),
+            (
+                (finding.part, Text(finding.state, style=_STYLES[finding.state]), finding.detail)
+                for finding in findings
+            ),
+        )
     if any(finding.state == "broken" for finding in findings):
         sys.exit(1)
 
@@ -108,11 +110,11 @@ def _models() -> list[Finding]:
     """Every version: its checksums, its graph, and its golden samples on this machine."""
     from viewfinder.engines.loader import load_variant
     from viewfinder.errors import OperatorError
-    from viewfinder.registry.registry import BUILTIN_STORE, scan
+    from viewfinder.registry.registry import open_catalog
     from viewfinder.settings import load_settings
 
     findings = []
-    for name, versions in scan((BUILTIN_STORE, load_settings().store)).models.items():
+    for name, versions in open_catalog(load_settings().store).models.items():
         for version, entry in versions.items():
             part = f"model {name}@{version}"
             if entry.bundle is None:
@@ -147,10 +149,7 @@ def _print_settings(*, as_json: bool) -> None:
     if as_json:
         print_json({name: {"value": str(v), "from": origin} for name, (v, origin) in table.items()})
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    shown = Table("setting", "value", "from", box=None)
-    for name, (value, origin) in table.items():
-        shown.add_row(name, str(value), origin)
-    Console().print(shown)
+    print_table(
+        ("setting", "value", "from"),
+        ((name, value, origin) for name, (value, origin) in table.items()),
+    )

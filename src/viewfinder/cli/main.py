@@ -1,5 +1,6 @@
 """The entry point: gathers the commands and turns every expected error into one clear line."""
 
+import os
 import sys
 from typing import Annotated
 
@@ -7,8 +8,10 @@ import typer
 
 from viewfinder import __version__
 from viewfinder.cli import classify, doctor, models, serve
-from viewfinder.cli.console import fail
+from viewfinder.cli.console import fail, prepare
 from viewfinder.errors import SettingsError, ViewfinderError
+
+_DEBUG = "--debug"
 
 app = typer.Typer(
     name="viewfinder",
@@ -35,17 +38,26 @@ def _globals(
     _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it.")
     ] = False,
-    _debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    _debug: Annotated[bool, typer.Option(_DEBUG, help="Show tracebacks.")] = False,
 ) -> None:
     """Options before the command."""
 
 
 def run() -> None:
     """Run the command line: exit 0 done, 1 failed, 2 wrong usage."""
-    debug = "--debug" in sys.argv[1:]
+    debug = _DEBUG in sys.argv  # wherever it stands: people add it to the end of what failed
+    prepare()
     try:
-        app()
+        app([argument for argument in sys.argv[1:] if argument != _DEBUG])
     except ViewfinderError as error:
         if debug:
             raise
         fail(error.detail, code=2 if isinstance(error, SettingsError) else 1)
+    except BrokenPipeError:
+        # The reader has seen enough. Python would complain once more when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if debug:
+            raise
+        fail(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from viewfinder.cli.console import Json, fail, print_json
+from viewfinder.cli.console import Json, print_json, print_table
 
 if TYPE_CHECKING:
     from viewfinder.registry.registry import Catalog
@@ -24,20 +24,20 @@ def list_models(*, as_json: Json = False) -> None:
     if as_json:
         print_json({"models": [_as_json(catalog, name) for name in catalog.models]})
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("model", "versions", "latest", "classes", "problems", box=None)
-    for name, versions in catalog.models.items():
-        broken = [f"{e.version}: {e.problem}" for e in versions.values() if e.problem]
-        table.add_row(
-            name,
-            ", ".join(map(str, versions)),
-            str(catalog.aliases(name).get(LATEST, "-")),
-            str(catalog.labels_count(name) or "-"),
-            "; ".join(broken) or "none",
-        )
-    Console().print(table)
+    print_table(
+        ("model", "versions", "latest", "classes", "problems"),
+        (
+            (
+                name,
+                ", ".join(map(str, versions)),
+                catalog.aliases(name).get(LATEST, "-"),
+                catalog.labels_count(name) or "-",
+                "; ".join(f"{e.version}: {e.problem}" for e in versions.values() if e.problem)
+                or "none",
+            )
+            for name, versions in catalog.models.items()
+        ),
+    )
 
 
 @app.command("show")
@@ -49,43 +49,33 @@ def show_model(
     Example:  viewfinder models show efficientnet-lite0@1
     """
     from viewfinder.api.schemas import VersionSummary
-    from viewfinder.errors import NotReadyError
+    from viewfinder.settings import flatten
 
     catalog = _catalog()
-    try:
-        bundle = catalog.resolve(model)
-    except NotReadyError as error:
-        entries = catalog.versions(model.partition("@")[0]).values()
-        problems = [f"version {e.version}: {e.problem}" for e in entries if e.problem]
-        fail("; ".join((error.detail, *problems)))
+    bundle = catalog.resolve(model)
     summary = VersionSummary.of(bundle, catalog.aliases(bundle.manifest.name)).model_dump(
         mode="json"
     )
     if as_json:
         print_json(summary)
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    from viewfinder.settings import flatten
-
-    facts = Table(box=None, show_header=False)
-    facts.add_column(style="bold", no_wrap=True)
-    facts.add_column(overflow="fold")
-    variants = Table("variant", "format", "bytes", "accuracy", "p50 ms", "", box=None)
-    for variant in summary.pop("variants"):
-        variants.add_row(
-            variant["name"],
-            variant["format"],
-            f"{variant['bytes']:,}",
-            _or_dash(variant["accuracy"]),
-            _or_dash(variant["p50_ms"]),
-            "recommended" if variant["recommended"] else "",
-        )
-    for name, value in flatten(summary).items():
-        facts.add_row(name, _or_dash(value))
-    facts.add_row("folder", str(bundle.folder))
-    Console().print(facts, "", variants)
+    variants = summary.pop("variants")
+    facts = {**flatten(summary), "folder": bundle.folder}
+    print_table(("", ""), ((name, _or_dash(value)) for name, value in facts.items()))
+    print_table(
+        ("variant", "format", "bytes", "accuracy", "p50 ms", ""),
+        (
+            (
+                variant["name"],
+                variant["format"],
+                f"{variant['bytes']:,}",
+                _or_dash(variant["accuracy"]),
+                _or_dash(variant["p50_ms"]),
+                "recommended" if variant["recommended"] else "",
+            )
+            for variant in variants
+        ),
+    )
 
 
 def _or_dash(value: object) -> str:
@@ -95,10 +85,10 @@ def _or_dash(value: object) -> str:
 
 
 def _catalog() -> "Catalog":
-    from viewfinder.registry.registry import BUILTIN_STORE, scan
+    from viewfinder.registry.registry import open_catalog
     from viewfinder.settings import load_settings
 
-    return scan((BUILTIN_STORE, load_settings().store))
+    return open_catalog(load_settings().store)
 
 
 def _as_json(catalog: "Catalog", name: str) -> dict[str, object]:

@@ -5,14 +5,13 @@ import logging
 import signal
 import socket
 import sys
-import warnings
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from viewfinder.cli.console import fail, say
+from viewfinder.cli.console import Json, fail, prepare, print_json, say
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -33,21 +32,32 @@ def serve(
     ] = None,
     model: Annotated[
         list[str] | None,
-        typer.Option(help="Model to load at start; may be repeated, the first is the default."),
+        typer.Option(
+            help="Model to load at start; may be repeated. The first answers when none is named."
+        ),
     ] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Serve a public address although nothing guards it.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Serve the models over HTTP.
 
     Example:  viewfinder serve --port 8080 --model efficientnet-lite0
     """
+    # The server raises the signal that stopped it once more when it has drained: a job well done.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     from viewfinder.api.middleware import is_loopback
     from viewfinder.settings import load_settings
 
     settings = load_settings(
-        host=host, port=port, workers=workers, threads=threads, models=tuple(model or ()) or None
+        host=host,
+        port=port,
+        workers=workers,
+        threads=threads,
+        models=tuple(model or ()) or None,
+        default_model=model[0] if model else None,
     )
     if not is_loopback(settings.host) and not insecure:
         fail(
@@ -58,6 +68,9 @@ def serve(
     listener = _listen(settings.host, settings.port)
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"http://{shown}:{listener.getsockname()[1]}"
+    if as_json:
+        print_json({"url": address, "workers": settings.workers})
+        sys.stdout.flush()
     say(
         f"Viewfinder on {address}  (documentation: {address}/docs, stop: Ctrl-C)\n"
         f"  curl -F file=@photo.jpg {address}/v1/classify"
@@ -68,9 +81,9 @@ def serve(
 def _check_models(settings: "Settings") -> None:
     """Stop before the start when a model is asked for that is not there."""
     from viewfinder.errors import NotReadyError
-    from viewfinder.registry.registry import BUILTIN_STORE, scan
+    from viewfinder.registry.registry import open_catalog
 
-    catalog = scan((BUILTIN_STORE, settings.store))
+    catalog = open_catalog(settings.store)
     for name in filter(None, (settings.default_model, *settings.models)):
         # A broken model is no reason not to start: the others can answer, and readiness says it.
         with suppress(NotReadyError):
@@ -113,9 +126,6 @@ def _run(settings: "Settings", listener: socket.socket) -> None:
     )
     configure_logging()
     listener.listen(config.backlog)  # who comes before the models are loaded waits, and is answered
-    # The server raises the signal that stopped it once more when it has drained: a job well done.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
     if settings.workers > 1:
         Multiprocess(config, sockets=[listener]).run()
         return
@@ -128,6 +138,7 @@ def _run(settings: "Settings", listener: socket.socket) -> None:
 def _application(settings: "Settings") -> "FastAPI":
     from viewfinder.app import create_app
 
+    prepare()  # each worker is a process of its own
     configure_logging()
     return create_app(settings)
 
@@ -137,7 +148,5 @@ def configure_logging() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
     )
-    # Pillow tells of damage that it copes with; a line for each such photo helps nobody.
-    warnings.filterwarnings("ignore", module="PIL")
     for name in ("uvicorn", "uvicorn.error", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,5 +1,6 @@
 """A bundle's variant to a running engine that has proved itself on its golden samples."""
 
+import contextlib
 import importlib
 from dataclasses import dataclass
 from typing import cast
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viewfinder.engines.base import Engine, EngineModule, to_confidence
-from viewfinder.errors import BundleError
+from viewfinder.errors import BundleError, RequestError
 from viewfinder.imaging.preprocess import preprocess
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.manifest import Variant
@@ -57,12 +58,11 @@ def load_variant(bundle: Bundle, *, threads: int, variant: str | None = None) ->
     module = cast("EngineModule", importlib.import_module(_MODULES[chosen.engine]))
     engine = module.load(bundle.verified(chosen.file), threads=threads)
     loaded = LoadedVariant(bundle, chosen, engine)
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(engine.close)
         _check_shapes(loaded)
         _check_golden(loaded)
-    except BundleError:
-        engine.close()
-        raise
+        undo.pop_all()
     return loaded
 
 
@@ -81,7 +81,10 @@ def _check_golden(loaded: LoadedVariant) -> None:
     golden = loaded.variant.golden
     for sample in golden.samples:
         data = loaded.bundle.verified(sample.file).read_bytes()
-        pixels = preprocess(data, loaded.variant.preprocess, Limits())
+        try:
+            pixels = preprocess(data, loaded.variant.preprocess, Limits())
+        except RequestError as error:
+            raise BundleError(f"the golden sample {sample.file.path} is no photo") from error
         confidence = loaded.confidence(pixels)
         off = max(abs(float(confidence[s.index]) - s.confidence) for s in sample.top)
         if not off <= golden.tolerance:  # also when it is not a number

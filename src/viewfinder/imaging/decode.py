@@ -17,7 +17,7 @@ from viewfinder.settings import Limits
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 ACCEPTED: Final = "JPEG, PNG, WebP, GIF or BMP"
-_BACKGROUND = (255, 255, 255, 255)
+_BACKGROUND = (255, 255, 255)
 
 
 def decode(data: bytes, *, limits: Limits, enough: tuple[int, int] | None = None) -> Image.Image:
@@ -46,10 +46,11 @@ def decode(data: bytes, *, limits: Limits, enough: tuple[int, int] | None = None
     try:
         with Image.open(BytesIO(data), formats=(found,)) as image:
             _check_size(image, limits.jpeg_pixels if found == "JPEG" else limits.pixels, limits)
+            orientation = _orientation(image)
             if enough is not None:
-                image.draft(None, enough)
+                image.draft(None, enough[::-1] if orientation in _ON_ITS_SIDE else enough)
             image.load()
-            return _to_rgb(_upright(image))
+            return _to_rgb(image if orientation == 1 else ImageOps.exif_transpose(image))
     except ViewfinderError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -89,15 +90,17 @@ def _check_size(image: Image.Image, most_pixels: int, limits: Limits) -> None:
         )
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _orientation(image: Image.Image) -> int:
+    """As EXIF says, 1-8; 1 is upright."""
     # Whatever is broken in it: EXIF is an ornament, the photo is what counts.
     with contextlib.suppress(Exception):
-        if image.getexif().get(_ORIENTATION) in range(2, 9):
-            return ImageOps.exif_transpose(image)
-    return image
+        found = image.getexif().get(_ORIENTATION)
+        return found if isinstance(found, int) and found in range(1, 9) else 1
+    return 1
 
 
 _ORIENTATION = 0x0112
+_ON_ITS_SIDE = range(5, 9)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -105,6 +108,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
-        background = Image.new("RGBA", rgba.size, _BACKGROUND)
-        return Image.alpha_composite(background, rgba).convert("RGB")
+        flat = Image.new("RGB", rgba.size, _BACKGROUND)
+        flat.paste(rgba, mask=rgba)
+        return flat
     return image if image.mode == "RGB" else image.convert("RGB")

@@ -81,9 +81,10 @@ def to_input(image: Image.Image, spec: PreprocessSpec) -> NDArray[np.uint8]:
 def _central_box(size: tuple[int, int], spec: PreprocessSpec) -> tuple[float, float, float, float]:
     """The central box of the input's shape, in (fractions of) pixels of the photo."""
     scale = min(size[0] / spec.width, size[1] / spec.height) * spec.crop_fraction
-    width, height = spec.width * scale, spec.height * scale
+    # Rounding can make the box larger than the photo by a hair, which Pillow refuses.
+    width, height = min(spec.width * scale, size[0]), min(spec.height * scale, size[1])
     left, top = (size[0] - width) / 2, (size[1] - height) / 2
-    return left, top, left + width, top + height
+    return left, top, min(left + width, size[0]), min(top + height, size[1])
 
 
 def _pad(image: Image.Image, size: tuple[int, int], resample: Image.Resampling) -> Image.Image:

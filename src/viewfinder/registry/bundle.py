@@ -3,7 +3,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -79,14 +80,12 @@ class Bundle:
         Raises:
             BundleError: One of them is not what was sealed.
         """
-        for variant in self.manifest.variants:
-            self.verified(variant.file)
-            for sample in variant.golden.samples:
-                self.verified(sample.file)
+        for file in _files(self.manifest):
+            self.verified(file)
 
 
 def write_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
-    """Write a new version; its manifest comes last, so that a half-written one does not exist.
+    """Write a new version, which appears whole or not at all.
 
     Args:
         folder: `models/<name>/<version>`, which must not exist yet.
@@ -96,20 +95,33 @@ def write_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -
     Raises:
         BundleError: The folder exists, or the manifest does not describe these files.
     """
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError as error:
-        raise BundleError(f"{folder.parent.name}/{folder.name} exists already") from error
-    for inner, content in files.items():
-        path = folder / inner
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_durably(path, content)
-    # One line a label or number would make a long file of it: indent by one, as people do read it.
-    text = json.dumps(manifest.model_dump(mode="json", exclude_none=True), indent=1) + "\n"
-    _write_durably(folder / MANIFEST, text.encode())
-    bundle = Bundle.read(folder)
-    bundle.verify()
-    return bundle
+    described = {file.path: file for file in _files(manifest)}
+    if described != {path: describe(path, content) for path, content in files.items()}:
+        raise BundleError("the manifest does not describe exactly these files")
+    if folder.exists():
+        raise BundleError(f"{folder.parent.name}/{folder.name} exists already")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Readers see no folder until it is whole; what a crash leaves behind is not a version.
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".partial-") as scratch:
+        partial = Path(scratch) / folder.name
+        for inner, content in files.items():
+            path = partial / inner
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_durably(path, content)
+        document = manifest.model_dump(mode="json", exclude_none=True)
+        # One line a label or number would be long: indent by one, as people do read it.
+        _write_durably(partial / MANIFEST, (json.dumps(document, indent=1) + "\n").encode())
+        try:
+            partial.rename(folder)
+        except OSError as error:
+            raise BundleError(f"{folder.parent.name}/{folder.name} exists already") from error
+    return Bundle.read(folder)
+
+
+def _files(manifest: Manifest) -> Iterator[File]:
+    for variant in manifest.variants:
+        yield variant.file
+        yield from (sample.file for sample in variant.golden.samples)
 
 
 def describe(path: str, content: bytes) -> File:

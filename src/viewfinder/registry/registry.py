@@ -1,9 +1,10 @@
 """Which models and versions there are, and which one a request means."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Self
 
 from viewfinder.errors import (
     BundleError,
@@ -93,10 +94,18 @@ class Catalog:
             VersionNotFoundError: It has no such version.
             NotReadyError: That version is broken.
         """
-        bundle = self.entry(name, version).bundle
-        if bundle is None:
-            raise NotReadyError(f"Version {version} of the model {name!r} cannot be used.")
-        return bundle
+        entry = self.entry(name, version)
+        if entry.bundle is None:
+            raise NotReadyError(
+                f"Version {version} of the model {name!r} cannot be used: {entry.problem}."
+            )
+        return entry.bundle
+
+    def without(self, bundle: Bundle, problem: str) -> Self:
+        """The same catalog, but this version found broken after all."""
+        name, version = bundle.manifest.name, bundle.manifest.version
+        versions = {**self.models[name], version: Entry(name, version, None, problem)}
+        return replace(self, models=MappingProxyType({**self.models, name: versions}))
 
     def resolve(self, text: str) -> Bundle:
         """The bundle that a caller means by `name`, `name@3` or `name@alias`.
@@ -118,8 +127,16 @@ class Catalog:
         if alias in aliases:
             return self.bundle(ref.name, aliases[alias])
         if alias == LATEST:
-            raise NotReadyError(f"No version of the model {ref.name!r} can be used.")
+            problems = [f"{e.version}: {e.problem}" for e in self.versions(ref.name).values()]
+            raise NotReadyError(
+                f"No version of the model {ref.name!r} can be used ({'; '.join(problems)})."
+            )
         raise VersionNotFoundError(f"The model {ref.name!r} has no alias {alias!r}.")
+
+
+def open_catalog(store: Path) -> Catalog:
+    """The builtin model and those of the user's store."""
+    return scan((BUILTIN_STORE, store))
 
 
 def scan(stores: Sequence[Path]) -> Catalog:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from viewfinder.engines.loader import LoadedVariant, load_variant
-from viewfinder.errors import NotReadyError, OperatorError
+from viewfinder.errors import OperatorError
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.registry import Catalog
 
@@ -20,7 +20,7 @@ class Status:
     """Whether a version can answer, and if not, why.
 
     Attributes:
-        state: `unloaded` becomes `ready` when a request asks for it.
+        state: An `unloaded` version is loaded when a request asks for it.
         reason: Why it failed.
     """
 
@@ -42,8 +42,7 @@ class ModelManager:
         self.default = default
         self._threads = threads
         self._loaded: dict[str, LoadedVariant] = {}
-        self._loading: dict[str, asyncio.Task[LoadedVariant]] = {}
-        self._failed: dict[str, str] = {}
+        self._loading: dict[str, asyncio.Task[LoadedVariant | None]] = {}
 
     async def get(self, text: str | None) -> LoadedVariant:
         """The model that a request means, loaded.
@@ -54,11 +53,14 @@ class ModelManager:
         Raises:
             ModelNotFoundError: There is no such model.
             VersionNotFoundError: It has no such version or alias.
-            NotReadyError: It is broken.
+            NotReadyError: It is broken, and no other version was meant as well.
         """
-        bundle = self.catalog.resolve(text or self.default)
-        loaded = self._loaded.get(bundle.digest)
-        return loaded if loaded is not None else await self._load_once(bundle)
+        while True:
+            # A version that fails leaves the catalog: then the next best is meant, or none is.
+            bundle = self.catalog.resolve(text or self.default)
+            loaded = self._loaded.get(bundle.digest) or await self._load_once(bundle)
+            if loaded is not None:
+                return loaded
 
     def status(self, name: str, version: int) -> Status:
         """The state of a version.
@@ -75,19 +77,17 @@ class ModelManager:
             return Status("ready")
         if digest in self._loading:
             return Status("loading")
-        if digest in self._failed:
-            return Status("failed", self._failed[digest])
         return Status("unloaded")
 
-    def default_status(self) -> Status:
-        """The state of the model that answers when a request names none.
+    def status_of(self, text: str) -> Status:
+        """The state of the version that a caller means by `name`, `name@3` or `name@alias`.
 
         Raises:
             ModelNotFoundError: There is no such model.
             VersionNotFoundError: It has no such version or alias.
-            NotReadyError: None of its versions can be read.
+            NotReadyError: It is broken.
         """
-        manifest = self.catalog.resolve(self.default).manifest
+        manifest = self.catalog.resolve(text).manifest
         return self.status(manifest.name, manifest.version)
 
     def close(self) -> None:
@@ -96,9 +96,7 @@ class ModelManager:
             loaded.engine.close()
         self._loaded.clear()
 
-    async def _load_once(self, bundle: Bundle) -> LoadedVariant:
-        if bundle.digest in self._failed:
-            raise _not_ready(bundle)
+    async def _load_once(self, bundle: Bundle) -> LoadedVariant | None:
         task = self._loading.get(bundle.digest)
         if task is None:
             task = asyncio.create_task(self._load(bundle))
@@ -106,25 +104,21 @@ class ModelManager:
         # Shielded: one impatient caller must not spoil the load for the others.
         return await asyncio.shield(task)
 
-    async def _load(self, bundle: Bundle) -> LoadedVariant:
-        manifest = bundle.manifest
+    async def _load(self, bundle: Bundle) -> LoadedVariant | None:
+        """Load a version, or find it broken."""
+        name, version = bundle.manifest.name, bundle.manifest.version
+        problem = "it cannot be loaded; the log says why"
         try:
             loaded = await asyncio.to_thread(load_variant, bundle, threads=self._threads)
         except OperatorError as error:
-            self._failed[bundle.digest] = error.detail
-            logger.warning(
-                "%s@%d cannot be used: %s", manifest.name, manifest.version, error.detail
-            )
-            raise _not_ready(bundle) from error
+            problem = error.detail
+            logger.warning("%s@%d cannot be used: %s", name, version, problem)
+        except Exception:
+            logger.exception("%s@%d cannot be used", name, version)
         else:
             self._loaded[bundle.digest] = loaded
             return loaded
         finally:
             del self._loading[bundle.digest]
-
-
-def _not_ready(bundle: Bundle) -> NotReadyError:
-    name, version = bundle.manifest.name, bundle.manifest.version
-    return NotReadyError(
-        f"Version {version} of the model {name!r} cannot be used; GET /v1/models/{name} says why."
-    )
+        self.catalog = self.catalog.without(bundle, problem)
+        return None

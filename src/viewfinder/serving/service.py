@@ -44,7 +44,7 @@ class ClassifyService:
         self,
         data: bytes,
         *,
-        timeout_s: float,
+        deadline: float,
         model: str | None = None,
         top_k: int = 5,
         min_confidence: float = 0.0,
@@ -53,7 +53,7 @@ class ClassifyService:
 
         Args:
             data: The bytes of an image file.
-            timeout_s: Seconds within which a compute thread must have taken it up.
+            deadline: On the clock of `time.monotonic`, when a compute thread must have taken it up.
             model: `name`, `name@3`, `name@alias`; None for the default.
             top_k: How many classes to name, at most as many as the model has.
             min_confidence: Classes under it are left out of `classes`, 0-1.
@@ -71,7 +71,7 @@ class ClassifyService:
             )
         loaded = await self._models.get(model)
         computed = await self._scheduler.run(
-            partial(_compute, data, loaded, self._limits), deadline=began + timeout_s
+            partial(_compute, data, loaded, self._limits), deadline=deadline
         )
         return _prediction(computed, loaded, began, top_k, min_confidence)
 

@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
+from functools import partial
 from typing import Annotated
 
 import uuid_utils
 from fastapi import APIRouter, Query, Request, Response
 
 from viewfinder.api.bodies import Photo, read_batch, read_photo
-from viewfinder.api.dependencies import Services, ServicesDep, TimeoutDep
-from viewfinder.api.errors import to_problem
+from viewfinder.api.dependencies import DeadlineDep, Services, ServicesDep
+from viewfinder.api.errors import request_id, to_problem
 from viewfinder.api.openapi import MANY_PHOTOS, ONE_PHOTO
 from viewfinder.api.schemas import (
     BatchAnswer,
@@ -32,11 +33,11 @@ async def classify(
     response: Response,
     query: Annotated[ClassifyOptions, Query()],
     services: ServicesDep,
-    timeout_s: TimeoutDep,
+    deadline: DeadlineDep,
 ) -> Classification:
     """Classify one photo: a form file, the raw image, or base64 in JSON."""
-    content, options = await read_photo(request, query, services.settings.limits)
-    prediction = await _ask(services, content, options, timeout_s)
+    photo, options = await read_photo(request, query, services.settings.limits)
+    prediction = await _ask(services, await photo.content(), options, deadline)
     response.headers["Server-Timing"] = _server_timing(prediction)
     return Classification.of(prediction, str(uuid_utils.uuid7()))
 
@@ -55,17 +56,27 @@ async def batch_classify(
     request: Request,
     query: Annotated[ClassifyOptions, Query()],
     services: ServicesDep,
-    timeout_s: TimeoutDep,
+    deadline: DeadlineDep,
 ) -> BatchAnswer:
     """Classify many photos side by side; one that fails does not disturb the others."""
     photos, options = await read_batch(request, query, services.settings.limits)
-    await services.models.get(options.model or options.model_id)  # no such model: say so once
-    results = await asyncio.gather(
-        *(
-            _answer_item(services, index, photo, options, timeout_s)
-            for index, photo in enumerate(photos)
-        )
-    )
+    await services.models.get(options.model)  # no such model: say so once
+    # A window keeps the cores busy and leaves the queue to others.
+    window = asyncio.Semaphore(2 * services.settings.compute_threads)
+
+    async def answer(index: int, photo: Photo) -> BatchResult:
+        result = partial(BatchResult, index=index, filename=photo.filename)
+        try:
+            async with window:
+                prediction = await _ask(services, await photo.content(), options, deadline)
+        except (RequestError, ServiceError) as error:
+            return result(error=to_problem(error, request_id(request)))
+        except Exception as error:
+            logger.exception("image %d of request %s failed", index, request_id(request))
+            return result(error=to_problem(error, request_id(request)))
+        return result(result=Classification.of(prediction, str(uuid_utils.uuid7())))
+
+    results = await asyncio.gather(*(answer(index, photo) for index, photo in enumerate(photos)))
     failed = sum(result.error is not None for result in results)
     return BatchAnswer(
         results=results,
@@ -74,34 +85,15 @@ async def batch_classify(
 
 
 async def _ask(
-    services: Services, content: bytes, options: ClassifyOptions, timeout_s: float
+    services: Services, content: bytes, options: ClassifyOptions, deadline: float
 ) -> Prediction:
     return await services.classify.classify(
         content,
-        timeout_s=timeout_s,
-        model=options.model or options.model_id,
+        deadline=deadline,
+        model=options.model,
         top_k=options.top_k,
         min_confidence=options.min_confidence,
     )
-
-
-async def _answer_item(
-    services: Services, index: int, photo: Photo, options: ClassifyOptions, timeout_s: float
-) -> BatchResult:
-    def failed(error: Exception) -> BatchResult:
-        return BatchResult(index=index, filename=photo.filename, error=to_problem(error))
-
-    if isinstance(photo.content, RequestError):
-        return failed(photo.content)
-    try:
-        prediction = await _ask(services, photo.content, options, timeout_s)
-    except (RequestError, ServiceError) as error:
-        return failed(error)
-    except Exception as error:
-        logger.exception("an image of a batch failed")
-        return failed(error)
-    result = Classification.of(prediction, str(uuid_utils.uuid7()))
-    return BatchResult(index=index, filename=photo.filename, result=result)
 
 
 def _server_timing(prediction: Prediction) -> str:

@@ -1,0 +1,47 @@
+"""More than the server can do: refused or dropped in time, and told so."""
+
+import concurrent.futures
+from collections import Counter
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+from tests.support import Server, fake_bundle, grey, serving
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with one thread, room for two to wait, and half a second of work a photo."""
+    home = tmp_path_factory.mktemp("slow")
+    fake_bundle(home / "models", "slow", milliseconds=500)
+    with serving(home, "--model", "slow", "--threads", "1", QUEUE_SIZE=2) as server:
+        yield server
+
+
+def _together(server: Server, count: int, headers: dict[str, str]) -> list[httpx2.Response]:
+    def ask(_: int) -> httpx2.Response:
+        return httpx2.post(
+            f"{server.url}/v1/classify",
+            content=grey(0),
+            headers={"Content-Type": "image/png", **headers},
+            timeout=60,
+            trust_env=False,
+        )
+
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        return list(pool.map(ask, range(count)))
+
+
+def test_what_does_not_fit_into_the_queue_is_refused(slow: Server) -> None:
+    answers = _together(slow, 8, {})
+    assert Counter(answer.status_code for answer in answers) == {200: 3, 503: 5}
+    refused = next(answer for answer in answers if answer.status_code == 503)
+    assert refused.json()["code"] == "overloaded"
+    assert int(refused.headers["retry-after"]) >= 1
+
+
+def test_what_has_waited_past_its_deadline_is_dropped(slow: Server) -> None:
+    answers = _together(slow, 3, {"X-Request-Timeout-Ms": "300"})
+    assert Counter(answer.status_code for answer in answers) == {200: 1, 504: 2}
+    dropped = next(answer for answer in answers if answer.status_code == 504)
+    assert dropped.json()["code"] == "deadline_exceeded"
