@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from viewfinder import __version__
 from viewfinder.api import errors, health
 from viewfinder.api.dependencies import Services
-from viewfinder.api.middleware import LoopbackOnly, RequestContext, is_loopback
+from viewfinder.api.middleware import LoopbackOnly, NoUpgrade, RequestContext, is_loopback
 from viewfinder.api.openapi import DocumentedAPI
 from viewfinder.api.v1 import classify, models
 from viewfinder.errors import RequestError, ServiceError
@@ -84,6 +84,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=__version__,
         description="A photo in, a label out.",
         lifespan=lifespan,
+        redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
     )
@@ -94,5 +95,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     # The last one added is the outermost.
     if is_loopback(settings.host):
         app.add_middleware(LoopbackOnly)
+    app.add_middleware(NoUpgrade)
     app.add_middleware(RequestContext)
     return app

@@ -42,7 +42,14 @@ def _split(value: object) -> object:
     return value
 
 
-Folder = Annotated[Path, AfterValidator(Path.expanduser)]
+def _expand(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(str(error)) from error
+
+
+Folder = Annotated[Path, AfterValidator(_expand)]
 
 
 class Limits(BaseModel):
@@ -150,7 +157,7 @@ def load_settings(**flags: Any) -> Settings:
         first = error.errors(include_url=False)[0]
         name = ".".join(str(part) for part in first["loc"])
         raise SettingsError(f"the setting {name} is not valid: {first['msg']}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SettingsError(f"{config_file()} is not valid TOML: {error}") from error
     except pydantic_settings.SettingsError as error:
         raise SettingsError(f"{error}; the environment has a group of settings as JSON") from error

@@ -2,6 +2,7 @@
 
 import asyncio
 import binascii
+import re
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +12,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import from_json
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
@@ -33,6 +35,9 @@ Converted = TypeVar("Converted")
 
 _LONGEST_SHOWN = 100
 _LARGE = 256 * 1024
+_MOST_VALUES = 10_000
+# RFC 2046, section 5.1.1
+_BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{1,70}")
 _MULTIPART, _JSON = "multipart/form-data", "application/json"
 
 
@@ -148,11 +153,27 @@ class _InMemory(MultiPartParser):
     # Starlette would spool a file above 1 MiB to disk, which costs 100 ms and leaves the memory
     # that the limits bound for a place where an upload may outlive its request.
     spool_max_size = 1024 * MIB
+    ended = False
+
+    def on_end(self) -> None:
+        """The last boundary has come."""
+        self.ended = True
+
+    def check_ended(self) -> None:
+        """Refuse a form that was cut off: parts of it would be missing without a word."""
+        if not self.ended:
+            raise MalformedRequestError("The multipart form ends before its last boundary.")
 
 
 async def _form(request: Request, field: str, limit: int) -> tuple[list[Photo], ClassifyOptions]:
     """The files of one field of a form, and the options in its other fields."""
-    headers = Headers(raw=[*request.headers.raw])
+    _, parameters = parse_options_header(request.headers["content-type"])
+    boundary = parameters.get(b"boundary", b"")
+    if not _BOUNDARY.fullmatch(boundary):
+        raise MalformedRequestError("The multipart form has no proper boundary.")
+    # Nothing but the boundary is passed on: a charset would let the client choose among all of
+    # Python's codecs, some of which are quadratic. Forms are UTF-8.
+    headers = Headers({"content-type": f'{_MULTIPART}; boundary="{boundary.decode()}"'})
     parser = _InMemory(headers, _chunks(request, limit), max_files=1000, max_fields=100)
     try:
         form = await parser.parse()
@@ -161,6 +182,7 @@ async def _form(request: Request, field: str, limit: int) -> tuple[list[Photo], 
             "The multipart form is broken or has too many parts."
         ) from error
     try:
+        parser.check_ended()
         names = ClassifyOptions.model_fields
         options = {name: value for name, value in form.items() if name in names}
         files = _files(form, field)
@@ -201,6 +223,9 @@ class _Batch(ClassifyOptions):
 
 async def _json(schema: type[Body], request: Request, limit: int) -> Body:
     data = await _read(request, limit)
+    # Base64 has none of these: more of them are a flood of tiny values, each many times its size.
+    if sum(data.count(sign) for sign in (b",", b"[", b"{")) > _MOST_VALUES:
+        raise MalformedRequestError("The JSON holds far more values than any request needs.")
     try:
         return schema.model_validate(await _off_the_loop(_from_json, data))
     except ValidationError as error:

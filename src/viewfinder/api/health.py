@@ -11,6 +11,8 @@ from viewfinder.errors import RequestError, ServiceError
 router = APIRouter(tags=["service"])
 
 
+@router.head("/health", include_in_schema=False)
+@router.head("/health/live", include_in_schema=False)
 @router.get("/health")
 @router.get("/health/live")
 async def live() -> Health:
@@ -18,6 +20,7 @@ async def live() -> Health:
     return Health(version=__version__)
 
 
+@router.head("/health/ready", include_in_schema=False, response_model=None)
 @router.get("/health/ready", response_model=Readiness)
 async def ready(request: Request, services: ServicesDep) -> Readiness | Response:
     """Whether the default model can answer; `degraded` when another part cannot."""

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from viewfinder.api.errors import problem_response, to_problem
-from viewfinder.errors import ForbiddenError
+from viewfinder.errors import ForbiddenError, MalformedRequestError
 
 logger = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -50,6 +50,31 @@ class RequestContext:
                 raise  # half an answer is out: the server must cut the connection
             response = problem_response(to_problem(error, request_id))
             await response(scope, receive, send_with_id)
+
+
+class NoUpgrade:
+    """Refuses a body under `Upgrade`, and closes.
+
+    The HTTP parser takes what follows such a head for another protocol or another request, which
+    would let one request hide in the body of another.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            has_body = "content-length" in headers or "transfer-encoding" in headers
+            if "upgrade" in headers and has_body:
+                error = MalformedRequestError(
+                    "This server does not upgrade; send the body without the header Upgrade."
+                )
+                problem = to_problem(error, scope["state"]["request_id"])
+                await problem_response(problem, {"Connection": "close"})(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 class LoopbackOnly:

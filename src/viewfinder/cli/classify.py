@@ -178,10 +178,12 @@ def _progress(total: int, *, shown: bool) -> "Progress":
 
 
 def _readable(line: dict[str, Any], *, many: bool) -> str:
+    # A file's name may hold anything, also what moves a terminal's cursor.
+    path = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line["path"])
     if "error" in line:
-        return f"{line['path']}: {line['error']['detail']}\n"
+        return f"{path}: {line['error']['detail']}\n"
     if many:
-        return f"{line['path']}: {line['class']} {line['confidence']:.1%}\n"
+        return f"{path}: {line['class']} {line['confidence']:.1%}\n"
     widest = max(len(score["class"]) for score in line["classes"])
     return "".join(
         f"{score['class']:{widest}}  {score['confidence']:6.1%}  "

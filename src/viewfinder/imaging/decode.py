@@ -5,7 +5,7 @@ from io import BytesIO
 from typing import Final
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from viewfinder.errors import (
     ImageTooLargeError,
@@ -17,6 +17,9 @@ from viewfinder.settings import Limits
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 ACCEPTED: Final = "JPEG, PNG, WebP, GIF or BMP"
+# Encoders write ten or so; each costs a pass over all pixels, and 75 bytes are enough for one.
+_START_OF_SCAN = b"\xff\xda"
+_MOST_SCANS = 100
 _BACKGROUND = (255, 255, 255)
 
 
@@ -43,6 +46,8 @@ def decode(data: bytes, *, limits: Limits, enough: tuple[int, int] | None = None
     found = sniff(data)
     if found is None:
         raise UnsupportedMediaTypeError(f"The image is not {ACCEPTED}.")
+    if found == "JPEG" and data.count(_START_OF_SCAN) > _MOST_SCANS:
+        raise InvalidImageError("The JPEG image has more scans than any encoder writes.")
     try:
         with Image.open(BytesIO(data), formats=(found,)) as image:
             _check_size(image, limits.jpeg_pixels if found == "JPEG" else limits.pixels, limits)
@@ -50,7 +55,7 @@ def decode(data: bytes, *, limits: Limits, enough: tuple[int, int] | None = None
             if enough is not None:
                 image.draft(None, enough[::-1] if orientation in _ON_ITS_SIDE else enough)
             image.load()
-            return _to_rgb(image if orientation == 1 else ImageOps.exif_transpose(image))
+            return _to_rgb(image.transpose(_TURNS[orientation]) if orientation > 1 else image)
     except ViewfinderError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -101,6 +106,15 @@ def _orientation(image: Image.Image) -> int:
 
 _ORIENTATION = 0x0112
 _ON_ITS_SIDE = range(5, 9)
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

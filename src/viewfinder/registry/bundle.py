@@ -41,6 +41,8 @@ class Bundle:
         """
         path = folder / MANIFEST
         try:
+            if not path.is_file() and path.exists():
+                raise BundleError("bundle.json is not a file")
             if path.stat().st_size > _MANIFEST_BYTES:
                 raise BundleError("bundle.json is too large")
             text = path.read_bytes()
@@ -68,6 +70,8 @@ class Bundle:
         try:
             if not path.resolve().is_relative_to(self.folder.resolve()):
                 raise BundleError(f"{file.path} leads out of the bundle")
+            if not path.is_file() and path.exists():
+                raise BundleError(f"{file.path} is not a file")
             if path.stat().st_size != file.bytes or file_sha256(path) != file.sha256:
                 raise BundleError(f"{file.path} is not what bundle.json says: its checksum differs")
         except OSError as error:
@@ -144,4 +148,5 @@ def _write_durably(path: Path, content: bytes) -> None:
 
 def _first(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(str(part) for part in first['loc']) or 'it'}: {first['msg']}"
+    where = ".".join(str(part) for part in first["loc"]) or "it"
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}"

@@ -65,7 +65,7 @@ class Calibration(_Part):
         abstain_below: An answer under this confidence is "I don't know"; None never abstains.
     """
 
-    temperature: float = Field(1.0, gt=0, le=100)
+    temperature: float = Field(1.0, ge=0.01, le=100)
     abstain_below: float | None = Field(None, ge=0, le=1)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, Self, TypeVar
 from viewfinder.errors import DeadlineExceededError, OverloadedError
 
 _RETRY_AFTER_S = 1
+_CLOSE_S = 20
 
 T = TypeVar("T")
 
@@ -76,11 +77,16 @@ class Scheduler:
             thread.start()
 
     def close(self) -> None:
-        """Let the threads finish what waits, and end them. Blocks; not for the event loop."""
+        """Let the threads finish what waits, and end them. Blocks; not for the event loop.
+
+        A thread that is lost in its work after `_CLOSE_S` is left behind: it ends with the process.
+        """
+        last = time.monotonic() + _CLOSE_S
         for _ in self._threads:
-            self._queue.put(None)
+            with contextlib.suppress(queue.Full):
+                self._queue.put(None, timeout=max(0, last - time.monotonic()))
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0, last - time.monotonic()))
 
     async def run(self, work: Callable[[], T], *, deadline: float) -> T:
         """Run `work` on a compute thread.

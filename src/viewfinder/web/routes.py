@@ -18,12 +18,14 @@ _HEADERS = {
 router = APIRouter(include_in_schema=False)
 
 
+@router.head("/")
 @router.get("/")
 async def home() -> FileResponse:
     """The page to drop a photo on."""
     return FileResponse(_STATIC / "index.html", headers=_HEADERS)
 
 
+@router.head("/docs")
 @router.get("/docs")
 async def docs() -> FileResponse:
     """The API, to read and to try."""
