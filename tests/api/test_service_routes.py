@@ -15,6 +15,12 @@ def test_alive(client: httpx2.Client, path: str) -> None:
     assert client.get(path).json() == {"status": "ok", "version": __version__}
 
 
+@pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready", "/", "/docs"])
+def test_a_probe_may_ask_for_the_head_alone(client: httpx2.Client, path: str) -> None:
+    answer = client.head(path)
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
 def test_ready(client: httpx2.Client) -> None:
     body = client.get("/health/ready").json()
     assert body == {"status": "ready", "parts": {"model": "ready", "compute": "ready"}}

@@ -219,6 +219,14 @@ def test_a_broken_model_is_one_line(tmp_path: Path) -> None:
     assert "checksum" in _failed(result)
 
 
+def test_a_file_name_cannot_move_the_cursor(tmp_path: Path) -> None:
+    path = tmp_path / "a\x1b[2J\nb.jpg"
+    shutil.copy(PHOTOS / "espresso.jpg", path)
+    shown = run_command("classify", path, PHOTOS / "cat.jpg", home=tmp_path).stdout
+    assert "\x1b" not in shown
+    assert len(shown.splitlines()) == 2
+
+
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         result = subprocess.run(
@@ -326,7 +334,12 @@ def test_serve_refuses_a_model_that_is_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "name"), [({"PORT": "abc"}, "port"), ({"LIMITS__SIDE": "0"}, "limits.side")]
+    ("settings", "name"),
+    [
+        ({"PORT": "abc"}, "port"),
+        ({"LIMITS__SIDE": "0"}, "limits.side"),
+        ({"MODEL_STORE": "~nosuchuser/x"}, "model_store"),
+    ],
 )
 def test_a_setting_that_is_wrong_is_named(
     tmp_path: Path, settings: dict[str, Any], name: str

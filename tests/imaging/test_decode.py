@@ -1,5 +1,6 @@
 """Bytes to RGB: every colour mode, orientation and format, and what is refused."""
 
+import struct
 from io import BytesIO
 from typing import Any
 
@@ -91,6 +92,28 @@ def test_exif_orientation_is_obeyed(orientation: int) -> None:
 def test_broken_exif_counts_as_none() -> None:
     data = encode(CAT, "JPEG", quality=95, exif=b"Exif\0\0MM\0*\xff\xff\xff\xff garbage")
     assert _difference(decode(data, limits=LIMITS), CAT) < 3
+
+
+def test_orientation_is_obeyed_where_another_tag_is_broken() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    block = bytearray(exif.tobytes())
+    block[6 + 8 : 6 + 10] = (2).to_bytes(2, "little")  # two tags, the second one nonsense
+    end = block[-4:]
+    block[-4:] = struct.pack("<HHI4s", 0x0100, 2, 0xFFFF, b"\xff" * 4) + end
+    stored = CAT.transpose(Image.Transpose.ROTATE_90)
+    data = encode(stored, "JPEG", quality=95, exif=bytes(block))
+    assert _difference(decode(data, limits=LIMITS), CAT) < 3
+
+
+def test_a_jpeg_of_a_thousand_scans_is_refused_before_it_is_decoded() -> None:
+    data = encode(CAT, "JPEG", progressive=True)
+    assert _difference(decode(data, limits=LIMITS), CAT) < 5
+    first = data.index(b"\xff\xda")
+    scan = data[first : data.index(b"\xff\xda", first + 2)]
+    flood = data[:-2] + scan * 1000 + data[-2:]
+    with pytest.raises(InvalidImageError, match="scans"):
+        decode(flood, limits=LIMITS)
 
 
 def test_a_large_jpeg_is_decoded_smaller_but_never_under_what_is_needed() -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,22 @@ def test_a_changed_file_is_refused(store: Path) -> None:
     graph.write_bytes(bytes([graph.read_bytes()[0] ^ 1]) + graph.read_bytes()[1:])
     with pytest.raises(BundleError, match="checksum"):
         bundle.verify()
+
+
+@pytest.mark.parametrize("name", [MANIFEST, "graph.json"])
+def test_what_is_not_a_regular_file_is_refused_and_not_waited_for(store: Path, name: str) -> None:
+    bundle = fake_bundle(store)
+    (bundle.folder / name).unlink()
+    os.mkfifo(bundle.folder / name)
+    with pytest.raises(BundleError, match="is not a file"):
+        Bundle.read(bundle.folder).verify()
+
+
+def test_a_temperature_that_makes_numbers_overflow_is_refused(store: Path) -> None:
+    bundle = fake_bundle(store)
+    _edit_variant(bundle, calibration={"temperature": 1e-300})
+    with pytest.raises(BundleError, match="temperature"):
+        Bundle.read(bundle.folder)
 
 
 def test_a_missing_file_is_refused(store: Path) -> None:
