@@ -296,7 +296,7 @@ def test_a_content_type_that_is_not_taken(client: httpx2.Client, kind: str) -> N
 
 def test_a_content_encoding_is_not_inflated(client: httpx2.Client) -> None:
     headers = JPEG | {"Content-Encoding": "gzip"}
-    answer = client.post("/v1/classify", content=b"\x1f\x8b...", headers=headers)
+    answer = client.post("/v1/classify", content=photo("cat.jpg"), headers=headers)
     _problem(answer, 415, "unsupported_media_type")
 
 
@@ -307,6 +307,17 @@ def test_the_limit_of_a_raw_body_holds_at_the_limit_and_one_past_it(client: http
     assert client.post("/v1/classify", content=padded, headers=JPEG).status_code == 200
     answer = client.post("/v1/classify", content=padded + b"\0", headers=JPEG)
     _problem(answer, 413, "payload_too_large")
+
+
+def test_an_endless_body_is_refused_at_the_limit(server: Server) -> None:
+    head = (
+        b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n"
+    )
+    chunk = b"10000\r\n" + b"\0" * 65536 + b"\r\n"
+    with socket.create_connection(server.address, timeout=20) as connection:
+        connection.sendall(head + chunk * 161)  # and no last chunk: who waits for it waits for ever
+        assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
 
 
 def test_the_limit_holds_for_a_body_of_unknown_length(client: httpx2.Client) -> None:

@@ -1,11 +1,17 @@
 """What nobody foresaw becomes a plain 500 that leaks nothing, and the log has the rest."""
 
 import logging
+from pathlib import Path
+from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
+from tests.support import fake_bundle, grey
 
 from viewfinder.api.middleware import RequestContext
+from viewfinder.app import create_app
+from viewfinder.settings import Settings
 
 PRIVATE = "/root/private/path"
 
@@ -45,3 +51,30 @@ async def test_an_unforeseen_error_leaks_nothing(caplog: pytest.LogCaptureFixtur
 async def test_once_the_answer_has_begun_the_connection_must_be_cut() -> None:
     with pytest.raises(RuntimeError):
         await _ask(raises_after_start=True)
+
+
+async def _explode(content: bytes, **_: object) -> None:
+    raise RuntimeError(PRIVATE if content == grey(1) else "another")
+
+
+def test_an_unforeseen_error_of_one_image_fails_that_image_alone(
+    store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake_bundle(store)
+    app = create_app(Settings(model_store=store, default_model="fake"))
+    with TestClient(app, base_url="http://localhost") as client:
+        service = app.state.services.classify
+        answer_really = service.classify
+
+        async def classify(content: bytes, **options: Any) -> Any:
+            ask = _explode if content == grey(1) else answer_really
+            return await ask(content, **options)
+
+        service.classify = classify
+        files = [("files", grey(brightness)) for brightness in (0, 1, 255)]
+        answer = client.post("/v1/batch-classify", files=files)
+    codes = [item.get("error", {}).get("code") for item in answer.json()["results"]]
+    assert codes == [None, "internal_error", None]
+    assert PRIVATE not in answer.text
+    assert PRIVATE in caplog.text
+    assert answer.headers["x-request-id"] in caplog.text
