@@ -58,8 +58,8 @@ class Limits(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     image_bytes: int = Field(10 * MIB, ge=1, description="One image, and a raw body, in bytes.")
-    body_bytes: int = Field(15 * MIB, ge=1, description="A multipart or JSON body of one image.")
-    batch_bytes: int = Field(64 * MIB, ge=1, description="The body of a batch.")
+    body_bytes: int = Field(15 * MIB, ge=1, description="A form of one image, and any JSON body.")
+    batch_bytes: int = Field(64 * MIB, ge=1, description="The form of a batch.")
     batch_images: int = Field(64, ge=1, le=1000, description="Images in one batch.")
     jpeg_pixels: int = Field(50_000_000, ge=1, le=_PILLOW_PIXELS, description="Pixels of a JPEG.")
     pixels: int = Field(25_000_000, ge=1, le=_PILLOW_PIXELS, description="Pixels, other formats.")

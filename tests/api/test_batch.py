@@ -81,6 +81,14 @@ def test_a_batch_that_is_wrong_as_a_whole(
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
+def test_json_is_for_small_batches(client: httpx2.Client) -> None:
+    images = [{"image": "A" * (4 * 1024 * 1024)}] * 4
+    answer = client.post("/v1/batch-classify", json={"images": images})
+    assert (answer.status_code, answer.json()["code"]) == (413, "payload_too_large")
+    files = [("files", b"A" * (4 * 1024 * 1024))] * 5
+    assert client.post("/v1/batch-classify", files=files).json()["summary"]["total"] == 5
+
+
 def test_an_item_of_the_wrong_form_fails_alone(client: httpx2.Client) -> None:
     good = {"image": base64.b64encode(grey(0)).decode()}
     images = [{"image": 5}, "text", None, good]
