@@ -69,14 +69,16 @@ def main() -> None:
             shutil.copytree(built, place)
             print(f"written to {place.relative_to(ROOT)}")
             return
-        different = [
-            str(path.relative_to(built))
-            for path in sorted(built.rglob("*"))
-            if path.is_file()
-            and path.read_bytes() != (place / path.relative_to(built)).read_bytes()
-        ]
+        shipped, made = contents(place), contents(built)
+        different = sorted(path for path in shipped | made if shipped.get(path) != made.get(path))
         print("identical" if not different else f"different: {', '.join(different)}")
         sys.exit(bool(different))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below the folder by its path in it."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def build(folder: Path, photos: Path) -> None:

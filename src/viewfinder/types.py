@@ -46,10 +46,6 @@ class ModelRef:
         version = parse_version(selector)
         return cls(name, version=version, alias=selector if version is None else None)
 
-    def __str__(self) -> str:
-        selector = self.version if self.version is not None else self.alias
-        return self.name if selector is None else f"{self.name}@{selector}"
-
 
 @dataclass(frozen=True, slots=True)
 class ClassScore:
