@@ -111,9 +111,31 @@ def test_a_jpeg_of_a_thousand_scans_is_refused_before_it_is_decoded() -> None:
     assert _difference(decode(data, limits=LIMITS), CAT) < 5
     first = data.index(b"\xff\xda")
     scan = data[first : data.index(b"\xff\xda", first + 2)]
-    flood = data[:-2] + scan * 1000 + data[-2:]
-    with pytest.raises(InvalidImageError, match="scans"):
-        decode(flood, limits=LIMITS)
+    # A comment that holds the mark of the end, and a mark without a length, hide nothing.
+    for cover in (b"", b"\xff\xfe\x00\x04\xff\xd9", b"\xff\x01"):
+        flood = data[:-2] + cover + scan * 1000 + data[-2:]
+        with pytest.raises(InvalidImageError, match="scans"):
+            decode(flood, limits=LIMITS)
+
+
+@pytest.mark.parametrize("flood", [b"\xff\xe0\x00\x02" * 100_000, b"\xff" * 1_000_000])
+def test_a_flood_of_segments_or_fill_is_refused(flood: bytes) -> None:
+    data = encode(CAT, "JPEG")
+    with pytest.raises(InvalidImageError, match="segments"):
+        decode(data[:2] + flood + data[2:], limits=LIMITS)
+
+
+def test_what_follows_the_image_is_ignored() -> None:
+    data = encode(CAT, "JPEG", quality=95)
+    for trailer in (b"\xff\xda\x00\x02" * 100_000, data, b"PK\x03\x04" + bytes(9_000_000)):
+        assert _difference(decode(data + trailer, limits=LIMITS), CAT) < 3
+
+
+def test_a_photo_with_a_thumbnail_profile_and_comments_is_accepted() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 1
+    data = encode(CAT, "JPEG", exif=exif, icc_profile=bytes(3_000_000), comment=b"\xff\xda" * 9000)
+    assert _difference(decode(data, limits=LIMITS), CAT) < 5
 
 
 def test_a_large_jpeg_is_decoded_smaller_but_never_under_what_is_needed() -> None:

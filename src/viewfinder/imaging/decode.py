@@ -1,6 +1,7 @@
 """Bytes to upright RGB, within limits that are checked before a pixel is decoded."""
 
 import contextlib
+import re
 from io import BytesIO
 from typing import Final
 
@@ -17,9 +18,6 @@ from viewfinder.settings import Limits
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 ACCEPTED: Final = "JPEG, PNG, WebP, GIF or BMP"
-# Encoders write ten or so; each costs a pass over all pixels, and 75 bytes are enough for one.
-_START_OF_SCAN = b"\xff\xda"
-_MOST_SCANS = 100
 _BACKGROUND = (255, 255, 255)
 
 
@@ -46,8 +44,8 @@ def decode(data: bytes, *, limits: Limits, enough: tuple[int, int] | None = None
     found = sniff(data)
     if found is None:
         raise UnsupportedMediaTypeError(f"The image is not {ACCEPTED}.")
-    if found == "JPEG" and data.count(_START_OF_SCAN) > _MOST_SCANS:
-        raise InvalidImageError("The JPEG image has more scans than any encoder writes.")
+    if found == "JPEG":
+        _check_segments(data)
     try:
         with Image.open(BytesIO(data), formats=(found,)) as image:
             _check_size(image, limits.jpeg_pixels if found == "JPEG" else limits.pixels, limits)
@@ -81,6 +79,42 @@ def sniff(data: bytes) -> str | None:
 
 
 _BMP_HEADERS = {length.to_bytes(4, "little") for length in (12, 16, 40, 52, 56, 64, 108, 124)}
+
+
+def _check_segments(data: bytes) -> None:
+    """Refuse a JPEG that is cheap to send and dear to decode, whatever its size in pixels.
+
+    A scan takes 75 bytes and costs a pass over all pixels; encoders write ten or so. Segments and
+    fill bytes before the first scan are read one by one in Python. What follows the end of the
+    image (another photo, a film, an archive) is not looked at.
+    """
+    place, scans, started = 2, 0, False
+    for _ in range(_MOST_SEGMENTS):
+        marker = _MARKER.search(data, place)
+        if marker is None or marker[1] == _END_OF_IMAGE:
+            return
+        if marker.end() - marker.start() > _MOST_FILL:
+            break
+        if marker[1] == _START_OF_SCAN:
+            scans += 1
+            # Searching through a scan is slow, and the lock is held: where there are few of what
+            # could be one, counting those is enough.
+            if not started and data.count(b"\xff\xda", marker.start()) <= _MOST_SCANS:
+                return
+            started = True
+        if scans > _MOST_SCANS:
+            break
+        place = marker.end()
+        if marker[1] not in _WITHOUT_LENGTH:
+            place += int.from_bytes(data[place : place + 2])
+    raise InvalidImageError("The JPEG image has more scans or segments than any encoder writes.")
+
+
+# Inside a scan, FF 00 is a byte of data and FF D0-D7 a restart: neither ends it.
+_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
+_START_OF_SCAN, _END_OF_IMAGE = b"\xda", b"\xd9"
+_WITHOUT_LENGTH = {b"\x01", b"\xd8"}
+_MOST_SCANS, _MOST_SEGMENTS, _MOST_FILL = 100, 2000, 4096
 
 
 def _check_size(image: Image.Image, most_pixels: int, limits: Limits) -> None:
