@@ -254,13 +254,14 @@ def test_a_second_request_cannot_hide_in_a_body_under_upgrade(server: Server) ->
     )
     with socket.create_connection(server.address, timeout=20) as connection:
         connection.sendall(head)
-        answer = connection.recv(65536)
+        answer = b""
+        while b"malformed_request" not in answer:
+            answer += connection.recv(65536)
         with contextlib.suppress(OSError):  # the server has closed, as it should
             connection.sendall(b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n")
             answer += b"".join(iter(lambda: connection.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.count(b"HTTP/1.1") == 1
-    assert b"malformed_request" in answer
 
 
 @pytest.mark.parametrize("body", [b"{", b"\xff", b'{"image": NaN}', b"[" * 5000])
