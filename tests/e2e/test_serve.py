@@ -87,22 +87,6 @@ def test_json_tells_a_machine_where_the_server_is(tmp_path: Path) -> None:
         assert process.wait(30) == 0
 
 
-def test_a_second_ctrl_c_ends_it_at_once_and_quietly(tmp_path: Path) -> None:
-    fake_bundle(tmp_path / "models", "slow", milliseconds=4000)
-    with serving(tmp_path, "--model", "slow", "--threads", "1") as server:
-        with ThreadPoolExecutor(1) as pool:
-            url = f"{server.url}/v1/classify"
-            asked = pool.submit(
-                httpx2.post, url, files={"file": grey(0)}, timeout=60, trust_env=False
-            )
-            while not asked.running():
-                pass
-            for _ in range(2):
-                server.process.send_signal(signal.SIGINT)
-            server.process.wait(30)
-        assert "Traceback" not in "".join(server.lines)
-
-
 def test_a_signal_during_the_start_ends_it_cleanly(tmp_path: Path) -> None:
     with serving(tmp_path, until="Viewfinder on") as server:
         assert server.stop() == 0
