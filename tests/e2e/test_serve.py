@@ -79,12 +79,17 @@ def test_json_tells_a_machine_where_the_server_is(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
-    with process:
-        assert process.stdout is not None
+    assert process.stdout is not None
+    try:
         url = json.loads(process.stdout.readline())["url"]
+        # At once: the address is told when it can be connected to, not before.
         assert httpx2.get(f"{url}/health", timeout=30, trust_env=False).is_success
         process.terminate()
         assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait(30)
+        process.stdout.close()
 
 
 def test_a_signal_during_the_start_ends_it_cleanly(tmp_path: Path) -> None:

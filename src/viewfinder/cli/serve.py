@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from viewfinder.settings import Settings
 
+_BACKLOG = 2048
 _DRAIN_S = 25
 _WORKER_SILENCE_S = 30
 
@@ -98,6 +99,8 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        # From here on, who comes before the models are loaded waits, and is answered.
+        listener.listen(_BACKLOG)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             fail(f"port {port} is taken; choose another with --port, or --port 0 for a free one")
@@ -125,7 +128,6 @@ def _run(settings: "Settings", listener: socket.socket) -> None:
         timeout_worker_healthcheck=_WORKER_SILENCE_S,
     )
     configure_logging()
-    listener.listen(config.backlog)  # who comes before the models are loaded waits, and is answered
     if settings.workers > 1:
         Multiprocess(config, sockets=[listener]).run()
         return
