@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viewfinder.conversion.litert import quantize_int8, to_litert
-from viewfinder.engines.base import to_confidence
+from viewfinder.engines.base import EngineOptions, to_confidence
 from viewfinder.engines.litert import LiteRTEngine
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.imaging.preprocess import preprocess
@@ -187,7 +187,7 @@ def scores(graph: bytes, images: list[NDArray[np.uint8]]) -> NDArray[np.float32]
     with tempfile.NamedTemporaryFile(suffix=".tflite") as file:
         file.write(graph)
         file.flush()
-        return LiteRTEngine(Path(file.name), threads=1).predict(np.stack(images))
+        return LiteRTEngine(Path(file.name), EngineOptions(threads=1)).predict(np.stack(images))
 
 
 def best(logits: NDArray[np.float32]) -> tuple[ExpectedScore, ...]:

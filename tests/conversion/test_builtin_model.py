@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from tests.support import PHOTOS, pixel_quantization
 
-from viewfinder.engines.base import to_confidence
+from viewfinder.engines.base import EngineOptions, to_confidence
 from viewfinder.engines.litert import LiteRTEngine
 from viewfinder.engines.loader import load_variant
 from viewfinder.errors import ConversionError, WeightsError
@@ -51,7 +51,7 @@ def float_graph(keras_model: Any) -> bytes:
 def _run(graph: bytes, photos: Photos, folder: Any) -> NDArray[np.float32]:
     path = folder / "graph.tflite"
     path.write_bytes(graph)
-    return LiteRTEngine(path, threads=1).predict(np.stack(photos))
+    return LiteRTEngine(path, EngineOptions(threads=1)).predict(np.stack(photos))
 
 
 def _confidence(logits: NDArray[np.float32]) -> NDArray[np.float32]:

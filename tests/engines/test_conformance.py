@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from tests.support import PHOTOS, fake_bundle
 
-from viewfinder.engines.base import Engine
+from viewfinder.engines.base import Engine, EngineOptions
 from viewfinder.engines.loader import LoadedVariant, load_variant
 from viewfinder.errors import BundleError
 from viewfinder.imaging.geometry import to_input
@@ -89,4 +89,4 @@ def test_a_file_that_is_no_graph_is_refused(bundle: Bundle) -> None:
     path = bundle.folder / variant.file.path
     module = import_module(f"viewfinder.engines.{variant.engine}")
     with pytest.raises(BundleError, match="is not a graph"):
-        module.load(path.parent / "bundle.json", threads=1)
+        module.load(path.parent / "bundle.json", EngineOptions(threads=1))

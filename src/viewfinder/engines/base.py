@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from viewfinder.registry.manifest import Scaling
+
+Device = Literal["cpu", "cuda", "tensorrt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +19,29 @@ class EngineTraits:
     Attributes:
         max_useful_batch: Images in one call beyond which nothing is gained; 1 on a CPU.
         instances: Calls that run side by side without waiting for each other.
-        device: `cpu` or `gpu`.
+        device: `cpu` or `gpu`. The models of a device share one queue.
     """
 
     max_useful_batch: int
     instances: int
-    device: str
+    device: Literal["cpu", "gpu"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What an engine is told when it loads a graph.
+
+    Attributes:
+        threads: Calls to be ready for side by side.
+        scaling: What a foreign graph wants done to its pixels.
+        device: Where to run, for engines that have the choice.
+        cache: A folder for what the engine compiles; None keeps nothing.
+    """
+
+    threads: int
+    scaling: Scaling | None = None
+    device: Device = "cpu"
+    cache: Path | None = None
 
 
 class Engine(Protocol):
@@ -49,18 +70,18 @@ class Engine(Protocol):
         """
 
     def close(self) -> None:
-        """Give the memory back. The engine must not be called again."""
+        """Give the memory back, as soon as the last call has ended; no other may begin."""
 
 
 class EngineModule(Protocol):
     """What each engine's file offers the loader."""
 
-    def load(self, path: Path, *, threads: int) -> Engine:
+    def load(self, path: Path, options: EngineOptions) -> Engine:
         """Load a graph.
 
         Args:
-            path: The file, its checksum verified.
-            threads: Calls to be ready for side by side.
+            path: The file, its checksum verified; its assets lie beside it.
+            options: How.
 
         Raises:
             BundleError: The file is not a graph that this engine can run.

@@ -16,42 +16,45 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from viewfinder.engines.base import EngineTraits
+from viewfinder.engines.base import EngineOptions, EngineTraits
+from viewfinder.engines.border import InputBorder, Quantization, count_classes, to_scores
 from viewfinder.errors import BundleError
 
 
 class LiteRTEngine:
     """As many interpreters as threads, each used by one thread at a time."""
 
-    def __init__(self, path: Path, *, threads: int) -> None:
+    def __init__(self, path: Path, options: EngineOptions) -> None:
         try:
             with _first_words_unheard():
-                interpreters = [_interpreter(path) for _ in range(threads)]
+                interpreters = [_interpreter(path) for _ in range(options.threads)]
         except (ValueError, RuntimeError) as error:
             raise BundleError(f"{path.name} is not a graph that LiteRT can run") from error
-        self._input, self._output = _sole_border(interpreters[0])
-        self._shape: tuple[int, ...] = tuple(int(n) for n in self._input["shape"])
+        inputs, outputs = interpreters[0].get_input_details(), interpreters[0].get_output_details()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise BundleError("a graph needs exactly one input and one output")
+        (self._input,), (self._output,) = inputs, outputs
+        self._border = InputBorder.of(
+            self._input["shape"].tolist(),
+            self._input["dtype"],
+            options.scaling,
+            _quantization(self._input),
+        )
+        self._decoding = _quantization(self._output)
+        self.input_shape = (self._border.height, self._border.width, 3)
+        self.classes = count_classes(self._output["shape"].tolist())
         self._idle: SimpleQueue[Any] = SimpleQueue()
         for interpreter in interpreters:
             self._idle.put(interpreter)
-        self.traits = EngineTraits(max_useful_batch=1, instances=threads, device="cpu")
-
-    @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of one image."""
-        _, height, width, channels = self._shape
-        return height, width, channels
-
-    @property
-    def classes(self) -> int:
-        """Numbers in one image's scores."""
-        return int(self._output["shape"][-1])
+        self.traits = EngineTraits(max_useful_batch=1, instances=options.threads, device="cpu")
 
     def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Scores for images, one after the other: see `Engine.predict`."""
         interpreter = self._idle.get()
         try:
-            return np.stack([self._predict_one(interpreter, image) for image in batch])
+            return np.concatenate(
+                [self._predict_one(interpreter, batch[n : n + 1]) for n in range(len(batch))]
+            )
         finally:
             self._idle.put(interpreter)
 
@@ -61,10 +64,11 @@ class LiteRTEngine:
             self._idle.get()
 
     def _predict_one(self, interpreter: Any, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        interpreter.set_tensor(self._input["index"], image[np.newaxis])
+        interpreter.set_tensor(self._input["index"], self._border.encode(image))
         interpreter.invoke()
-        scores: NDArray[np.float32] = interpreter.get_tensor(self._output["index"])[0]
-        return scores
+        return to_scores(
+            interpreter.get_tensor(self._output["index"]), self.classes, self._decoding
+        )
 
 
 def _interpreter(path: Path) -> Any:
@@ -101,18 +105,11 @@ def _first_words_unheard() -> Iterator[None]:
         os.close(nowhere)
 
 
-def _sole_border(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The one input and the one output, once they are found to keep the contract."""
-    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise BundleError("a graph needs exactly one input and one output")
-    if inputs[0]["dtype"] is not np.uint8 or [*inputs[0]["shape"][::3]] != [1, 3]:
-        raise BundleError("the graph's input is not uint8 [1, height, width, 3]")
-    if outputs[0]["dtype"] is not np.float32 or [*outputs[0]["shape"][:-1]] != [1]:
-        raise BundleError("the graph's output is not float32 [1, classes]")
-    return inputs[0], outputs[0]
+def _quantization(detail: dict[str, Any]) -> Quantization | None:
+    scale, zero_point = detail["quantization"]
+    return Quantization(float(scale), int(zero_point)) if scale else None
 
 
-def load(path: Path, *, threads: int) -> LiteRTEngine:
+def load(path: Path, options: EngineOptions) -> LiteRTEngine:
     """Load a `.tflite` file: see `EngineModule.load`."""
-    return LiteRTEngine(path, threads=threads)
+    return LiteRTEngine(path, options)

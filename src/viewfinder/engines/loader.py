@@ -3,20 +3,34 @@
 import contextlib
 import importlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from viewfinder.engines.base import Engine, EngineModule, to_confidence
-from viewfinder.errors import BundleError, RequestError
+from viewfinder.engines.base import Device, Engine, EngineModule, EngineOptions, to_confidence
+from viewfinder.errors import BundleError, MissingExtraError, RequestError
 from viewfinder.imaging.preprocess import preprocess
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.manifest import Variant
 from viewfinder.settings import Limits
 
-# Imported by name, when a model asks for it: a server carries only the engines it runs.
-_MODULES = {"litert": "viewfinder.engines.litert", "fake": "viewfinder.engines.fake"}
+
+@dataclass(frozen=True, slots=True)
+class _Runtime:
+    """What an engine's file imports, and the extra of Viewfinder that brings it."""
+
+    title: str
+    package: str
+    extra: str
+
+
+_OPTIONAL = {
+    "onnx": _Runtime("ONNX Runtime", "onnxruntime", "onnx"),
+    "openvino": _Runtime("OpenVINO", "openvino", "openvino"),
+    "tensorflow": _Runtime("TensorFlow", "tensorflow", "tensorflow"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,27 +57,56 @@ class LoadedVariant:
         )
 
 
-def load_variant(bundle: Bundle, *, threads: int, variant: str | None = None) -> LoadedVariant:
-    """Verify the file, load the graph, and let it answer its golden samples.
+def load_variant(
+    bundle: Bundle,
+    *,
+    threads: int,
+    variant: str | None = None,
+    device: Device = "cpu",
+    cache: Path | None = None,
+) -> LoadedVariant:
+    """Verify the files, load the graph, warm it up, and let it answer its golden samples.
 
     Args:
         bundle: The model version.
         threads: Calls to be ready for side by side.
         variant: Which graph; the recommended one if not said.
+        device: Where to run, for engines that have the choice.
+        cache: A folder for what the engine compiles.
 
     Raises:
         BundleError: The file, the graph or its answers are not what was sealed.
+        MissingExtraError: Its engine is not installed.
     """
     chosen = bundle.manifest.variant(variant)
-    module = cast("EngineModule", importlib.import_module(_MODULES[chosen.engine]))
-    engine = module.load(bundle.verified(chosen.file), threads=threads)
-    loaded = LoadedVariant(bundle, chosen, engine)
+    module = engine_module(chosen.engine)
+    path = bundle.verified(chosen.file)
+    for asset in chosen.assets:
+        bundle.verified(asset)
+    options = EngineOptions(threads, chosen.scaling, device, cache)
+    loaded = LoadedVariant(bundle, chosen, module.load(path, options))
     with contextlib.ExitStack() as undo:
-        undo.callback(engine.close)
+        undo.callback(loaded.engine.close)
         _check_shapes(loaded)
+        _warm(loaded.engine)
         _check_golden(loaded)
         undo.pop_all()
     return loaded
+
+
+def engine_module(name: str) -> EngineModule:
+    """The file of an engine. Imported by name: a server carries only the engines it runs.
+
+    Raises:
+        MissingExtraError: What it needs is not installed.
+    """
+    try:
+        return cast("EngineModule", importlib.import_module(f"viewfinder.engines.{name}"))
+    except ModuleNotFoundError as error:
+        runtime = _OPTIONAL.get(name)
+        if runtime is None or (error.name or "").partition(".")[0] != runtime.package:
+            raise
+        raise MissingExtraError(runtime.title, runtime.extra) from error
 
 
 def _check_shapes(loaded: LoadedVariant) -> None:
@@ -75,6 +118,14 @@ def _check_shapes(loaded: LoadedVariant) -> None:
             f"the graph has {engine.classes} classes, "
             f"the manifest {len(loaded.bundle.manifest.labels)} labels"
         )
+
+
+def _warm(engine: Engine) -> None:
+    """Let every instance, at every size of batch that will be asked, do its first slow call."""
+    for size in {1, engine.traits.max_useful_batch}:
+        blank = np.zeros((size, *engine.input_shape), np.uint8)
+        for _ in range(engine.traits.instances):
+            engine.predict(blank)
 
 
 def _check_golden(loaded: LoadedVariant) -> None:

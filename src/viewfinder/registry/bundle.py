@@ -125,6 +125,7 @@ def write_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -
 def _files(manifest: Manifest) -> Iterator[File]:
     for variant in manifest.variants:
         yield variant.file
+        yield from variant.assets
         yield from (sample.file for sample in variant.golden.samples)
 
 

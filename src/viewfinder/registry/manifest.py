@@ -69,6 +69,21 @@ class Calibration(_Part):
     abstain_below: float | None = Field(None, ge=0, le=1)
 
 
+Triple = tuple[float, float, float]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Scaling(_Part):
+    """What a foreign graph wants done to its pixels: `(pixel - mean) / std`, pixels 0-255.
+
+    Graphs that Viewfinder makes scale inside. One value for each channel, in the order that the
+    geometry gives them.
+    """
+
+    mean: Triple
+    std: tuple[Positive, Positive, Positive]
+
+
 class ExpectedScore(_Part):
     """What the variant answered for one class when the bundle was sealed."""
 
@@ -108,15 +123,20 @@ class Variant(_Part):
         name: For example `float32` or `int8`.
         format: The file's format.
         engine: The engine that runs it; `fake` is for tests and load tests.
+        file: The graph.
+        assets: What the graph needs beside it, such as the weights of a SavedModel.
+        scaling: For foreign graphs only; None gives the graph its pixels as they are, 0-255.
         output: What the graph gives for each class.
         accuracy: Top-1 on the validation set, 0-1, if measured.
     """
 
     name: Name
-    format: Literal["litert", "fake"]
-    engine: Literal["litert", "fake"]
+    format: Literal["litert", "onnx", "openvino", "saved_model", "fake"]
+    engine: Literal["litert", "onnx", "openvino", "tensorflow", "fake"]
     file: File
+    assets: tuple[File, ...] = ()
     preprocess: PreprocessSpec
+    scaling: Scaling | None = None
     output: Literal["logits", "probabilities"] = "logits"
     calibration: Calibration = Calibration()
     golden: Golden
