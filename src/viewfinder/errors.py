@@ -11,7 +11,8 @@
     │   ├── UnsupportedMediaTypeError   unsupported_media_type
     │   ├── InvalidImageError           invalid_image
     │   ├── ImageTooLargeError          image_too_large
-    │   └── InvalidParameterError       invalid_parameter
+    │   ├── InvalidParameterError       invalid_parameter
+    │   └── ConflictError               conflict
     ├── ServiceError                what only time or an operator can mend
     │   ├── OverloadedError             overloaded
     │   ├── NotReadyError               not_ready
@@ -19,6 +20,7 @@
     └── OperatorError               what someone at the command line can mend
         ├── SettingsError               invalid_settings
         ├── BundleError                 invalid_bundle
+        ├── StoreError                  store_unavailable
         ├── WeightsError                invalid_weights
         ├── ConversionError             conversion_failed
         └── MissingExtraError           missing_extra
@@ -110,6 +112,12 @@ class InvalidParameterError(RequestError):
     code = "invalid_parameter"
 
 
+class ConflictError(RequestError):
+    """What is asked for does not go with how things are now."""
+
+    code = "conflict"
+
+
 class ServiceError(ViewfinderError):
     """What only time or an operator can mend."""
 
@@ -154,6 +162,12 @@ class BundleError(OperatorError):
     """A model folder that is not a valid bundle."""
 
     code = "invalid_bundle"
+
+
+class StoreError(OperatorError):
+    """The model store cannot be reached, read or written."""
+
+    code = "store_unavailable"
 
 
 class WeightsError(OperatorError):

@@ -20,6 +20,7 @@ CATALOG: Mapping[str, tuple[int, str]] = {
     "version_not_found": (404, "Version not found"),
     "not_found": (404, "Not found"),
     "method_not_allowed": (405, "Method not allowed"),
+    "conflict": (409, "Conflict"),
     "payload_too_large": (413, "Payload too large"),
     "unsupported_media_type": (415, "Unsupported media type"),
     "invalid_image": (422, "Invalid image"),

@@ -18,7 +18,7 @@ def list_models(*, as_json: Json = False) -> None:
 
     Example:  viewfinder models list
     """
-    from viewfinder.registry.registry import LATEST
+    from viewfinder.registry.routing import LATEST
 
     catalog = _catalog()
     if as_json:

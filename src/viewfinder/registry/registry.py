@@ -1,10 +1,12 @@
 """Which models and versions there are, and which one a request means."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
+
+from pydantic import ValidationError
 
 from viewfinder.errors import (
     BundleError,
@@ -13,12 +15,15 @@ from viewfinder.errors import (
     VersionNotFoundError,
 )
 from viewfinder.registry.bundle import MANIFEST, Bundle
+from viewfinder.registry.routing import LATEST, ROUTING, STABLE, Routing
 from viewfinder.types import ModelRef, is_model_name, parse_version
 
 BUILTIN_STORE = Path(__file__).parent / "builtin"
 BUILTIN_MODEL = "efficientnet-lite0"
-LATEST = "latest"
 _NAMES_SHOWN = 10
+_ROUTING_BYTES = 1024 * 1024
+
+Signature = tuple[tuple[str, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +35,29 @@ class Entry:
         version: The number.
         bundle: What was read, unless it is broken.
         problem: Why it is broken, for a person.
+        signature: Path, size and time of each of its files: what changed is read again.
     """
 
     name: str
     version: int
     bundle: Bundle | None
     problem: str | None = None
+    signature: Signature = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The routing of a model, as last read.
+
+    Attributes:
+        routing: What counts.
+        problem: Why the file that is there now does not count, for a person.
+        signature: Of the file.
+    """
+
+    routing: Routing = field(default_factory=Routing)
+    problem: str | None = None
+    signature: Signature = ()
 
 
 Versions = Mapping[int, Entry]
@@ -47,9 +69,11 @@ class Catalog:
 
     Attributes:
         models: Every version by model name and number, in ascending order.
+        routes: Where requests go, for models that have a say in it.
     """
 
     models: Mapping[str, Versions]
+    routes: Mapping[str, Route] = field(default_factory=dict)
 
     def versions(self, name: str) -> Versions:
         """All versions of a model.
@@ -63,10 +87,15 @@ class Catalog:
             raise ModelNotFoundError(f"There is no model {called}. Among those here: {known}.")
         return self.models[name]
 
+    def route(self, name: str) -> Route:
+        """The model's routing; an empty one if nobody has set any."""
+        return self.routes.get(name, Route())
+
     def aliases(self, name: str) -> dict[str, int]:
         """The model's aliases with the version that each means now."""
         ready = [v for v, entry in self.versions(name).items() if entry.bundle is not None]
-        return {LATEST: max(ready)} if ready else {}
+        latest = {LATEST: max(ready)} if ready else {}
+        return {**self.route(name).routing.aliases, **latest}
 
     def labels_count(self, name: str) -> int | None:
         """How many classes the latest good version has, if there is one."""
@@ -104,13 +133,20 @@ class Catalog:
     def without(self, bundle: Bundle, problem: str) -> Self:
         """The same catalog, but this version found broken after all."""
         name, version = bundle.manifest.name, bundle.manifest.version
-        versions = {**self.models[name], version: Entry(name, version, None, problem)}
-        return replace(self, models=MappingProxyType({**self.models, name: versions}))
+        entry = self.models.get(name, {}).get(version)
+        if entry is None or entry.bundle is None or entry.bundle.digest != bundle.digest:
+            return self  # it has been replaced or deleted meanwhile
+        broken = replace(entry, bundle=None, problem=problem)
+        return replace(
+            self,
+            models=MappingProxyType({**self.models, name: {**self.models[name], version: broken}}),
+        )
 
     def resolve(self, text: str) -> Bundle:
         """The bundle that a caller means by `name`, `name@3` or `name@alias`.
 
-        A bare name means the highest good version.
+        A bare name means the alias `stable` if that is set, else the highest good version. Shares
+        of traffic are not looked at here.
 
         Raises:
             ModelNotFoundError: There is no such model, or there can be none of that name.
@@ -123,7 +159,8 @@ class Catalog:
             ref = ModelRef("")  # which no model is called
         if ref.version is not None:
             return self.bundle(ref.name, ref.version)
-        alias, aliases = ref.alias or LATEST, self.aliases(ref.name)
+        aliases = self.aliases(ref.name)
+        alias = ref.alias or (STABLE if STABLE in aliases else LATEST)
         if alias in aliases:
             return self.bundle(ref.name, aliases[alias])
         if alias == LATEST:
@@ -134,33 +171,68 @@ class Catalog:
         raise VersionNotFoundError(f"The model {ref.name!r} has no alias {alias!r}.")
 
 
-def open_catalog(store: Path) -> Catalog:
+def open_catalog(store: Path, previous: Catalog | None = None) -> Catalog:
     """The builtin model and those of the user's store."""
-    return scan((BUILTIN_STORE, store))
+    return scan((BUILTIN_STORE, store), previous)
 
 
-def scan(stores: Sequence[Path]) -> Catalog:
+def scan(stores: Sequence[Path], previous: Catalog | None = None) -> Catalog:
     """Look at the stores. A broken version is listed with its problem and hides no other.
 
     Args:
         stores: Folders of `<name>/<version>/`; where two hold the same version, the first counts.
             One that does not exist holds nothing.
+        previous: What is unchanged since then is taken from there, with what was found out about
+            it; None looks at everything afresh.
     """
+    before = previous or Catalog({})
     found: dict[str, dict[int, Entry]] = {}
+    routes: dict[str, Route] = {}
     for store in stores:
         # The manifest is written last: a folder without one does not exist yet.
         for folder in sorted(path.parent for path in store.glob(f"*/*/{MANIFEST}")):
             name, version = folder.parent.name, parse_version(folder.name)
             if version is None or not is_model_name(name):
                 continue
-            found.setdefault(name, {}).setdefault(version, _entry(name, version, folder))
+            known = before.models.get(name, {}).get(version)
+            found.setdefault(name, {}).setdefault(version, _entry(name, version, folder, known))
+        for path in store.glob(f"*/{ROUTING}"):
+            routes[path.parent.name] = _route(path, before.route(path.parent.name))
     return Catalog(
-        MappingProxyType({name: dict(sorted(found[name].items())) for name in sorted(found)})
+        MappingProxyType({name: dict(sorted(found[name].items())) for name in sorted(found)}),
+        MappingProxyType(routes),
     )
 
 
-def _entry(name: str, version: int, folder: Path) -> Entry:
+def _entry(name: str, version: int, folder: Path, known: Entry | None) -> Entry:
+    signature = _signature(folder.rglob("*"), folder)
+    if known is not None and known.signature == signature:
+        return known
     try:
-        return Entry(name, version, Bundle.read(folder))
+        return Entry(name, version, Bundle.read(folder), signature=signature)
     except BundleError as error:
-        return Entry(name, version, None, error.detail)
+        return Entry(name, version, None, error.detail, signature)
+
+
+def _route(path: Path, known: Route) -> Route:
+    signature = _signature([path], path.parent)
+    if known.signature == signature:
+        return known
+    try:
+        with path.open("rb") as file:
+            text = file.read(_ROUTING_BYTES)  # what is longer ends too early to be valid
+        return Route(Routing.model_validate_json(text), signature=signature)
+    except (OSError, ValidationError):
+        # What counted until now goes on to count: nobody has asked for anything else.
+        return Route(known.routing, f"{ROUTING} is damaged, and what it said before counts")
+
+
+def _signature(paths: Iterable[Path], root: Path) -> Signature:
+    seen = []
+    for path in paths:
+        try:
+            status = path.stat()
+        except OSError:  # gone meanwhile, or a link to nowhere
+            continue
+        seen.append((str(path.relative_to(root)), status.st_size, status.st_mtime_ns))
+    return tuple(sorted(seen))

@@ -13,7 +13,7 @@ from viewfinder.api.schemas import (
 )
 from viewfinder.errors import VersionNotFoundError
 from viewfinder.registry.bundle import Bundle
-from viewfinder.registry.registry import LATEST
+from viewfinder.registry.routing import LATEST
 from viewfinder.serving.manager import ModelManager
 from viewfinder.types import parse_version
 
