@@ -14,9 +14,11 @@ from viewfinder.api.middleware import LoopbackOnly, NoUpgrade, RequestContext, i
 from viewfinder.api.openapi import DocumentedAPI
 from viewfinder.api.v1 import classify, models
 from viewfinder.errors import RequestError, ServiceError
-from viewfinder.registry.registry import BUILTIN_MODEL, open_catalog
+from viewfinder.registry.registry import BUILTIN_MODEL
+from viewfinder.registry.store import open_store
+from viewfinder.serving.callbacks import Callbacks, find_callbacks
 from viewfinder.serving.manager import ModelManager
-from viewfinder.serving.scheduler import Scheduler
+from viewfinder.serving.scheduler import Devices
 from viewfinder.serving.service import ClassifyService
 from viewfinder.settings import Settings, load_settings
 from viewfinder.web import routes as web
@@ -25,13 +27,18 @@ logger = logging.getLogger(__name__)
 
 
 def build_services(settings: Settings) -> Services:
-    """Build the parts of one process; nothing is loaded and no thread runs yet."""
-    threads = settings.compute_threads
+    """Build the parts of one process; nothing is loaded and no compute thread runs yet.
+
+    Raises:
+        OperatorError: The model store cannot be read, or something is asked for that is not
+            installed.
+    """
     default = settings.default_model or next(iter(settings.models), BUILTIN_MODEL)
-    manager = ModelManager(open_catalog(settings.store), threads=threads, default=default)
-    scheduler = Scheduler(threads=threads, capacity=settings.queue_size)
+    models = ModelManager(open_store(settings.store, settings.home), settings, default=default)
+    devices = Devices(threads=settings.compute_threads, capacity=settings.queue_size)
+    callbacks = Callbacks(find_callbacks())
     return Services(
-        settings, manager, scheduler, ClassifyService(manager, scheduler, settings.limits)
+        settings, models, devices, ClassifyService(models, devices, settings, callbacks)
     )
 
 
@@ -42,26 +49,20 @@ async def running(services: Services) -> AsyncIterator[None]:
     A model that cannot be used does not keep the others from answering: readiness and
     `GET /v1/models` say what is wrong.
     """
-    services.scheduler.start()
+    services.devices.start()
     try:
         for name in {services.models.default, *services.settings.models}:
             try:
-                loaded = await services.models.get(name)
+                await services.models.get(name)
             except (RequestError, ServiceError) as error:
                 logger.warning("the model %s is not ready: %s", name, error.detail)
-            else:
-                manifest = loaded.bundle.manifest
-                logger.info(
-                    "ready: %s@%d %s, %d compute threads",
-                    manifest.name,
-                    manifest.version,
-                    loaded.variant.name,
-                    services.scheduler.threads,
-                )
+        watching = asyncio.create_task(services.models.watch())
         yield
+        watching.cancel()
     finally:
-        await asyncio.to_thread(services.scheduler.close)
-        services.models.close()
+        await asyncio.to_thread(services.devices.close)
+        await services.classify.close()
+        await services.models.close()
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

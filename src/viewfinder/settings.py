@@ -9,7 +9,7 @@ import math
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import platformdirs
 import pydantic_settings
@@ -49,7 +49,16 @@ def _expand(path: Path) -> Path:
         raise ValueError(str(error)) from error
 
 
+def _as_text(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value
+
+
+def _expand_address(address: str) -> str:
+    return address if "://" in address else str(_expand(Path(address)))
+
+
 Folder = Annotated[Path, AfterValidator(_expand)]
+Address = Annotated[str, BeforeValidator(_as_text), AfterValidator(_expand_address)]
 
 
 class Limits(BaseModel):
@@ -64,6 +73,21 @@ class Limits(BaseModel):
     jpeg_pixels: int = Field(50_000_000, ge=1, le=_PILLOW_PIXELS, description="Pixels of a JPEG.")
     pixels: int = Field(25_000_000, ge=1, le=_PILLOW_PIXELS, description="Pixels, other formats.")
     side: int = Field(16_384, ge=1, description="The longer side of any image, in pixels.")
+
+
+class CacheSettings(BaseModel):
+    """Answers that are kept for the next request with the same photo."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool = Field(
+        True, description="Off, the same photo is worked on as often as it is sent."
+    )
+    size: int = Field(10_000, ge=1, description="Answers kept in memory, 1-2 kB each.")
+    redis_url: str | None = Field(
+        None, description="A Redis that replicas share answers through, redis://host:6379/0."
+    )
+    ttl_s: int = Field(24 * 3600, ge=1, description="Seconds that an answer stays in Redis.")
 
 
 class Settings(BaseSettings):
@@ -91,14 +115,35 @@ class Settings(BaseSettings):
     models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="Models to load at start, with commas between; others load when asked for."
     )
-    model_store: Folder | None = Field(
-        None, description="Folder of <name>/<version>/; default: models in the data home."
+    model_store: Address | None = Field(
+        None,
+        description="Folder of <name>/<version>/, or s3://bucket/prefix; default: models in the "
+        "data home.",
+    )
+    store_poll_s: float = Field(
+        5.0, gt=0, le=3600, description="Seconds between two looks at the model store."
+    )
+    device: Literal["cpu", "cuda", "tensorrt"] = Field(
+        "cpu", description="Where engines run that have the choice."
+    )
+    idle_unload_s: float = Field(
+        1800.0,
+        gt=0,
+        description="Seconds after which a model nobody asked for leaves the memory; those loaded "
+        "at start stay.",
+    )
+    model_memory_mb: int | None = Field(
+        None,
+        ge=1,
+        description="Memory for models, in MB; the least recently used ones make room. Counted as "
+        "twice the graph's bytes for each compute thread.",
     )
     queue_size: int = Field(256, ge=1, description="Images that may wait; more are refused.")
     request_timeout_s: float = Field(
         30.0, gt=0, le=3600, description="Seconds within which an answer must begin."
     )
     limits: Limits = Limits()
+    cache: CacheSettings = CacheSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -115,9 +160,9 @@ class Settings(BaseSettings):
         return init_settings, env_settings, toml, dotenv_settings, file_secret_settings
 
     @property
-    def store(self) -> Path:
-        """The folder of the user's models; it need not exist."""
-        return self.model_store if self.model_store is not None else self.home / "models"
+    def store(self) -> str:
+        """Where the user's models are: a folder, which need not exist, or an `s3://` address."""
+        return self.model_store if self.model_store is not None else str(self.home / "models")
 
     @property
     def compute_threads(self) -> int:

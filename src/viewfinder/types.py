@@ -83,15 +83,19 @@ class Prediction:
     """The answer for one image.
 
     Attributes:
+        id: UUIDv7.
         top: The most confident class. An abstained answer keeps it.
         classes: The most confident classes, best first, as many as were asked for.
         model: Who answered.
         abstained: The model's calibrated confidence was under its threshold: "I don't know".
+        cached: Nothing was worked out for this very answer.
         timing: Milliseconds spent.
     """
 
+    id: str
     top: ClassScore
     classes: tuple[ClassScore, ...]
     model: ServedModel
     abstained: bool
+    cached: bool
     timing: Timing

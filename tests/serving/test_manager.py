@@ -3,6 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support import fake_bundle
@@ -11,8 +12,9 @@ from viewfinder.engines.fake import FakeEngine
 from viewfinder.engines.loader import LoadedVariant, load_variant
 from viewfinder.errors import NotReadyError
 from viewfinder.registry.bundle import Bundle, describe
-from viewfinder.registry.registry import scan
+from viewfinder.registry.folder import FolderStore
 from viewfinder.serving.manager import ModelManager
+from viewfinder.settings import Settings
 
 
 @pytest.fixture
@@ -20,16 +22,17 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The models that were really loaded, in order."""
     seen: list[str] = []
 
-    def watch(bundle: Bundle, *, threads: int) -> LoadedVariant:
+    def watch(bundle: Bundle, **options: Any) -> LoadedVariant:
         seen.append(f"{bundle.manifest.name}@{bundle.manifest.version}")
-        return load_variant(bundle, threads=threads)
+        return load_variant(bundle, **options)
 
     monkeypatch.setattr("viewfinder.serving.manager.load_variant", watch)
     return seen
 
 
 def _manager(store: Path) -> ModelManager:
-    return ModelManager(scan([store]), threads=1, default="fake")
+    settings = Settings(home=store.parent, threads=1)
+    return ModelManager(FolderStore(store), settings, default="fake")
 
 
 async def test_a_model_is_loaded_once_when_it_is_first_needed(
@@ -113,7 +116,7 @@ async def test_closing_closes_every_engine_and_so_does_a_failed_load(
     await manager.get("fake@1")
     await manager.get("fake@2")
     assert not closed
-    manager.close()
+    await manager.close()
     assert len(closed) == 2
 
     bundle = fake_bundle(store, "other")

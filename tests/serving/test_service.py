@@ -6,10 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.support import fake_bundle, grey
 
 from viewfinder.app import build_services, running
@@ -19,7 +16,7 @@ from viewfinder.errors import (
     PayloadTooLargeError,
 )
 from viewfinder.registry.bundle import MANIFEST
-from viewfinder.serving.service import ClassifyService, _best
+from viewfinder.serving.service import ClassifyService
 from viewfinder.settings import Limits, Settings
 
 FAR = time.monotonic() + 3600
@@ -105,13 +102,3 @@ async def test_nothing_and_too_much_are_refused(store: Path) -> None:
             await service.classify(b"", deadline=FAR)
         with pytest.raises(PayloadTooLargeError, match="5,000"):
             await service.classify(b"x" * 5001, deadline=FAR)
-
-
-@given(
-    st.lists(st.sampled_from([0.0, 0.1, 0.2, 0.5, 1.0]), min_size=1, max_size=40),
-    st.integers(1, 100),
-)
-def test_the_best_are_those_that_sorting_everything_gives(values: list[float], top: int) -> None:
-    confidence = np.array(values, np.float32)
-    order = np.argsort(-confidence, kind="stable")[:top]
-    assert _best(confidence, top) == [(int(i), float(confidence[i])) for i in order]

@@ -6,8 +6,10 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
+from viewfinder.api.middleware import is_loopback
+from viewfinder.errors import ForbiddenError
 from viewfinder.serving.manager import ModelManager
-from viewfinder.serving.scheduler import Scheduler
+from viewfinder.serving.scheduler import Devices
 from viewfinder.serving.service import ClassifyService
 from viewfinder.settings import Settings
 
@@ -20,7 +22,7 @@ class Services:
 
     settings: Settings
     models: ModelManager
-    scheduler: Scheduler
+    devices: Devices
     classify: ClassifyService
 
 
@@ -32,7 +34,23 @@ async def _services(request: Request) -> Services:
 ServicesDep = Annotated[Services, Depends(_services)]
 
 
-async def _deadline(
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request for answers.
+
+    Attributes:
+        services: Who can give them.
+        deadline: On the clock of `time.monotonic`.
+        caller: Who asks, as far as that is known: the key that they show, not checked here.
+    """
+
+    services: Services
+    deadline: float
+    caller: str | None
+
+
+async def _call(
+    request: Request,
     services: ServicesDep,
     milliseconds: Annotated[
         int | None,
@@ -44,10 +62,24 @@ async def _deadline(
             "that is less.",
         ),
     ] = None,
-) -> float:
-    """On the clock of `time.monotonic`."""
+) -> Call:
     limit = services.settings.request_timeout_s
-    return time.monotonic() + (limit if milliseconds is None else min(limit, milliseconds / 1000))
+    seconds = limit if milliseconds is None else min(limit, milliseconds / 1000)
+    caller = request.headers.get("x-api-key") or request.headers.get("authorization")
+    return Call(services, time.monotonic() + seconds, caller)
 
 
-DeadlineDep = Annotated[float, Depends(_deadline)]
+CallDep = Annotated[Call, Depends(_call)]
+
+
+async def _manager(services: ServicesDep) -> ModelManager:
+    """The models, for those who may change them."""
+    if not is_loopback(services.settings.host):
+        raise ForbiddenError(
+            "This server has no keys, and can be reached by others: models are changed at its "
+            "command line, by `viewfinder models`."
+        )
+    return services.models
+
+
+ManagerDep = Annotated[ModelManager, Depends(_manager)]

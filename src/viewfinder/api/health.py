@@ -31,7 +31,7 @@ async def ready(request: Request, services: ServicesDep) -> Readiness | Response
         return _not_ready(request, error.detail)
     if default.state != "ready":
         return _not_ready(request, f"The default model is {default.state}.")
-    alive = services.scheduler.threads
+    alive = services.devices.cpu.threads
     if not alive:
         return _not_ready(request, "No compute thread is alive; restart the server.")
     parts = {"model": "ready", "compute": "ready"}

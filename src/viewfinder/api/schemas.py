@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.manifest import Calibration, Label
+from viewfinder.registry.routing import Traffic, VersionNumber
+from viewfinder.serving.shadow import Comparison
 from viewfinder.types import ClassScore, Prediction
 
 
@@ -103,17 +105,17 @@ class Classification(_Answer):
     timing_ms: TimingMs
 
     @classmethod
-    def of(cls, prediction: Prediction, identifier: str) -> Self:
+    def of(cls, prediction: Prediction) -> Self:
         """Render a prediction."""
         model, timing = prediction.model, prediction.timing
         return cls(
-            id=identifier,
+            id=prediction.id,
             label=prediction.top.label,
             confidence=prediction.top.confidence,
             classes=[Score.of(score) for score in prediction.classes],
             model=Model(name=model.name, version=model.version, variant=model.variant),
             abstained=prediction.abstained,
-            cached=False,
+            cached=prediction.cached,
             timing_ms=TimingMs(
                 decode=timing.decode, queue=timing.queue, infer=timing.infer, total=timing.total
             ),
@@ -172,13 +174,58 @@ class VersionState(_Answer):
     reason: str | None = Field(None, description="Why it failed.")
 
 
+class ShadowAnswer(_Answer):
+    """How a shadow has done beside the version that answered, since this process has compared."""
+
+    version: int
+    compared: int = Field(description="Photos that both answered.")
+    agreement: float | None = Field(description="The part of these with the same class, 0-1.")
+    confidence_difference: float | None = Field(
+        description="Mean distance of their confidence in the answered class, 0-1."
+    )
+    failed: int = Field(description="Photos that the shadow could not answer.")
+    skipped: int = Field(description="Photos it was not shown: the machine was busy.")
+
+    @classmethod
+    def of(cls, comparison: Comparison) -> Self:
+        """Render the counts."""
+        compared = comparison.compared
+        return cls(
+            version=comparison.version,
+            compared=compared,
+            agreement=comparison.agreed / compared if compared else None,
+            confidence_difference=comparison.difference / compared if compared else None,
+            failed=comparison.failed,
+            skipped=comparison.skipped,
+        )
+
+
 class ModelAnswer(_Answer):
     """A model with its versions."""
 
     name: str
     versions: list[VersionState]
     aliases: dict[str, int]
+    traffic: Traffic | None = Field(description="Who answers when the model alone is named.")
+    shadow: ShadowAnswer | None = Field(description="How the shadow of the traffic has done.")
+    problem: str | None = Field(description="What is wrong with the routing in the store.")
     labels_count: int | None = Field(description="Of the latest good version.")
+
+
+class AliasBody(BaseModel):
+    """What an alias is to mean."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: VersionNumber
+
+
+class RoutingAnswer(_Answer):
+    """Where a model's requests go now."""
+
+    name: str
+    aliases: dict[str, int]
+    traffic: Traffic | None
 
 
 class ModelList(_Answer):
@@ -186,6 +233,12 @@ class ModelList(_Answer):
 
     models: list[ModelAnswer]
     default: str = Field(description="Answers when a request names no model.")
+
+
+class ReloadAnswer(_Answer):
+    """Every version and its state after a look at the store."""
+
+    models: dict[str, list[VersionState]]
 
 
 class VariantSummary(_Answer):

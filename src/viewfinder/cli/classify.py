@@ -117,7 +117,7 @@ async def _answers(
             error = refused
         else:
             kept = {"label", "confidence", "classes", "model"}
-            body = Classification.of(prediction, "").model_dump(by_alias=True, include=kept)
+            body = Classification.of(prediction).model_dump(by_alias=True, include=kept)
             return {"path": str(path), **body}
         return {"path": str(path), "error": to_problem(error).model_dump(exclude_none=True)}
 

@@ -110,11 +110,13 @@ def _models() -> list[Finding]:
     """Every version: its checksums, its graph, and its golden samples on this machine."""
     from viewfinder.engines.loader import load_variant
     from viewfinder.errors import OperatorError
-    from viewfinder.registry.registry import open_catalog
+    from viewfinder.registry.store import look, open_store
     from viewfinder.settings import load_settings
 
     findings = []
-    for name, versions in open_catalog(load_settings().store).models.items():
+    settings = load_settings()
+    store = open_store(settings.store, settings.home)
+    for name, versions in look(store).models.items():
         for version, entry in versions.items():
             part = f"model {name}@{version}"
             if entry.bundle is None:
@@ -134,12 +136,14 @@ def _models() -> list[Finding]:
 
 
 def _store() -> Finding:
+    from viewfinder.registry.store import open_store
     from viewfinder.settings import load_settings
 
-    store = load_settings().store
-    if store.is_dir():
-        return Finding("model store", "ok", str(store))
-    return Finding("model store", "missing", f"{store} does not exist yet; that is fine")
+    settings = load_settings()
+    folder = open_store(settings.store, settings.home).folder
+    if folder.is_dir():
+        return Finding("model store", "ok", settings.store)
+    return Finding("model store", "missing", f"{folder} does not exist yet; that is fine")
 
 
 def _print_settings(*, as_json: bool) -> None:

@@ -8,6 +8,7 @@ from viewfinder.cli.console import Json, print_json, print_table
 
 if TYPE_CHECKING:
     from viewfinder.registry.registry import Catalog
+    from viewfinder.registry.store import ModelStore
 
 app = typer.Typer(help="Look at the models.", no_args_is_help=True)
 
@@ -84,11 +85,18 @@ def _or_dash(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _catalog() -> "Catalog":
-    from viewfinder.registry.registry import open_catalog
+def _store() -> "ModelStore":
+    from viewfinder.registry.store import open_store
     from viewfinder.settings import load_settings
 
-    return open_catalog(load_settings().store)
+    settings = load_settings()
+    return open_store(settings.store, settings.home)
+
+
+def _catalog() -> "Catalog":
+    from viewfinder.registry.store import look
+
+    return look(_store())
 
 
 def _as_json(catalog: "Catalog", name: str) -> dict[str, object]:

@@ -94,18 +94,18 @@ def to_confidence(
     """Turn scores into confidence: the one place where temperature and softmax are applied.
 
     Args:
-        scores: float32 `[C]`.
+        scores: float32 `[..., C]`.
         output: `logits`, or `probabilities` for foreign graphs that end in a softmax.
         temperature: Logits are divided by it; above 1 makes the answer humbler.
 
     Returns:
-        float32 `[C]`, 0-1, sum 1.
+        float32 `[..., C]`, 0-1, sum 1.
     """
     if output == "probabilities":
         logits = np.log(np.maximum(scores, np.finfo(np.float32).tiny))
     else:
         logits = scores
     logits = logits / np.float32(temperature)
-    exponentials = np.exp(logits - logits.max())
-    confidence: NDArray[np.float32] = exponentials / exponentials.sum()
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    confidence: NDArray[np.float32] = exponentials / exponentials.sum(axis=-1, keepdims=True)
     return confidence

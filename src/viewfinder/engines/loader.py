@@ -18,18 +18,30 @@ from viewfinder.settings import Limits
 
 
 @dataclass(frozen=True, slots=True)
-class _Runtime:
-    """What an engine's file imports, and the extra of Viewfinder that brings it."""
+class Runtime:
+    """What runs an engine's graphs.
+
+    Attributes:
+        title: What people call it.
+        package: What the engine's file imports.
+        distributions: The packages that may bring it.
+        extra: Viewfinder's extra that asks for it; None if it is always there.
+    """
 
     title: str
     package: str
-    extra: str
+    distributions: tuple[str, ...]
+    extra: str | None = None
 
 
-_OPTIONAL = {
-    "onnx": _Runtime("ONNX Runtime", "onnxruntime", "onnx"),
-    "openvino": _Runtime("OpenVINO", "openvino", "openvino"),
-    "tensorflow": _Runtime("TensorFlow", "tensorflow", "tensorflow"),
+RUNTIMES = {
+    "litert": Runtime("LiteRT", "ai_edge_litert", ("ai-edge-litert",)),
+    "onnx": Runtime("ONNX Runtime", "onnxruntime", ("onnxruntime", "onnxruntime-gpu"), "onnx"),
+    "openvino": Runtime("OpenVINO", "openvino", ("openvino",), "openvino"),
+    "tensorflow": Runtime(
+        "TensorFlow", "tensorflow", ("tensorflow-cpu", "tensorflow"), "tensorflow"
+    ),
+    "fake": Runtime("the fake engine", "viewfinder", ("viewfinder",)),
 }
 
 
@@ -49,9 +61,13 @@ class LoadedVariant:
 
     def confidence(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Calibrated confidence, 0-1 float32 `[classes]`, for one uint8 `[H, W, 3]` image."""
-        scores = self.engine.predict(pixels[np.newaxis])[0]
+        row: NDArray[np.float32] = self.confidences(pixels[np.newaxis])[0]
+        return row
+
+    def confidences(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Calibrated confidence, 0-1 float32 `[N, classes]`, for uint8 `[N, H, W, 3]` images."""
         return to_confidence(
-            scores,
+            self.engine.predict(batch),
             output=self.variant.output,
             temperature=self.variant.calibration.temperature,
         )
@@ -103,8 +119,8 @@ def engine_module(name: str) -> EngineModule:
     try:
         return cast("EngineModule", importlib.import_module(f"viewfinder.engines.{name}"))
     except ModuleNotFoundError as error:
-        runtime = _OPTIONAL.get(name)
-        if runtime is None or (error.name or "").partition(".")[0] != runtime.package:
+        runtime = RUNTIMES[name]
+        if runtime.extra is None or (error.name or "").partition(".")[0] != runtime.package:
             raise
         raise MissingExtraError(runtime.title, runtime.extra) from error
 

@@ -127,6 +127,12 @@ class Routing(_Part):
             update={"aliases": {**self.aliases, alias: version}, "previous": previous}
         )
 
+    def rolled_back(self, version: int) -> "Routing":
+        """The same, with `stable` back at an earlier version and no split."""
+        back = self.with_alias(STABLE, version).with_traffic(None)
+        previous = {a: v for a, v in back.previous.items() if a != STABLE}
+        return back.model_copy(update={"previous": previous})
+
     def without_alias(self, alias: str) -> "Routing":
         """The same, without an alias."""
         return self.model_copy(

@@ -1,22 +1,16 @@
 """Where a user's models are kept: published, deleted, and routed; a folder, or S3."""
 
-import contextlib
-import fcntl
-import os
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+import importlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
-from pydantic import ValidationError
-
-from viewfinder.errors import BundleError, StoreError
-from viewfinder.registry.bundle import Bundle, write_bundle
+from viewfinder.errors import MissingExtraError, StoreError
+from viewfinder.registry.bundle import Bundle
+from viewfinder.registry.folder import FolderStore
 from viewfinder.registry.manifest import Manifest
-from viewfinder.registry.registry import BUILTIN_STORE, Catalog, scan
-from viewfinder.registry.routing import ROUTING, Routing
-
-_LOCK = ".lock"
+from viewfinder.registry.registry import BUILTIN_STORE, Catalog, open_catalog
+from viewfinder.registry.routing import Routing
 
 
 class ModelStore(Protocol):
@@ -56,71 +50,26 @@ class ModelStore(Protocol):
         """
 
 
-class FolderStore:
-    """A folder on this machine, or one that replicas share.
+def open_store(address: str, home: Path) -> ModelStore:
+    """The store at an address.
 
     Args:
-        folder: It is made when the first version comes.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def refresh(self) -> None:
-        """Nothing to do: the folder is the store."""
-
-    def add(self, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
-        """Write a version: see `ModelStore.add`."""
-        with _told("write"):
-            return write_bundle(self._model(manifest.name) / str(manifest.version), manifest, files)
-
-    def remove(self, name: str, version: int) -> None:
-        """Take a version away: see `ModelStore.remove`."""
-        folder = self._model(name) / str(version)
-        if not folder.is_dir():
-            return
-        with _told("write"), tempfile.TemporaryDirectory(dir=self.folder, prefix=".gone-") as gone:
-            folder.rename(Path(gone) / folder.name)
-        with contextlib.suppress(OSError):
-            folder.parent.rmdir()  # it was the last
-
-    def route(self, name: str, change: Callable[[Routing], Routing]) -> Routing:
-        """Change a model's routing: see `ModelStore.route`."""
-        path = self._model(name) / ROUTING
-        with _told("write"), self._locked():
-            changed = change(read_routing(path))
-            path.parent.mkdir(exist_ok=True)
-            partial = path.with_name(f".{ROUTING}.partial")
-            with partial.open("w") as file:
-                file.write(changed.model_dump_json(indent=1) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        return changed
-
-    def _model(self, name: str) -> Path:
-        return self.folder / name
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / _LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-
-
-def read_routing(path: Path) -> Routing:
-    """The routing in a file; an empty one if there is no file.
+        address: A folder, or `s3://bucket/prefix`.
+        home: Where a copy of what is not on this machine may be kept.
 
     Raises:
-        StoreError: It is damaged.
+        StoreError: The address is of another kind.
+        MissingExtraError: S3 is asked for and not installed.
     """
-    try:
-        return Routing.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return Routing()
-    except ValidationError as error:
-        raise StoreError(f"{path} is damaged; mend or delete it") from error
+    if address.startswith("s3://"):
+        try:
+            s3 = importlib.import_module("viewfinder.registry.s3")
+        except ModuleNotFoundError as error:
+            raise MissingExtraError("A model store on S3", "s3") from error
+        return cast("ModelStore", s3.S3Store(address, home / "stores"))
+    if "://" in address or not address:
+        raise StoreError(f"{address} is neither a folder nor s3://bucket/prefix")
+    return FolderStore(Path(address))
 
 
 def look(store: ModelStore, previous: Catalog | None = None) -> Catalog:
@@ -130,22 +79,9 @@ def look(store: ModelStore, previous: Catalog | None = None) -> Catalog:
         StoreError: The store cannot be reached.
     """
     store.refresh()
-    with _told("read"):
-        return scan((BUILTIN_STORE, store.folder), previous)
+    return open_catalog(store.folder, previous)
 
 
 def is_builtin(bundle: Bundle) -> bool:
     """Whether a bundle came with the package."""
     return bundle.folder.is_relative_to(BUILTIN_STORE)
-
-
-@contextlib.contextmanager
-def _told(what: str) -> Iterator[None]:
-    try:
-        yield
-    except BundleError:
-        raise
-    except OSError as error:
-        raise StoreError(
-            f"cannot {what} the model store: {error.strerror}: {error.filename}"
-        ) from error

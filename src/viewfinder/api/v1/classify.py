@@ -5,11 +5,11 @@ import logging
 from functools import partial
 from typing import Annotated
 
-import uuid_utils
 from fastapi import APIRouter, Query, Request, Response
 
 from viewfinder.api.bodies import Photo, read_batch, read_photo
-from viewfinder.api.dependencies import DeadlineDep, Services, ServicesDep
+from viewfinder.api.connection import WhileConnected
+from viewfinder.api.dependencies import Call, CallDep
 from viewfinder.api.errors import request_id, to_problem
 from viewfinder.api.openapi import MANY_PHOTOS, ONE_PHOTO
 from viewfinder.api.schemas import (
@@ -32,14 +32,15 @@ async def classify(
     request: Request,
     response: Response,
     query: Annotated[ClassifyOptions, Query()],
-    services: ServicesDep,
-    deadline: DeadlineDep,
+    call: CallDep,
 ) -> Classification:
     """Classify one photo: a form file, the raw image, or base64 in JSON."""
-    photo, options = await read_photo(request, query, services.settings.limits)
-    prediction = await _ask(services, await photo.content(), options, deadline)
+    photo, options = await read_photo(request, query, call.services.settings.limits)
+    content = await photo.content()
+    async with WhileConnected(request):
+        prediction = await _ask(call, content, options)
     response.headers["Server-Timing"] = _server_timing(prediction)
-    return Classification.of(prediction, str(uuid_utils.uuid7()))
+    return Classification.of(prediction)
 
 
 @router.post(
@@ -55,28 +56,28 @@ async def classify(
 async def batch_classify(
     request: Request,
     query: Annotated[ClassifyOptions, Query()],
-    services: ServicesDep,
-    deadline: DeadlineDep,
+    call: CallDep,
 ) -> BatchAnswer:
     """Classify many photos side by side; one that fails does not disturb the others."""
-    photos, options = await read_batch(request, query, services.settings.limits)
-    await services.models.get(options.model)  # no such model: say so once
+    photos, options = await read_batch(request, query, call.services.settings.limits)
+    await call.services.models.get(options.model, call.caller)  # no such model: say so once
     # A window keeps the cores busy and leaves the queue to others.
-    window = asyncio.Semaphore(2 * services.settings.compute_threads)
+    window = asyncio.Semaphore(2 * call.services.settings.compute_threads)
 
     async def answer(index: int, photo: Photo) -> BatchResult:
         result = partial(BatchResult, index=index, filename=photo.filename)
         try:
             async with window:
-                prediction = await _ask(services, await photo.content(), options, deadline)
+                prediction = await _ask(call, await photo.content(), options)
         except (RequestError, ServiceError) as error:
             return result(error=to_problem(error, request_id(request)))
         except Exception as error:
             logger.exception("image %d of request %s failed", index, request_id(request))
             return result(error=to_problem(error, request_id(request)))
-        return result(result=Classification.of(prediction, str(uuid_utils.uuid7())))
+        return result(result=Classification.of(prediction))
 
-    results = await asyncio.gather(*(answer(index, photo) for index, photo in enumerate(photos)))
+    async with WhileConnected(request):
+        results = await asyncio.gather(*(answer(n, photo) for n, photo in enumerate(photos)))
     failed = sum(result.error is not None for result in results)
     return BatchAnswer(
         results=results,
@@ -84,15 +85,14 @@ async def batch_classify(
     )
 
 
-async def _ask(
-    services: Services, content: bytes, options: ClassifyOptions, deadline: float
-) -> Prediction:
-    return await services.classify.classify(
+async def _ask(call: Call, content: bytes, options: ClassifyOptions) -> Prediction:
+    return await call.services.classify.classify(
         content,
-        deadline=deadline,
+        deadline=call.deadline,
         model=options.model,
         top_k=options.top_k,
         min_confidence=options.min_confidence,
+        caller=call.caller,
     )
 
 

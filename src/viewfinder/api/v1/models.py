@@ -2,18 +2,22 @@
 
 from fastapi import APIRouter
 
-from viewfinder.api.dependencies import ServicesDep
+from viewfinder.api.dependencies import ManagerDep, Services, ServicesDep
 from viewfinder.api.schemas import (
+    AliasBody,
     LabelAnswer,
     LabelList,
     ModelAnswer,
     ModelList,
+    ReloadAnswer,
+    RoutingAnswer,
+    ShadowAnswer,
     VersionState,
     VersionSummary,
 )
 from viewfinder.errors import VersionNotFoundError
 from viewfinder.registry.bundle import Bundle
-from viewfinder.registry.routing import LATEST
+from viewfinder.registry.routing import LATEST, Traffic
 from viewfinder.serving.manager import ModelManager
 from viewfinder.types import parse_version
 
@@ -24,15 +28,14 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 async def list_models(services: ServicesDep) -> ModelList:
     """Every model, its versions and their states."""
     models = services.models
-    return ModelList(
-        models=[_model(models, name) for name in models.catalog.models], default=models.default
-    )
+    names = models.catalog.models
+    return ModelList(models=[_model(services, name) for name in names], default=models.default)
 
 
 @router.get("/{name}")
 async def show_model(name: str, services: ServicesDep) -> ModelAnswer:
     """One model, its versions and their states."""
-    return _model(services.models, name)
+    return _model(services, name)
 
 
 @router.get("/{name}/labels")
@@ -54,25 +57,104 @@ async def list_version_labels(name: str, version: str, services: ServicesDep) ->
     return _labels(_bundle(services.models, name, version))
 
 
-def _bundle(models: ModelManager, name: str, version: str) -> Bundle:
+@router.post("/reload")
+async def reload(models: ManagerDep) -> ReloadAnswer:
+    """Look at the store now, and try once more what has failed; then say how everything stands."""
+    await models.reload(afresh=True)
+    await models.settled()
+    return ReloadAnswer(models={name: _states(models, name) for name in models.catalog.models})
+
+
+@router.post("/{name}/versions/{version}/load")
+async def load(name: str, version: str, models: ManagerDep) -> VersionState:
+    """Load a version now, also one that has failed before."""
+    number = _number(models, name, version)
+    await models.load(name, number)
+    return _state(models, name, number)
+
+
+@router.post("/{name}/versions/{version}/unload")
+async def unload(name: str, version: str, models: ManagerDep) -> VersionState:
+    """Give back a version's memory. A request that asks for it loads it again."""
+    number = _number(models, name, version)
+    await models.unload(name, number)
+    return _state(models, name, number)
+
+
+@router.put("/{name}/aliases/{alias}")
+async def set_alias(name: str, alias: str, body: AliasBody, models: ManagerDep) -> RoutingAnswer:
+    """Let an alias mean a version, once that is loaded and has proved itself."""
+    await models.set_alias(name, alias, body.version)
+    return _routing(models, name)
+
+
+@router.delete("/{name}/aliases/{alias}")
+async def delete_alias(name: str, alias: str, models: ManagerDep) -> RoutingAnswer:
+    """Take an alias away."""
+    await models.delete_alias(name, alias)
+    return _routing(models, name)
+
+
+@router.put("/{name}/traffic")
+async def set_traffic(name: str, body: Traffic, models: ManagerDep) -> RoutingAnswer:
+    """Split the requests that name the model alone; let a shadow see their photos."""
+    await models.set_traffic(name, body)
+    return _routing(models, name)
+
+
+@router.delete("/{name}/traffic")
+async def delete_traffic(name: str, models: ManagerDep) -> RoutingAnswer:
+    """Take the split back: `stable`, or else the latest good version, answers again."""
+    await models.set_traffic(name, None)
+    return _routing(models, name)
+
+
+@router.post("/{name}/rollback")
+async def roll_back(name: str, models: ManagerDep) -> RoutingAnswer:
+    """Let the version before answer: `stable` goes back to it, and a split ends."""
+    await models.roll_back(name)
+    return _routing(models, name)
+
+
+def _number(models: ModelManager, name: str, version: str) -> int:
     number = parse_version(version)
     if number is None:
         models.catalog.versions(name)  # an unknown model is the worse news
         raise VersionNotFoundError("A version is a positive number.")
-    return models.catalog.bundle(name, number)
+    return number
 
 
-def _model(models: ModelManager, name: str) -> ModelAnswer:
+def _bundle(models: ModelManager, name: str, version: str) -> Bundle:
+    return models.catalog.bundle(name, _number(models, name, version))
+
+
+def _state(models: ModelManager, name: str, version: int) -> VersionState:
+    status = models.status(name, version)
+    return VersionState(version=version, state=status.state, reason=status.reason)
+
+
+def _states(models: ModelManager, name: str) -> list[VersionState]:
+    return [_state(models, name, version) for version in models.catalog.versions(name)]
+
+
+def _routing(models: ModelManager, name: str) -> RoutingAnswer:
     catalog = models.catalog
-    versions = catalog.versions(name)
-    statuses = {version: models.status(name, version) for version in versions}
+    return RoutingAnswer(
+        name=name, aliases=catalog.aliases(name), traffic=catalog.route(name).routing.traffic
+    )
+
+
+def _model(services: Services, name: str) -> ModelAnswer:
+    catalog = services.models.catalog
+    shadow = services.classify.shadows.comparison(name)
+    route = catalog.route(name)
     return ModelAnswer(
         name=name,
-        versions=[
-            VersionState(version=version, state=status.state, reason=status.reason)
-            for version, status in statuses.items()
-        ],
+        versions=_states(services.models, name),
         aliases=catalog.aliases(name),
+        traffic=route.routing.traffic,
+        shadow=ShadowAnswer.of(shadow) if shadow else None,
+        problem=route.problem,
         labels_count=catalog.labels_count(name),
     )
 

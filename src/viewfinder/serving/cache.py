@@ -1,0 +1,163 @@
+"""Answers are kept by the photo's bytes and the model's digest, and worked out once at a time."""
+
+import asyncio
+import hashlib
+import importlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from cachetools import LRUCache
+
+from viewfinder import __version__
+from viewfinder.engines.loader import LoadedVariant
+from viewfinder.errors import MissingExtraError, RequestError
+from viewfinder.serving.compute import Computed, Scores
+from viewfinder.settings import CacheSettings
+
+_LARGE = 256 * 1024
+
+
+class ResultCache(Protocol):
+    """Keeps bytes by name. It may forget, and it never fails."""
+
+    async def get(self, key: str) -> bytes | None:
+        """What was put there, if it is still known."""
+
+    async def put(self, key: str, value: bytes) -> None:
+        """Keep a value."""
+
+    async def close(self) -> None:
+        """Let go of connections."""
+
+
+class MemoryCache:
+    """The most recently used answers, in this process.
+
+    Args:
+        size: How many.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._values: LRUCache[str, bytes] = LRUCache(size)
+
+    async def get(self, key: str) -> bytes | None:
+        """See `ResultCache.get`."""
+        return self._values.get(key)
+
+    async def put(self, key: str, value: bytes) -> None:
+        """See `ResultCache.put`."""
+        self._values[key] = value
+
+    async def close(self) -> None:
+        """Forget everything."""
+        self._values.clear()
+
+
+def open_cache(settings: CacheSettings) -> ResultCache | None:
+    """The cache that the settings ask for.
+
+    Raises:
+        MissingExtraError: Redis is asked for and not installed.
+        SettingsError: The address of Redis makes no sense.
+    """
+    if not settings.enabled:
+        return None
+    if settings.redis_url is None:
+        return MemoryCache(settings.size)
+    try:
+        shared = importlib.import_module("viewfinder.serving.redis_cache")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("A result cache in Redis", "redis") from error
+    return cast("ResultCache", shared.RedisCache(settings.redis_url, ttl_s=settings.ttl_s))
+
+
+async def digest_of(data: bytes) -> str:
+    """SHA-256 of a photo's bytes, as 64 hexadecimal digits."""
+    if len(data) < _LARGE:
+        return hashlib.sha256(data).hexdigest()
+    return await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
+
+
+def key_of(photo: str, loaded: LoadedVariant) -> str:
+    """The name of an answer: the photo, and everything that decides what a model says of it."""
+    return f"{__version__}:{loaded.bundle.digest}:{loaded.variant.name}:{photo}"
+
+
+@dataclass(slots=True, eq=False)
+class _Flight:
+    """Work that is under way, and until when it must have begun."""
+
+    deadline: float
+    landed: asyncio.Future[Computed | None]
+
+
+class CachedComputation:
+    """Answers what was answered before, and does not work twice on what is under way.
+
+    Args:
+        cache: Where answers are kept.
+    """
+
+    def __init__(self, cache: ResultCache) -> None:
+        self._cache = cache
+        self._flights: dict[str, _Flight] = {}
+
+    async def run(
+        self, key: str, deadline: float, compute: Callable[[], Awaitable[Computed]]
+    ) -> Scores | Computed:
+        """Scores that were there, or what `compute` gives.
+
+        Whoever comes first works, and the others wait for what comes of it: but nobody waits for
+        one who has more time than himself, and when the first one leaves or runs out of time, the
+        next one takes over.
+
+        Args:
+            key: The name of the answer.
+            deadline: On the clock of `time.monotonic`, when the work must have begun.
+            compute: Does the work.
+
+        Returns:
+            `Computed` if `compute` was called for this very caller.
+
+        Raises:
+            Exception: Whatever `compute` raised.
+        """
+        while True:
+            flight = self._flights.get(key)
+            if flight is None or flight.deadline > deadline:
+                return await self._lead(key, deadline, compute)
+            # Shielded: a follower who leaves does not take the future with him.
+            computed = await asyncio.shield(flight.landed)
+            if computed is not None:
+                return computed.scores
+
+    async def _lead(
+        self, key: str, deadline: float, compute: Callable[[], Awaitable[Computed]]
+    ) -> Scores | Computed:
+        flight = _Flight(deadline, asyncio.get_running_loop().create_future())
+        self._flights[key] = flight
+        try:
+            kept = await self._cache.get(key)
+            if kept is not None:
+                scores = Scores.from_bytes(kept)
+                flight.landed.set_result(Computed(scores, 0, 0, 0))
+                return scores
+            computed = await compute()
+            flight.landed.set_result(computed)
+        except RequestError as error:
+            # The photo is at fault, whoever sends it.
+            flight.landed.set_exception(error)
+            flight.landed.exception()  # there may be nobody to hear it
+            raise
+        finally:
+            if not flight.landed.done():
+                flight.landed.set_result(None)
+            if self._flights.get(key) is flight:
+                del self._flights[key]
+        await self._cache.put(key, computed.scores.to_bytes())
+        return computed
+
+    async def close(self) -> None:
+        """Let go of the cache."""
+        await self._cache.close()

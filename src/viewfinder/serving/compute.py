@@ -1,0 +1,129 @@
+"""What the threads do with one photo: decode, resize, infer, and pick the best classes."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from viewfinder.engines.loader import LoadedVariant
+from viewfinder.imaging.preprocess import preprocess
+from viewfinder.serving.scheduler import Devices, Lane, Stage
+from viewfinder.settings import Limits
+
+MOST_CLASSES = 100
+"""As many classes as an answer may name."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """The best classes of one photo, best first, at most `MOST_CLASSES`.
+
+    Attributes:
+        indices: int32 `[K]`, places in the model's output.
+        confidence: float32 `[K]`, 0-1.
+    """
+
+    indices: NDArray[np.int32]
+    confidence: NDArray[np.float32]
+
+    @classmethod
+    def best(cls, confidence: NDArray[np.float32]) -> Self:
+        """Pick them from the confidence of all classes; among equals, the lower index first."""
+        count = min(MOST_CLASSES, confidence.size)
+        # Sorting all of a thousand classes takes five times as long as picking a few and sorting
+        # those.
+        least = np.partition(confidence, -count)[-count]
+        candidates = np.flatnonzero(confidence >= least)
+        order = candidates[np.argsort(-confidence[candidates], kind="stable")][:count]
+        return cls(order.astype(np.int32), confidence[order])
+
+    def to_bytes(self) -> bytes:
+        """A form for a cache."""
+        return self.indices.tobytes() + self.confidence.tobytes()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """What `to_bytes` gave."""
+        middle = len(data) // 2
+        return cls(np.frombuffer(data[:middle], np.int32), np.frombuffer(data[middle:], np.float32))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Computed:
+    """Scores, and when they came to be on the clock of `time.monotonic`.
+
+    Attributes:
+        scores: The answer.
+        began: A thread took the photo up.
+        decode: Seconds of decoding and resizing.
+        infer: Seconds of the graph, with all that were in its batch.
+    """
+
+    scores: Scores
+    began: float
+    decode: float
+    infer: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Decoded:
+    pixels: NDArray[np.uint8]
+    began: float
+    seconds: float
+
+
+class Computation:
+    """The way of a photo through one loaded model.
+
+    On a CPU that is one call, so that a photo changes threads once. Where batches pay, decoding
+    stays on the CPU's threads and the graph has a stage, and a device's queue, of its own.
+
+    Args:
+        loaded: The model.
+        limits: What will be decoded.
+    """
+
+    def __init__(self, loaded: LoadedVariant, limits: Limits) -> None:
+        self._loaded = loaded
+        self._limits = limits
+        traits = loaded.engine.traits
+        self._device = traits.device
+        self._whole: Stage[bytes, Computed] = Stage(self._classify)
+        self._decode: Stage[bytes, _Decoded] = Stage(self._prepare)
+        self._infer: Stage[_Decoded, tuple[Scores, float]] = Stage(
+            self._predict, largest=traits.max_useful_batch
+        )
+
+    async def run(self, data: bytes, devices: Devices, deadline: float, lane: Lane) -> Computed:
+        """Compute one photo's scores.
+
+        Raises:
+            RequestError: The photo is at fault.
+            ServiceError: There is no time for it.
+        """
+        if self._device == "cpu" and self._infer.largest == 1:
+            return await devices.cpu.submit(self._whole, data, deadline=deadline, lane=lane)
+        decoded = await devices.cpu.submit(self._decode, data, deadline=deadline, lane=lane)
+        scores, seconds = await devices.of(self._device).submit(
+            self._infer, decoded, deadline=deadline, lane=lane
+        )
+        return Computed(scores, decoded.began, decoded.seconds, seconds)
+
+    def _prepare(self, photos: Sequence[bytes]) -> list[_Decoded]:
+        began = time.monotonic()
+        pixels = preprocess(photos[0], self._loaded.variant.preprocess, self._limits)
+        return [_Decoded(pixels, began, time.monotonic() - began)]
+
+    def _predict(self, decoded: Sequence[_Decoded]) -> list[tuple[Scores, float]]:
+        began = time.monotonic()
+        confidence = self._loaded.confidences(np.stack([one.pixels for one in decoded]))
+        seconds = time.monotonic() - began
+        return [(Scores.best(row), seconds) for row in confidence]
+
+    def _classify(self, photos: Sequence[bytes]) -> list[Computed]:
+        decoded = self._prepare(photos)
+        ((scores, seconds),) = self._predict(decoded)
+        return [Computed(scores, decoded[0].began, decoded[0].seconds, seconds)]
