@@ -81,7 +81,7 @@ async def test_the_wait_for_a_core_is_told_as_queue(store: Path) -> None:
     fake_bundle(store, milliseconds=100)
     async with _service(store, threads=1) as service:
         first, second = await asyncio.gather(
-            *(service.classify(grey(0), deadline=FAR) for _ in range(2))
+            *(service.classify(grey(shade), deadline=FAR) for shade in (0, 255))
         )
     assert first.timing.infer >= 100
     assert second.timing.queue >= 100

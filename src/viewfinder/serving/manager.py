@@ -385,8 +385,6 @@ class ModelManager:
                     self._load_once(bundle)
             if asked not in targets and all(b.digest in self._slots for b in targets.values()):
                 self._forget(asked)  # its shares answer
-        for digest in list(self._slots):
-            self._let_go(digest)
 
     def _targets(self, asked: str) -> dict[str, Bundle]:
         """What is to answer, by its form in `_answering`: a split name has several."""
@@ -406,7 +404,7 @@ class ModelManager:
             name, is_share, version = asked.partition("%")
             if is_share and int(version) not in self._shares(name):
                 self._answering.setdefault(name, digest)
-                del self._answering[asked]
+                self._forget(asked)
 
     def _forget(self, asked: str) -> None:
         self._let_go(self._answering.pop(asked))
