@@ -9,7 +9,6 @@ import pytest
 
 from tests.support import Server, fake_bundle, serving
 
-
 # A package that comes with the extra of that name.
 _EXTRAS = {
     "train": "litert_quantizer",

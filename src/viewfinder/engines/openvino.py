@@ -16,7 +16,9 @@ from viewfinder.errors import BundleError
 from viewfinder.third_party import import_openvino
 
 _openvino = import_openvino()
-_SUFFIXES = (".xml", ".onnx", ".tflite")
+
+# Named, because OpenVINO would try one reader after the other, and print what each thinks.
+_READERS = {".xml": "ir", ".onnx": "onnx", ".tflite": "tflite"}
 
 
 class OpenVINOEngine:
@@ -53,12 +55,11 @@ class OpenVINOEngine:
 
 
 def _compile(path: Path, threads: int) -> Any:
-    if path.suffix not in _SUFFIXES:  # OpenVINO would try one reader after the other, aloud
-        raise BundleError(f"{path.name} is not a graph that OpenVINO can run")
     try:
-        core = _openvino.Core()
-        return core.compile_model(
-            core.read_model(path),
+        readers = _openvino.frontend.FrontEndManager()
+        reader = readers.load_by_framework(_READERS[path.suffix])
+        return _openvino.Core().compile_model(
+            reader.convert(reader.load(str(path))),
             "CPU",
             {
                 "NUM_STREAMS": threads,
@@ -67,7 +68,7 @@ def _compile(path: Path, threads: int) -> Any:
                 "INFERENCE_PRECISION_HINT": "f32",
             },
         )
-    except RuntimeError as error:
+    except Exception as error:  # each reader has errors of its own
         raise BundleError(f"{path.name} is not a graph that OpenVINO can run") from error
 
 
