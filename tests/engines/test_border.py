@@ -111,12 +111,14 @@ def test_quantisation_is_that_of_litert(kind: str, tmp_path: Path) -> None:
     pixels = np.arange(240, dtype=np.uint8).reshape(5, 4, 4, 3)
     scaled = ((pixels.astype(np.float32) - 127.5) / 127.5).astype(np.float32)
 
-    @tf.function(input_signature=[tf.TensorSpec((1, 4, 4, 3), tf.float32)])
     def mean(image: Any) -> Any:
         return tf.reshape(tf.nn.avg_pool2d(image, 4, 4, "VALID"), [1, 3])
 
+    image = tf.TensorSpec((1, 4, 4, 3), tf.float32)
+    graph = tf.function(mean, input_signature=[image]).get_concrete_function()
+
     def convert(border: Any) -> LiteRTEngine:
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([mean.get_concrete_function()])
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([graph])
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: ([image[np.newaxis]] for image in scaled)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]

@@ -23,16 +23,15 @@ def _save(folder: Path, body: Body, *, also: Body | None = None, table: Any = No
     module = tf.Module()
     module.table = table
 
-    @tf.function(input_signature=[image])
     def serve(image: Any) -> dict[str, Any]:
         return {"scores": body(tf, tf.reduce_mean(tf.cast(image, tf.float32), [1, 2]))}
 
-    @tf.function(input_signature=[image])
     def beside(image: Any) -> Any:
         return (also or body)(tf, tf.reduce_mean(tf.cast(image, tf.float32), [1, 2]))
 
-    module.beside = beside
-    tf.saved_model.save(module, str(folder), signatures=serve)
+    module.beside = tf.function(beside, input_signature=[image])
+    signature = tf.function(serve, input_signature=[image])
+    tf.saved_model.save(module, str(folder), signatures=signature)
     return folder / "saved_model.pb"
 
 
@@ -117,12 +116,13 @@ def test_a_model_without_the_signature_is_refused(tmp_path: Path) -> None:
 def test_two_outputs_are_refused(tmp_path: Path) -> None:
     import tensorflow as tf
 
-    @tf.function(input_signature=[tf.TensorSpec((None, 4, 4, 3), tf.uint8)])
     def serve(image: Any) -> dict[str, Any]:
         scores = tf.reduce_mean(tf.cast(image, tf.float32), [1, 2])
         return {"scores": scores, "more": scores}
 
-    tf.saved_model.save(tf.Module(), str(tmp_path), signatures=serve)
+    image = tf.TensorSpec((None, 4, 4, 3), tf.uint8)
+    signature = tf.function(serve, input_signature=[image])
+    tf.saved_model.save(tf.Module(), str(tmp_path), signatures=signature)
     with pytest.raises(BundleError, match="exactly one input and one output"):
         _load(tmp_path / "saved_model.pb")
 
