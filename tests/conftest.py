@@ -9,13 +9,23 @@ import pytest
 
 from tests.support import Server, fake_bundle, serving
 
+# A package that comes with the extra of that name.
+_EXTRAS = {
+    "train": "litert_quantizer",
+    "onnx": "onnxruntime",
+    "openvino": "openvino",
+    "tensorflow": "tensorflow",
+}
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip, with the reason, what needs an extra that is not installed."""
-    if importlib.util.find_spec("tensorflow") is None:
-        skip = pytest.mark.skip(reason="needs the extra train: make test EXTRAS=train")
+    for extra, package in _EXTRAS.items():
+        if importlib.util.find_spec(package) is not None:
+            continue
+        skip = pytest.mark.skip(reason=f"needs the extra {extra}: make test EXTRAS={extra}")
         for item in items:
-            if "train" in item.keywords:
+            if item.get_closest_marker(extra) is not None:
                 item.add_marker(skip)
 
 

@@ -1,31 +1,119 @@
-"""What every engine keeps, with each engine in turn."""
+"""What every engine keeps, with each engine in turn.
 
+LiteRT runs twice: the shipped int8 graph, and the same float32 graph as the other engines.
+"""
+
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from importlib import import_module
-from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
-from tests.support import PHOTOS, fake_bundle
+from numpy.typing import NDArray
+from tests.support import EXPECTED, PHOTOS, ROOT, fake_bundle
 
 from viewfinder.engines.base import Engine, EngineOptions
-from viewfinder.engines.loader import LoadedVariant, load_variant
-from viewfinder.errors import BundleError
-from viewfinder.imaging.geometry import to_input
-from viewfinder.registry.bundle import Bundle
+from viewfinder.engines.loader import LoadedVariant, engine_module, load_variant
+from viewfinder.errors import BundleError, MissingExtraError, NotReadyError
+from viewfinder.imaging.preprocess import preprocess
+from viewfinder.registry.bundle import Bundle, describe, write_bundle
+from viewfinder.registry.manifest import Golden, GoldenSample, Variant
 from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE, scan
+from viewfinder.settings import Limits
 
 THREADS = 3
+LEAK_MB = 40  # the graph has 18 MB of weights, and is loaded five times
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # TensorFlow's own
+
+Batch = NDArray[np.uint8]
 
 
-@pytest.fixture(params=["litert", "fake"])
-def bundle(request: pytest.FixtureRequest, store: Path) -> Bundle:
-    if request.param == "fake":
-        return fake_bundle(store)
+@dataclass(frozen=True)
+class Format:
+    """How an engine's graph lies in a bundle."""
+
+    engine: str
+    format: str
+    file: str
+
+
+FORMATS = {
+    "litert": Format("litert", "litert", "model.tflite"),
+    "onnx": Format("onnx", "onnx", "model.onnx"),
+    "openvino": Format("openvino", "openvino", "model.xml"),
+    "tensorflow": Format("tensorflow", "saved_model", "saved_model.pb"),
+}
+CONVERTED = [
+    pytest.param("litert", marks=pytest.mark.train),
+    *(
+        pytest.param(name, marks=[pytest.mark.train, getattr(pytest.mark, name)])
+        for name in ("onnx", "openvino", "tensorflow")
+    ),
+]
+EVERY = [pytest.param("builtin"), pytest.param("fake"), *CONVERTED]
+OPTIONAL = [("onnx", "onnxruntime"), ("openvino", "openvino"), ("tensorflow", "tensorflow")]
+
+
+def _builtin() -> Bundle:
     return scan([BUILTIN_STORE]).resolve(BUILTIN_MODEL)
+
+
+def _converted(name: str, graphs: Path, store: Path) -> Bundle:
+    """A bundle of the converted graph: the builtin model's labels and photos, Keras' answers."""
+    kind, builtin = FORMATS[name], _builtin()
+    folder = graphs / name
+    files = {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    described = {path: describe(path, data) for path, data in files.items()}
+    shipped = builtin.manifest.variant()
+    logits = np.load(graphs / "logits.npy")
+    names = [path.name for path in sorted(PHOTOS.glob("*.jpg"))]
+    samples = []
+    for sample in shipped.golden.samples:
+        row = logits[names.index(Path(sample.file.path).name)]
+        confidence = np.exp(row - row.max()) / np.exp(row - row.max()).sum()
+        best = int(confidence.argmax())
+        top = [{"index": best, "confidence": float(confidence[best])}]
+        samples.append(GoldenSample.model_validate({"file": sample.file, "top": top}))
+        files[sample.file.path] = builtin.verified(sample.file).read_bytes()
+    variant = Variant.model_validate(
+        {
+            "name": "float32",
+            "format": kind.format,
+            "engine": kind.engine,
+            "file": described.pop(kind.file),
+            "assets": tuple(described.values()),
+            "preprocess": shipped.preprocess,
+            "golden": Golden(tolerance=0.001, samples=tuple(samples)),
+        }
+    )
+    manifest = builtin.manifest.model_copy(
+        update={"variants": (variant,), "recommended": "float32", "evaluation": None}
+    )
+    return write_bundle(store / BUILTIN_MODEL / "1", manifest, files)
+
+
+def _bundle(name: str, request: pytest.FixtureRequest, store: Path) -> Bundle:
+    if name == "fake":
+        return fake_bundle(store)
+    if name == "builtin":
+        return _builtin()
+    return _converted(name, request.getfixturevalue("graphs"), store)
+
+
+@pytest.fixture(params=EVERY, scope="module")
+def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return _bundle(request.param, request, tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture
@@ -41,12 +129,17 @@ def engine(loaded: LoadedVariant) -> Engine:
 
 
 @pytest.fixture
-def batch(loaded: LoadedVariant) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    photos = [Image.open(BytesIO(p.read_bytes())).convert("RGB") for p in PHOTOS.glob("*.jpg")]
-    return np.stack([to_input(photo, loaded.variant.preprocess) for photo in photos])
+def batch(loaded: LoadedVariant) -> Batch:
+    return _photos(loaded)
 
 
-def test_shapes_and_types(engine: Engine, loaded: LoadedVariant, batch: np.ndarray) -> None:
+def _photos(loaded: LoadedVariant) -> Batch:
+    spec = loaded.variant.preprocess
+    photos = sorted(PHOTOS.glob("*.jpg"))
+    return np.stack([preprocess(photo.read_bytes(), spec, Limits()) for photo in photos])
+
+
+def test_shapes_and_types(engine: Engine, loaded: LoadedVariant, batch: Batch) -> None:
     spec = loaded.variant.preprocess
     assert engine.input_shape == (spec.height, spec.width, 3)
     assert engine.classes == len(loaded.bundle.manifest.labels)
@@ -56,20 +149,41 @@ def test_shapes_and_types(engine: Engine, loaded: LoadedVariant, batch: np.ndarr
     assert np.isfinite(scores).all()
 
 
-def test_a_batch_answers_as_its_images_do_alone(engine: Engine, batch: np.ndarray) -> None:
+def test_photos_get_their_labels(loaded: LoadedVariant, batch: Batch) -> None:
+    if loaded.variant.engine == "fake":
+        pytest.skip("the fake engine sees brightness alone")
+    labels = loaded.bundle.manifest.labels
+    best = loaded.engine.predict(batch).argmax(axis=1)
+    for path, index in zip(sorted(PHOTOS.glob("*.jpg")), best, strict=True):
+        assert labels[index].name in EXPECTED[path.name]
+
+
+@pytest.mark.parametrize("bundle", CONVERTED, indirect=True)
+def test_logits_are_those_of_keras(loaded: LoadedVariant, graphs: Path) -> None:
+    assert (np.load(graphs / "pixels.npy") == _photos(loaded)).all()
+    expected = np.load(graphs / "logits.npy")
+    got = loaded.engine.predict(_photos(loaded))
+    assert np.abs(got - expected).max() < 1e-3
+    assert (got.argmax(axis=1) == expected.argmax(axis=1)).all()
+
+
+def test_a_batch_answers_as_its_images_do_alone(engine: Engine, batch: Batch) -> None:
     together = engine.predict(batch)
     alone = np.concatenate([engine.predict(image[np.newaxis]) for image in batch])
     assert (together == alone).all()
 
 
-def test_an_answer_is_the_callers_own(engine: Engine, batch: np.ndarray) -> None:
+def test_an_answer_is_the_callers_own(engine: Engine, batch: Batch) -> None:
     first = engine.predict(batch[:1])
     kept = first.copy()
-    engine.predict(batch[1:2])
+    second = engine.predict(batch[1:2])
     assert (first == kept).all()
+    first[:] = 0
+    second[:] = 0
+    assert (engine.predict(batch[:1]) == kept).all()
 
 
-def test_more_threads_than_instances_answer_as_one_does(engine: Engine, batch: np.ndarray) -> None:
+def test_more_threads_than_instances_answer_as_one_does(engine: Engine, batch: Batch) -> None:
     expected = engine.predict(batch)
     turns = [number % len(batch) for number in range(60)]
     with ThreadPoolExecutor(2 * THREADS) as pool:
@@ -78,15 +192,61 @@ def test_more_threads_than_instances_answer_as_one_does(engine: Engine, batch: n
             assert (answer == expected[turn]).all()
 
 
+def test_closing_lets_calls_end_and_hangs_none(engine: Engine, batch: Batch) -> None:
+    expected = engine.predict(batch)
+
+    def ask(turn: int) -> bool:
+        if turn == 2 * THREADS:
+            engine.close()
+        try:
+            return bool((engine.predict(batch) == expected).all())
+        except NotReadyError:
+            return True
+
+    with ThreadPoolExecutor(2 * THREADS) as pool:
+        assert all(pool.map(ask, range(6 * THREADS), timeout=60))
+
+
 def test_traits(engine: Engine) -> None:
     assert engine.traits.instances == THREADS
     assert engine.traits.max_useful_batch == 1
     assert engine.traits.device == "cpu"
 
 
-def test_a_file_that_is_no_graph_is_refused(bundle: Bundle) -> None:
+def test_a_file_that_is_no_graph_is_refused(
+    bundle: Bundle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     variant = bundle.manifest.variant()
-    path = bundle.folder / variant.file.path
     module = import_module(f"viewfinder.engines.{variant.engine}")
-    with pytest.raises(BundleError, match="is not a graph"):
-        module.load(path.parent / "bundle.json", EngineOptions(threads=1))
+    path = tmp_path / Path(variant.file.path).name
+    for content in (b"", b'{"no": "graph"}', bytes(range(256)) * 8):
+        path.write_bytes(content)
+        with pytest.raises(BundleError, match="is not a graph"):
+            module.load(path, EngineOptions(threads=1))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", CONVERTED)
+def test_closing_gives_the_memory_back_and_nothing_is_printed(name: str, graphs: Path) -> None:
+    graph = graphs / name / FORMATS[name].file
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.engines.cycles", name, str(graph)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert json.loads(done.stdout) < LEAK_MB
+
+
+@pytest.mark.parametrize(("name", "package"), OPTIONAL)
+def test_an_engine_that_is_not_installed_says_how_to_get_it(
+    name: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing: Any = None  # which Python takes for "there is no such module"
+    monkeypatch.setitem(sys.modules, package, nothing)
+    monkeypatch.delitem(sys.modules, f"viewfinder.engines.{name}", raising=False)
+    with pytest.raises(MissingExtraError, match=rf"pip install 'viewfinder\[{name}\]'"):
+        engine_module(name)

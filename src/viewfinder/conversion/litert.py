@@ -5,16 +5,14 @@ and the classifier layer has int8 weights but a float output. An int8 softmax ha
 (its rows summed to 0.78-0.996 when measured), and int8 logits are hardly better.
 """
 
-import contextlib
-import io
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
+from viewfinder.conversion.terminal import quiet
 from viewfinder.errors import ConversionError, MissingExtraError
 
 _INPUT = "image"
@@ -40,7 +38,7 @@ def to_litert(model: Any) -> bytes:
 
     image = keras.Input(batch_shape=(1, *model.input_shape[1:]), dtype="uint8", name=_INPUT)
     one_image = keras.Model(image, model(image, training=False))
-    with _quiet():
+    with quiet():
         return bytes(tf.lite.TFLiteConverter.from_keras_model(one_image).convert())
 
 
@@ -65,7 +63,7 @@ def quantize_int8(graph: bytes, photos: Sequence[NDArray[np.uint8]]) -> bytes:
     """
     if not photos:
         raise ConversionError("int8 needs representative photos to calibrate with; none were given")
-    with _quiet():
+    with quiet():
         ranges = _calibrate(graph, photos)
         black = _calibrate(graph, [np.zeros_like(photos[0])])
         white = _calibrate(graph, [np.full_like(photos[0], 255)])
@@ -131,15 +129,3 @@ def _pixel_tensors(graph: bytes, shape: tuple[int, ...]) -> set[str]:
     """The tensors with a value for each value of the input: its cast and its scaling."""
     details = Interpreter(model_content=graph, num_threads=1).get_tensor_details()
     return {str(d["name"]) for d in details if tuple(d["shape"]) == (1, *shape)}
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the converters' chatter (progress bars, signatures, debug warnings) off the terminal."""
-    with (
-        warnings.catch_warnings(),
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(io.StringIO()),
-    ):
-        warnings.simplefilter("ignore")
-        yield

@@ -4,7 +4,7 @@ A graph that Viewfinder makes takes uint8 pixels and gives float32 logits, and n
 Foreign graphs want floats, other integers, or channels first, and may give quantised scores.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -124,6 +124,32 @@ def count_classes(shape: Sequence[int | None]) -> int:
     if len(shape) <= 1 or len(counts) > 1 or not all(isinstance(n, int) and n > 0 for n in counts):
         raise BundleError(f"the graph's output has the shape {_shown(shape)}, not [1, classes]")
     return int(counts[0] or 1) if counts else 1
+
+
+def in_parts(
+    run: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+    batch: NDArray[np.uint8],
+    size: int,
+    *,
+    fill: bool,
+) -> NDArray[np.float32]:
+    """Ask a graph for a batch of any length, some images at a time.
+
+    Args:
+        run: uint8 `[n, H, W, 3]` to float32 `[n, classes]`.
+        batch: uint8 `[N, H, W, 3]`.
+        size: The most images in a part.
+        fill: Whether the graph takes exactly that many: blank images fill the last part.
+    """
+    answers = []
+    for start in range(0, len(batch), size):
+        part = batch[start : start + size]
+        count = len(part)
+        if fill and count < size:
+            blank = np.zeros((size - count, *part.shape[1:]), part.dtype)
+            part = np.concatenate([part, blank])
+        answers.append(run(part)[:count])
+    return answers[0] if len(answers) == 1 else np.concatenate(answers)
 
 
 def to_scores(

@@ -9,7 +9,6 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from viewfinder.engines.base import EngineOptions, EngineTraits
 from viewfinder.engines.border import InputBorder, Quantization, count_classes, to_scores
+from viewfinder.engines.pool import Pool
 from viewfinder.errors import BundleError
 
 
@@ -43,25 +43,19 @@ class LiteRTEngine:
         self._decoding = _quantization(self._output)
         self.input_shape = (self._border.height, self._border.width, 3)
         self.classes = count_classes(self._output["shape"].tolist())
-        self._idle: SimpleQueue[Any] = SimpleQueue()
-        for interpreter in interpreters:
-            self._idle.put(interpreter)
+        self._pool = Pool(interpreters)
         self.traits = EngineTraits(max_useful_batch=1, instances=options.threads, device="cpu")
 
     def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Scores for images, one after the other: see `Engine.predict`."""
-        interpreter = self._idle.get()
-        try:
+        with self._pool.borrow() as interpreter:
             return np.concatenate(
                 [self._predict_one(interpreter, batch[n : n + 1]) for n in range(len(batch))]
             )
-        finally:
-            self._idle.put(interpreter)
 
     def close(self) -> None:
         """Drop the interpreters as their calls end."""
-        for _ in range(self.traits.instances):
-            self._idle.get()
+        self._pool.close()
 
     def _predict_one(self, interpreter: Any, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         interpreter.set_tensor(self._input["index"], self._border.encode(image))

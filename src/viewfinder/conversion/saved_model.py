@@ -1,0 +1,35 @@
+"""Keras to a TensorFlow SavedModel."""
+
+from pathlib import Path
+from typing import Any
+
+from viewfinder.conversion.terminal import quiet
+from viewfinder.errors import MissingExtraError
+
+
+def to_saved_model(model: Any, folder: Path) -> None:
+    """Write a classifier as a SavedModel whose `serving_default` takes `image`, gives `logits`.
+
+    Keras' own export writes every weight twice, which doubles the file.
+
+    Args:
+        model: A `keras.Model` of uint8 `[N, H, W, 3]` to float32 `[N, C]` logits.
+        folder: Where to; `saved_model.pb` and `variables/` come into it. The length of a batch
+            stays open, because a GPU wants many images at once and a CPU one.
+
+    Raises:
+        MissingExtraError: TensorFlow is not installed.
+    """
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        raise MissingExtraError("Converting a Keras model", "train") from error
+
+    image = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name="image")
+    serve = tf.function(
+        lambda image: {"logits": model(image, training=False)}, input_signature=[image]
+    )
+    module = tf.Module()
+    module.weights = [variable.value for variable in model.variables]
+    with quiet():
+        tf.saved_model.save(module, str(folder), signatures=serve.get_concrete_function())
