@@ -119,9 +119,19 @@ class Running:
     def __init__(self, pipe: Pipe) -> None:
         self._pipe = pipe
 
-    def wait_until_asked(self) -> None:
-        """Until the last request is sent; some of them may wait for their answers."""
+    def wait_until_asked(self, seconds: float | None = None) -> bool:
+        """Until the last request is sent; some of them may wait for their answers.
+
+        Args:
+            seconds: The longest to wait; None for ever.
+
+        Returns:
+            Whether it is sent. Not to be called again after that.
+        """
+        if not self._pipe.poll(seconds):
+            return False
         self._pipe.recv()
+        return True
 
     def report(self) -> Report:
         """Until every request is settled."""

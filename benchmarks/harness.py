@@ -6,7 +6,9 @@ import json
 import math
 import platform
 import re
+import signal
 import statistics
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -64,6 +66,8 @@ def parser(document: str, **numbers: tuple[int, int]) -> argparse.ArgumentParser
 
 def parse(made: argparse.ArgumentParser) -> argparse.Namespace:
     """What the command line says, the numbers filled in."""
+    # A benchmark that is told to stop takes its servers with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     arguments = made.parse_args()
     for name, (usual, quick) in arguments.numbers.items():
         if getattr(arguments, name) is None:
@@ -95,10 +99,14 @@ def show(figures: Sequence[Figure]) -> None:
 
 
 def _target(figure: Figure) -> str:
-    if figure.at_least is None and figure.at_most is None:
+    least, most = figure.at_least, figure.at_most
+    if least is None and most is None:
         return ""
-    sign, target = (">=", figure.at_least) if figure.at_most is None else ("<=", figure.at_most)
-    return f"{f'{sign} {target:.2f}':>10}  {'reached' if figure.reached else 'MISSED'}"
+    if least is None or most is None:
+        target = f">= {least:.2f}" if least is not None else f"<= {most:.2f}"
+    else:
+        target = f"{least:.2f}-{most:.2f}"
+    return f"{target:>10}  {'reached' if figure.reached else 'MISSED'}"
 
 
 def save(name: str, figures: Sequence[Figure], **details: Any) -> None:

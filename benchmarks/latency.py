@@ -29,15 +29,11 @@ def main() -> None:
         wrk(url, bodies, connections=max(_CONNECTIONS), seconds=_WARM_UP_S)
         for _ in range(arguments.rounds):
             for connections, loads in rounds.items():
-                loads.append(
-                    wrk(url, bodies, connections=connections, seconds=arguments.seconds)
-                )
+                loads.append(wrk(url, bodies, connections=connections, seconds=arguments.seconds))
     table = {connections: middle(loads) for connections, loads in rounds.items()}
     print(f"{'connections':>11}{'requests/s':>12}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}")
     for connections, load in table.items():
-        print(
-            f"{connections:11}{load.rate:12.1f}{load.p50:9.1f}{load.p95:9.1f}{load.p99:9.1f}"
-        )
+        print(f"{connections:11}{load.rate:12.1f}{load.p50:9.1f}{load.p95:9.1f}{load.p99:9.1f}")
     draw(table)
     best = max(load.rate for load in table.values())
     last = table[max(_CONNECTIONS)]
