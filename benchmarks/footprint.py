@@ -1,12 +1,11 @@
 """What it costs to have Viewfinder: time to the first answer, memory, bytes on disk.
 
-    python -m benchmarks.footprint [--rounds 5]
+    python -m benchmarks.footprint [--rounds 5] [--quick]
 
 The install is measured in a fresh virtual environment made from the lock file, without extras and
 without the tools of development.
 """
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -18,40 +17,32 @@ from pathlib import Path
 import httpx2
 import psutil
 
-from benchmarks.harness import PHOTOS, ROOT, VIEWFINDER, clean_environment, free_port, median, save
+from benchmarks.harness import ROOT, Figure, median, parse, parser, photos, save
+from benchmarks.processes import VIEWFINDER, Server, clean_environment, free_port
 
 _MB = 1_000_000
-_TARGETS = {
-    "first_answer_s": 2.0,
-    "idle_memory_mb": 250.0,
-    "install_mb": 300.0,
-    "help_s": 0.4,
-}
 
 
 def main() -> None:
     """Measure, print and save."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
-
+    rounds = parse(parser(__doc__, rounds=(5, 1))).rounds
     starts = [first_answer() for _ in range(rounds)]
-    result = {
-        "first_answer_s": median([seconds for seconds, _ in starts]),
-        "idle_memory_mb": median([memory for _, memory in starts]),
-        "help_s": median([help_() for _ in range(rounds)]),
-        "install_mb": install(),
-    }
-    print(f"{'':20}{'measured':>10}{'to reach':>10}")
-    for name, target in _TARGETS.items():
-        print(f"{name:20}{result[name]:10.2f}{target:10.2f}")
-    save("footprint", result)
+    helps = [help_() for _ in range(rounds)]
+    save(
+        "footprint",
+        [
+            Figure("first answer, s", median([seconds for seconds, _ in starts]), at_most=2.0),
+            Figure("idle memory, MB", median([memory for _, memory in starts]), at_most=250.0),
+            Figure("viewfinder --help, s", median(helps), at_most=0.4),
+            Figure("base install, MB", install(), at_most=300.0),
+        ],
+    )
 
 
 def first_answer() -> tuple[float, float]:
     """Seconds from the start of the process to a classified photo, then its idle memory in MB."""
     port = free_port()
-    photo = PHOTOS[0].read_bytes()
+    photo = photos()[0]
     with tempfile.TemporaryDirectory() as home:
         began = time.monotonic()
         process = subprocess.Popen(
@@ -73,9 +64,7 @@ def first_answer() -> tuple[float, float]:
                     time.sleep(0.005)
             seconds = time.monotonic() - began
             answer.raise_for_status()
-            tree = [psutil.Process(process.pid)]
-            tree += tree[0].children(recursive=True)
-            return seconds, sum(part.memory_info().rss for part in tree) / _MB
+            return seconds, Server(port, psutil.Process(process.pid)).memory_mb()
         finally:
             process.terminate()
             process.wait(30)

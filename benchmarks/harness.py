@@ -1,23 +1,20 @@
-"""What the benchmarks share: real photos, a real server process, real load, medians."""
+"""What the benchmarks share: their options, real photos, medians, tables, results."""
 
+import argparse
 import contextlib
 import json
-import os
+import math
 import platform
 import re
-import shutil
-import socket
+import signal
 import statistics
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from http import HTTPStatus
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx2
+import numpy as np
 
 from viewfinder import __version__
 from viewfinder.settings import available_cores
@@ -25,13 +22,111 @@ from viewfinder.settings import available_cores
 ROOT = Path(__file__).parents[1]
 PHOTOS = sorted((ROOT / "examples" / "photos").glob("*.jpg"))
 RESULTS = ROOT / "benchmarks" / "results"
-VIEWFINDER = str(Path(sys.executable).with_name("viewfinder"))
-_KEPT = {"HOME", "PATH", "LANG"}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measured number and what it is to reach.
+
+    Attributes:
+        name: What was measured, with its unit.
+        value: The number.
+        at_least: The target, where more is better.
+        at_most: The target, where less is better.
+    """
+
+    name: str
+    value: float
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def reached(self) -> bool:
+        """Whether the target is met; true where there is none."""
+        return not (
+            (self.at_least is not None and not self.value >= self.at_least)
+            or (self.at_most is not None and not self.value <= self.at_most)
+        )
+
+
+def parser(document: str, **numbers: tuple[int, int]) -> argparse.ArgumentParser:
+    """The options of a benchmark.
+
+    Args:
+        document: The module's docstring; its first line is the help.
+        numbers: For each option its usual value, and its value with `--quick`.
+    """
+    made = argparse.ArgumentParser(description=document.splitlines()[0])
+    made.add_argument("--quick", action="store_true", help="a short run, to see that it works")
+    for name, (usual, quick) in numbers.items():
+        made.add_argument(f"--{name}", type=int, help=f"default {usual}, with --quick {quick}")
+    made.set_defaults(numbers=numbers)
+    return made
+
+
+def parse(made: argparse.ArgumentParser) -> argparse.Namespace:
+    """What the command line says, the numbers filled in."""
+    # A benchmark that is told to stop takes its servers with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+    arguments = made.parse_args()
+    for name, (usual, quick) in arguments.numbers.items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, quick if arguments.quick else usual)
+    return arguments
+
+
+def photos() -> list[bytes]:
+    """The example photos."""
+    return [path.read_bytes() for path in PHOTOS]
 
 
 def median(numbers: Sequence[float]) -> float:
     """The middle one: the machine is noisy."""
     return statistics.median(numbers)
+
+
+def percentile(numbers: Sequence[float], share: float) -> float:
+    """The number under which `share` percent of them lie; not a number where there are none."""
+    return float(np.percentile(numbers, share)) if len(numbers) else float("nan")
+
+
+def show(figures: Sequence[Figure]) -> None:
+    """Print what was measured beside what is to be reached."""
+    width = max(len(figure.name) for figure in figures) + 2
+    print(f"\n{'':{width}}{'measured':>10}  {'to reach':>10}")
+    for figure in figures:
+        print(f"{figure.name:{width}}{figure.value:10.2f}  {_target(figure)}")
+
+
+def _target(figure: Figure) -> str:
+    least, most = figure.at_least, figure.at_most
+    if least is None and most is None:
+        return ""
+    if least is None or most is None:
+        target = f">= {least:.2f}" if least is not None else f"<= {most:.2f}"
+    else:
+        target = f"{least:.2f}-{most:.2f}"
+    return f"{target:>10}  {'reached' if figure.reached else 'MISSED'}"
+
+
+def save(name: str, figures: Sequence[Figure], **details: Any) -> None:
+    """Print the figures, and write them with the machine that they were measured on."""
+    show(figures)
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    listed = [{**asdict(figure), "reached": figure.reached} for figure in figures]
+    result = {"machine": machine(), "figures": listed, **details}
+    path.write_text(json.dumps(_finite(result), indent=2, allow_nan=False) + "\n")
+    print(f"written to {path.relative_to(ROOT)}")
+
+
+def _finite(value: Any) -> Any:
+    """JSON has neither infinity nor a number that is none: null stands for both."""
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def machine() -> dict[str, Any]:
@@ -47,113 +142,3 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "viewfinder": __version__,
     }
-
-
-def clean_environment(home: str) -> dict[str, str]:
-    """No setting of the person who measures changes what is measured."""
-    kept = {name: value for name, value in os.environ.items() if name in _KEPT}
-    return {**kept, "VIEWFINDER_HOME": home, "XDG_CONFIG_HOME": home}
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@contextlib.contextmanager
-def server(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A `viewfinder serve` process that has answered its first health check."""
-    port = free_port()
-    address = f"http://127.0.0.1:{port}"
-    with tempfile.TemporaryDirectory() as home:
-        process = subprocess.Popen(
-            [VIEWFINDER, "serve", "--port", str(port), *arguments],
-            env=clean_environment(home),
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            wait_for(f"{address}/health/ready", process)
-            yield address, process
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
-def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    """Ask until the answer is 200."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(httpx2.TransportError):
-            if httpx2.get(url, timeout=5, trust_env=False).status_code == HTTPStatus.OK:
-                return
-        time.sleep(0.01)
-    sys.exit("the server did not start")
-
-
-def multipart(photo: bytes) -> tuple[bytes, str]:
-    """A form with the photo as its file, and the content type that goes with it."""
-    boundary = "viewfinder-benchmark"
-    head = (
-        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="photo.jpg"\r\n'
-        "Content-Type: image/jpeg\r\n\r\n"
-    )
-    body = head.encode() + photo + f"\r\n--{boundary}--\r\n".encode()
-    return body, f"multipart/form-data; boundary={boundary}"
-
-
-def wrk(url: str, bodies: list[tuple[bytes, str]], *, connections: int, seconds: int) -> float:
-    """Requests per second with that many connections, each posting the bodies in turn."""
-    if shutil.which("wrk") is None:
-        sys.exit("this benchmark needs wrk: apt-get install wrk")
-    with tempfile.TemporaryDirectory() as scratch:
-        lines = ["requests, turn = {}, 0"]
-        for number, (body, content_type) in enumerate(bodies):
-            path = Path(scratch) / f"{number}.body"
-            path.write_bytes(body)
-            lines += [
-                f'local file = io.open("{path}", "rb")',
-                f'table.insert(requests, {{file:read("*all"), "{content_type}"}})',
-                "file:close()",
-            ]
-        lines += [
-            "function request()",
-            "  turn = turn % #requests + 1",
-            "  local body, kind = requests[turn][1], requests[turn][2]",
-            '  return wrk.format("POST", nil, {["Content-Type"] = kind}, body)',
-            "end",
-        ]
-        script = Path(scratch) / "post.lua"
-        script.write_text("\n".join(lines))
-        report = subprocess.run(
-            [
-                "wrk",
-                "-t1",
-                f"-c{connections}",
-                f"-d{seconds}s",
-                "--timeout",
-                "10s",
-                "-s",
-                str(script),
-                url,
-            ],
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-    if "Non-2xx" in report or "Socket errors" in report:
-        sys.exit(f"the server did not answer every request:\n{report}")
-    found = re.search(r"Requests/sec:\s+([\d.]+)", report)
-    if found is None:
-        sys.exit(f"wrk said something unexpected:\n{report}")
-    return float(found[1])
-
-
-def save(name: str, result: dict[str, Any]) -> None:
-    """Write a result with the machine it was measured on."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({"machine": machine(), **result}, indent=2) + "\n")
-    print(f"written to {path.relative_to(ROOT)}")

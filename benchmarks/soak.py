@@ -1,0 +1,122 @@
+"""Memory over many requests: real photos, broken ones, and clients that hang up.
+
+    python -m benchmarks.soak [--requests 100000] [--model efficientnet-lite0] [--plant-leak]
+
+The growth counts from the end of a warm-up of 2,000 requests. By default a model answers that takes
+no time, so that the server's own paths are walked often. `--plant-leak` runs a server that keeps a
+part of every body: then this must fail.
+"""
+
+import math
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from benchmarks.generator import Plan, Request, generating, http_request
+from benchmarks.harness import Figure, parse, parser, photos, save
+from benchmarks.processes import Server, clean_environment, running, viewfinder
+from benchmarks.stores import publish_fake
+
+_PATH = "/v1/classify"
+_FAKE = "fake"
+_WARM_UP = 2000
+_EVERY_S = 0.5
+_WIDTH = 80
+_CONNECTIONS = 16
+_MOST_MB = 32.0
+_BARS = "▁▂▃▄▅▆▇█"
+_EXPECTED = {"photo 200", "cut 422", "no image 415", "hang-up left"}
+
+
+def main() -> None:
+    """Measure, print and save."""
+    made = parser(__doc__, requests=(100_000, 5_000))
+    made.add_argument("--model", default=_FAKE, help="who answers; default: one that does nothing")
+    made.add_argument("--plant-leak", action="store_true", help="run a server that leaks")
+    arguments = parse(made)
+    requests = mix(photos())
+    with serving(arguments.model, leaking=arguments.plant_leak) as server:
+        ask(server, requests, _WARM_UP, [])
+        samples = [server.memory_mb()]
+        outcomes = ask(server, requests, arguments.requests, samples)
+        samples.append(server.memory_mb())
+    print(f"{sparkline(samples)} {samples[0]:.1f} to {samples[-1]:.1f} MB")
+    print(", ".join(f"{outcome}: {count}" for outcome, count in outcomes.items()))
+    growth = Figure("growth after the warm-up, MB", samples[-1] - samples[0], at_most=_MOST_MB)
+    details = {"model": arguments.model, "planted_leak": arguments.plant_leak}
+    save(
+        "soak-planted" if arguments.plant_leak else "soak",
+        [growth],
+        requests=outcomes,
+        samples_mb=samples,
+        **details,
+    )
+    if not growth.reached:
+        sys.exit(f"the server's memory grew by {growth.value:.1f} MB")
+
+
+@contextmanager
+def serving(model: str, *, leaking: bool) -> Iterator[Server]:
+    """The server to be watched."""
+    with tempfile.TemporaryDirectory() as store:
+        publish_fake(Path(store), _FAKE)
+        with _started(model, store, leaking=leaking) as server:
+            yield server
+
+
+def _started(model: str, store: str, *, leaking: bool) -> AbstractContextManager[Server]:
+    if not leaking:
+        return viewfinder("--model", model, VIEWFINDER_MODEL_STORE=store)
+    return running(
+        [sys.executable, "-m", "benchmarks.leaking", "--model", model],
+        ready="/health/ready",
+        environment=clean_environment(store, VIEWFINDER_MODEL_STORE=store),
+    )
+
+
+def mix(pictures: list[bytes]) -> tuple[Request, ...]:
+    """Seventeen photos, one cut off, one that is no image, and one client that hangs up."""
+    whole = [http_request("photo", _PATH, pictures[turn % len(pictures)]) for turn in range(17)]
+    picture = pictures[0]
+    return (
+        *whole,
+        http_request("cut", _PATH, picture[: len(picture) // 2]),
+        http_request("no image", _PATH, b"no image" * 1000),
+        http_request("hang-up", _PATH, picture, sent=0.5),
+    )
+
+
+def ask(
+    server: Server, requests: tuple[Request, ...], count: int, samples: list[float]
+) -> dict[str, int]:
+    """How many of so many requests ended how: each as it should, or this is no measurement.
+
+    Args:
+        server: Who is asked.
+        requests: Sent in turn.
+        count: How many.
+        samples: The server's memory meanwhile is added to it, in MB.
+    """
+    plan = Plan(server.port, requests, _CONNECTIONS, count=count)
+    with generating(plan) as work:
+        while not work.wait_until_asked(_EVERY_S):
+            samples.append(server.memory_mb())
+        outcomes = work.report().counts
+    unexpected = {name: count for name, count in outcomes.items() if name not in _EXPECTED}
+    if unexpected:
+        sys.exit(f"the server did not answer as it should: {unexpected}")
+    return outcomes
+
+
+def sparkline(samples: list[float]) -> str:
+    """The samples as bars, from the least to the most, not more than fit a line."""
+    least, most = min(samples), max(samples)
+    step = (most - least) / (len(_BARS) - 1) or 1.0
+    shown = samples[:: math.ceil(len(samples) / _WIDTH)]
+    return "".join(_BARS[round((sample - least) / step)] for sample in shown)
+
+
+if __name__ == "__main__":
+    main()
