@@ -3,18 +3,20 @@
 import concurrent.futures
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx2
 import pytest
 from tests.support import Server, fake_bundle, grey, serving
 
 
-@pytest.fixture(scope="module")
-def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[Server]:
     """A server with one thread, room for two to wait, and half a second of work a photo."""
-    home = tmp_path_factory.mktemp("slow")
-    fake_bundle(home / "models", "slow", milliseconds=500)
-    with serving(home, "--model", "slow", "--threads", "1", QUEUE_SIZE=2) as server:
+    fake_bundle(tmp_path / "models", "slow", milliseconds=500)
+    with serving(
+        tmp_path, "--model", "slow", "--threads", "1", QUEUE_SIZE=2, CACHE__ENABLED="false"
+    ) as server:
         yield server
 
 
@@ -45,3 +47,9 @@ def test_what_has_waited_past_its_deadline_is_dropped(slow: Server) -> None:
     assert Counter(answer.status_code for answer in answers) == {200: 1, 504: 2}
     dropped = next(answer for answer in answers if answer.status_code == 504)
     assert dropped.json()["code"] == "deadline_exceeded"
+
+
+def test_what_would_come_too_late_is_refused_once_that_is_known(slow: Server) -> None:
+    _together(slow, 1, {})
+    answers = _together(slow, 3, {"X-Request-Timeout-Ms": "300"})
+    assert Counter(answer.status_code for answer in answers) == {200: 1, 503: 2}

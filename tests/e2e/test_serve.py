@@ -43,7 +43,9 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
 def test_what_was_accepted_is_answered_before_the_end(tmp_path: Path, sign: int) -> None:
     fake_bundle(tmp_path / "models", "slow", milliseconds=1500)
-    with serving(tmp_path, "--model", "slow", "--threads", "1", QUEUE_SIZE=1) as server:
+    with serving(
+        tmp_path, "--model", "slow", "--threads", "1", QUEUE_SIZE=1, CACHE__ENABLED="false"
+    ) as server:
         url = f"{server.url}/v1/classify"
 
         def ask(_: int) -> httpx2.Response:

@@ -19,6 +19,7 @@ from typing import Literal
 from viewfinder.engines.loader import LoadedVariant, load_variant
 from viewfinder.engines.probe import probe
 from viewfinder.errors import (
+    BundleError,
     ConflictError,
     InvalidParameterError,
     NotReadyError,
@@ -475,7 +476,7 @@ class ModelManager:
         if budget is None:
             return
         if needed > budget * _MB:
-            raise NoRoomError(
+            raise BundleError(
                 f"it takes about {needed / _MB:.1f} MB, more than the whole of model_memory_mb "
                 f"({budget})"
             )
@@ -515,10 +516,6 @@ class ModelManager:
         task = asyncio.create_task(asyncio.to_thread(_give_back, slot.loaded))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
-
-
-class NoRoomError(OperatorError):
-    """A model that the memory budget cannot hold."""
 
 
 def rolled_back(catalog: Catalog, name: str) -> int:
