@@ -10,7 +10,8 @@ from fastapi import FastAPI
 from viewfinder import __version__
 from viewfinder.api import errors, health
 from viewfinder.api.dependencies import Services
-from viewfinder.api.middleware import LoopbackOnly, NoUpgrade, RequestContext, is_loopback
+from viewfinder.api.loopback import is_loopback
+from viewfinder.api.middleware import Admission, LoopbackOnly, NoUpgrade, RequestContext
 from viewfinder.api.openapi import DocumentedAPI
 from viewfinder.api.v1 import classify, models
 from viewfinder.errors import RequestError, ServiceError
@@ -94,6 +95,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     web.install(app)
     errors.install(app)
     # The last one added is the outermost.
+    app.add_middleware(Admission)
     if is_loopback(settings.host):
         app.add_middleware(LoopbackOnly)
     app.add_middleware(NoUpgrade)

@@ -195,7 +195,8 @@ async def test_each_lane_has_its_own_bound() -> None:
             for _ in range(2)
         ]
         await _all_waiting(scheduler, 4)
-        assert scheduler.full
+        with pytest.raises(OverloadedError):
+            scheduler.expect(FAR)
         for lane in lanes:
             with pytest.raises(OverloadedError):
                 await scheduler.run(lambda: 1, deadline=FAR, lane=lane)
@@ -217,6 +218,9 @@ async def test_what_cannot_be_in_time_is_refused_at_once() -> None:
         with pytest.raises(OverloadedError) as caught:  # eight seconds of work are before it
             await submit(4, 12)
         assert caught.value.retry_after_s == 1
+        with pytest.raises(OverloadedError):
+            scheduler.expect(now + 12)
+        scheduler.expect(now + 5)
         # Before one that is more urgent there is nothing, and one that has time can wait.
         waiting += [asyncio.create_task(submit(number, s)) for number, s in ((5, 5), (6, 30))]
         await _all_waiting(scheduler, 6)

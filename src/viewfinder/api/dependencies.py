@@ -1,19 +1,23 @@
 """What a route needs from the running application."""
 
-import time
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
-from viewfinder.api.middleware import is_loopback
+from viewfinder.api.loopback import is_loopback
+from viewfinder.api.schemas import ClassifyOptions
 from viewfinder.errors import ForbiddenError
 from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.scheduler import Devices
 from viewfinder.serving.service import ClassifyService
 from viewfinder.settings import Settings
 
+TIMEOUT_HEADER = "X-Request-Timeout-Ms"
 _LONGEST_MS = 24 * 3600 * 1000
+MILLISECONDS: TypeAdapter[int] = TypeAdapter(Annotated[int, Field(ge=1, le=_LONGEST_MS)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,36 +44,62 @@ class Call:
 
     Attributes:
         services: Who can give them.
+        options: How, as far as the query says it.
         deadline: On the clock of `time.monotonic`.
         caller: Who asks, as far as that is known: the key that they show, not checked here.
     """
 
     services: Services
+    options: ClassifyOptions
     deadline: float
     caller: str | None
 
 
-async def _call(
-    request: Request,
-    services: ServicesDep,
-    milliseconds: Annotated[
-        int | None,
-        Header(
-            alias="X-Request-Timeout-Ms",
-            ge=1,
-            le=_LONGEST_MS,
-            description="Milliseconds within which the work must begin; the server's own limit if "
-            "that is less.",
-        ),
-    ] = None,
-) -> Call:
-    limit = services.settings.request_timeout_s
-    seconds = limit if milliseconds is None else min(limit, milliseconds / 1000)
-    caller = request.headers.get("x-api-key") or request.headers.get("authorization")
-    return Call(services, time.monotonic() + seconds, caller)
+def read_call(request: Request) -> Call:
+    """Read the head of a request for answers.
+
+    By hand, and described by hand in `api/openapi.py`: FastAPI takes a fifth of a millisecond for
+    it, and the event loop has one for everything.
+
+    Raises:
+        RequestValidationError: An option, or the header of the deadline, is out of its range.
+    """
+    services: Services = request.app.state.services
+    headers, options = request.headers, ClassifyOptions()
+    if request.scope["query_string"]:
+        try:
+            options = ClassifyOptions.model_validate(dict(request.query_params))
+        except ValidationError as error:
+            raise _invalid("query", error=error) from error
+    return Call(
+        services,
+        options,
+        request.scope["state"]["began"]
+        + patience(headers.get(TIMEOUT_HEADER), services.settings.request_timeout_s),
+        headers.get("x-api-key") or headers.get("authorization"),
+    )
 
 
-CallDep = Annotated[Call, Depends(_call)]
+def patience(header: str | None, limit: float) -> float:
+    """Seconds that a client, and the server, will wait.
+
+    Args:
+        header: What the client says, in milliseconds.
+        limit: The server's own, in seconds.
+
+    Raises:
+        RequestValidationError: The header is not a whole number in its range.
+    """
+    if header is None:
+        return limit
+    try:
+        return min(limit, MILLISECONDS.validate_python(header) / 1000)
+    except ValidationError as error:
+        raise _invalid("header", TIMEOUT_HEADER, error=error) from error
+
+
+def _invalid(*where: str, error: ValidationError) -> RequestValidationError:
+    return RequestValidationError([{**e, "loc": (*where, *e["loc"])} for e in error.errors()])
 
 
 async def _manager(services: ServicesDep) -> ModelManager:

@@ -2,18 +2,22 @@
 
 import logging
 import re
-from ipaddress import ip_address
+import time
 from urllib.parse import urlsplit
 
 import uuid_utils
+from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from viewfinder.api.dependencies import TIMEOUT_HEADER, Services, patience
 from viewfinder.api.errors import problem_response, to_problem
-from viewfinder.errors import ForbiddenError, MalformedRequestError
+from viewfinder.api.loopback import is_loopback
+from viewfinder.errors import ForbiddenError, MalformedRequestError, OverloadedError, ServiceError
 
 logger = logging.getLogger(__name__)
+_CLASSIFY = {"/classify", "/v1/classify", "/batch-classify", "/v1/batch-classify"}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -30,7 +34,9 @@ class RequestContext:
             return
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid_utils.uuid7())
-        scope.setdefault("state", {})["request_id"] = request_id
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
+        state["began"] = time.monotonic()
         started = False
 
         async def send_with_id(message: Message) -> None:
@@ -77,6 +83,34 @@ class NoUpgrade:
         await self._app(scope, receive, send)
 
 
+class Admission:
+    """Refuses a photo that could not be looked at in time, before its body is read.
+
+    Overload is answered with the little that a head costs: reading ten times as many photos as
+    can be answered would take the cores from those that are.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] == "http" and scope["path"] in _CLASSIFY:
+            services: Services = scope["app"].state.services
+            header = Headers(scope=scope).get(TIMEOUT_HEADER)
+            try:
+                seconds = patience(header, services.settings.request_timeout_s)
+                services.devices.cpu.expect(scope["state"]["began"] + seconds)
+            except OverloadedError as error:
+                problem = to_problem(error, scope["state"]["request_id"])
+                retry = {"Retry-After": str(error.retry_after_s)}
+                await problem_response(problem, retry)(scope, receive, send)
+                return
+            except (RequestValidationError, ServiceError):
+                pass  # the route says it, with the rest of what there is to say
+        await self._app(scope, receive, send)
+
+
 class LoopbackOnly:
     """Refuses what a web page from elsewhere could send to a server that has no keys.
 
@@ -103,16 +137,6 @@ class LoopbackOnly:
                 await problem_response(problem)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host, as a name or an address, can only mean this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _host_of(url: str) -> str:

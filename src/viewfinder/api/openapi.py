@@ -7,6 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from viewfinder.api.dependencies import MILLISECONDS, TIMEOUT_HEADER
 from viewfinder.api.errors import MEDIA_TYPE
 from viewfinder.api.schemas import BatchBody, ClassifyOptions, PhotoBody, Problem
 
@@ -14,21 +15,38 @@ _COMPONENTS = "#/components/schemas/"
 _BINARY = {"type": "string", "format": "binary"}
 
 
-def _body(field: str, files: dict[str, Any], json: type[BaseModel]) -> dict[str, Any]:
+def _operation(field: str, files: dict[str, Any], json: type[BaseModel]) -> dict[str, Any]:
+    """What a request for answers has: its options in the query, a header, and a body."""
     options = ClassifyOptions.model_json_schema()["properties"]
     form = {"type": "object", "required": [field], "properties": {field: files, **options}}
     return {
-        "required": True,
-        "content": {
-            "multipart/form-data": {"schema": form},
-            "application/json": {"schema": {"$ref": _COMPONENTS + json.__name__}},
+        "parameters": [
+            *(_parameter(name, "query", schema) for name, schema in options.items()),
+            _parameter(TIMEOUT_HEADER, "header", _TIMEOUT),
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {"schema": form},
+                "application/json": {"schema": {"$ref": _COMPONENTS + json.__name__}},
+            },
         },
     }
 
 
-ONE_PHOTO = _body("file", _BINARY, PhotoBody)
-ONE_PHOTO["content"]["image/*"] = {"schema": _BINARY}
-MANY_PHOTOS = _body("files", {"type": "array", "items": _BINARY}, BatchBody)
+def _parameter(name: str, where: str, schema: dict[str, Any]) -> dict[str, Any]:
+    described = {"description": schema["description"]} if "description" in schema else {}
+    return {"name": name, "in": where, "required": False, "schema": schema, **described}
+
+
+_TIMEOUT = {
+    **MILLISECONDS.json_schema(),
+    "description": "Milliseconds within which the work must begin; the server's own limit if that "
+    "is less.",
+}
+ONE_PHOTO = _operation("file", _BINARY, PhotoBody)
+ONE_PHOTO["requestBody"]["content"]["image/*"] = {"schema": _BINARY}
+MANY_PHOTOS = _operation("files", {"type": "array", "items": _BINARY}, BatchBody)
 
 
 class DocumentedAPI(FastAPI):

@@ -49,7 +49,7 @@ def serve(
     # The server raises the signal that stopped it once more when it has drained: a job well done.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
-    from viewfinder.api.middleware import is_loopback
+    from viewfinder.api.loopback import is_loopback
     from viewfinder.settings import load_settings
 
     settings = load_settings(

@@ -183,11 +183,6 @@ class Scheduler:
         """How many threads are alive."""
         return sum(thread.is_alive() for thread in self._threads)
 
-    @property
-    def full(self) -> bool:
-        """Whether the interactive lane would refuse whatever came."""
-        return len(self._lanes.interactive) >= self._capacity
-
     def start(self) -> None:
         """Start the threads."""
         for thread in self._threads:
@@ -208,6 +203,22 @@ class Scheduler:
         with self._changed:
             while (job := self._lanes.next()) is not None:
                 job.settle(None, NotReadyError("The server is stopping."))
+
+    def expect(self, deadline: float) -> None:
+        """Refuse early what `submit` would refuse: before it is read, as far as one can tell then.
+
+        Args:
+            deadline: As for `submit`, on the interactive lane.
+
+        Raises:
+            OverloadedError: The lane is full, or the turn would come too late.
+        """
+        jobs = self._lanes.interactive
+        with self._changed:
+            if not jobs:
+                return
+            cost = sum(job.stage.cost for job in jobs) / len(jobs)
+            self._admit(deadline, cost, jobs)
 
     async def run(
         self, work: Callable[[], Result], *, deadline: float, lane: Lane = "interactive"
@@ -243,7 +254,7 @@ class Scheduler:
         job = _Job(stage, item, deadline, loop.create_future(), loop)
         jobs = self._lanes.of(lane)
         with self._changed:
-            self._admit(job, jobs)
+            self._admit(deadline, stage.cost, jobs)
             bisect.insort(jobs, job, key=_deadline)
             self._changed.notify()
         try:
@@ -259,23 +270,23 @@ class Scheduler:
                     jobs.remove(job)
         return result
 
-    def _admit(self, job: _Job, jobs: list[_Job]) -> None:
+    def _admit(self, deadline: float, cost: float, jobs: list[_Job]) -> None:
         """Refuse what cannot be done in time."""
         if self._closing:
             raise NotReadyError("The server is stopping.")
         now = time.monotonic()
-        left = job.deadline - now
+        left = deadline - now
         if left < 0:
             raise _expired()
-        wait = self._expected_wait(job, jobs, now)
+        wait = self._expected_wait(deadline, jobs, now)
         if len(jobs) >= self._capacity:
             raise _overloaded(wait)
-        if wait and wait * _CAUTION + job.stage.cost > left:
+        if wait and wait * _CAUTION + cost > left:
             raise _overloaded(wait - left)
 
-    def _expected_wait(self, job: _Job, jobs: list[_Job], now: float) -> float:
-        """Seconds until the job's turn comes."""
-        place = bisect.bisect_right(jobs, job.deadline, key=_deadline)
+    def _expected_wait(self, deadline: float, jobs: list[_Job], now: float) -> float:
+        """Seconds until the turn comes of what has this deadline."""
+        place = bisect.bisect_right(jobs, deadline, key=_deadline)
         ahead = sum(other.stage.cost for other in jobs[:place])
         if jobs is self._lanes.batch:
             ahead += sum(other.stage.cost for other in self._lanes.interactive)
