@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from viewfinder import __version__
-from viewfinder.cli import classify, doctor, models, serve
+from viewfinder.cli import classify, doctor, models, publishing, serve
 from viewfinder.cli.console import fail, prepare
 from viewfinder.errors import SettingsError, ViewfinderError
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve)
 app.command("classify")(classify.classify)
+publishing.add_to(models.app)
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
 

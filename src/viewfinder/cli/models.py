@@ -1,16 +1,18 @@
-"""`viewfinder models`."""
+"""`viewfinder models`: what there is, and whether it is whole."""
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from viewfinder.cli.console import Json, print_json, print_table
+from viewfinder.cli.console import Json, print_json, print_table, say
 
 if TYPE_CHECKING:
     from viewfinder.registry.registry import Catalog
     from viewfinder.registry.store import ModelStore
 
-app = typer.Typer(help="Look at the models.", no_args_is_help=True)
+app = typer.Typer(help="Look at the models, and change what is in the store.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -21,7 +23,7 @@ def list_models(*, as_json: Json = False) -> None:
     """
     from viewfinder.registry.routing import LATEST
 
-    catalog = _catalog()
+    catalog = read_catalog()
     if as_json:
         print_json({"models": [_as_json(catalog, name) for name in catalog.models]})
         return
@@ -52,7 +54,7 @@ def show_model(
     from viewfinder.api.schemas import VersionSummary
     from viewfinder.settings import flatten
 
-    catalog = _catalog()
+    catalog = read_catalog()
     bundle = catalog.resolve(model)
     summary = VersionSummary.of(bundle, catalog.aliases(bundle.manifest.name)).model_dump(
         mode="json"
@@ -79,13 +81,70 @@ def show_model(
     )
 
 
+@app.command("verify")
+def verify_models(
+    model: Annotated[str | None, typer.Argument(metavar="NAME[@VERSION]")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Check every file, and let each version prove itself; exit 1 if one is broken.
+
+    Example:  viewfinder models verify shoes@3
+    """
+    from viewfinder.pipelines.publish import verify
+    from viewfinder.types import parse_version
+
+    catalog = read_catalog()
+    if model is None:
+        chosen = [(name, v) for name, versions in catalog.models.items() for v in versions]
+    elif "@" not in model:
+        chosen = [(model, v) for v in catalog.versions(model)]
+    else:
+        name, _, selector = model.partition("@")
+        version = parse_version(selector) or catalog.resolve(model).manifest.version
+        chosen = [(name, catalog.entry(name, version).version)]
+    problems = {f"{name}@{v}": verify(catalog, name, v) for name, v in chosen}
+    if as_json:
+        print_json({"models": [{"model": m, "problem": p} for m, p in problems.items()]})
+    else:
+        print_table(
+            ("model", "", ""), ((m, "broken" if p else "ok", p or "") for m, p in problems.items())
+        )
+    if any(problems.values()):
+        sys.exit(1)
+
+
+@app.command("export")
+def export_model(
+    model: Annotated[str, typer.Argument(metavar="NAME[@VERSION]")],
+    out: Annotated[Path | None, typer.Argument(help="Default: NAME-VERSION.zip, here.")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Write a version into one file, for `models publish` of another store.
+
+    Example:  viewfinder models export shoes@3 shoes.zip
+    """
+    from viewfinder.registry.archive import pack
+
+    bundle = read_catalog().resolve(model)
+    name, version = bundle.manifest.name, bundle.manifest.version
+    path = out or Path(f"{name}-{version}.zip")
+    pack(bundle, path)
+    if as_json:
+        print_json({"name": name, "version": version, "path": str(path)})
+    else:
+        say(f"{name}@{version}: {path} ({path.stat().st_size / 1e6:.1f} MB)")
+
+
 def _or_dash(value: object) -> str:
     if value is None or value == []:
         return "-"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _store() -> "ModelStore":
+def model_store() -> "ModelStore":
+    """The store that the settings name."""
     from viewfinder.registry.store import open_store
     from viewfinder.settings import load_settings
 
@@ -93,10 +152,11 @@ def _store() -> "ModelStore":
     return open_store(settings.store, settings.home)
 
 
-def _catalog() -> "Catalog":
+def read_catalog() -> "Catalog":
+    """All models there are."""
     from viewfinder.registry.store import look
 
-    return look(_store())
+    return look(model_store())
 
 
 def _as_json(catalog: "Catalog", name: str) -> dict[str, object]:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -39,6 +39,22 @@ class Bundle:
         Raises:
             BundleError: There is no valid manifest, or it belongs to another folder.
         """
+        bundle = cls.open(folder)
+        manifest = bundle.manifest
+        if (manifest.name, str(manifest.version)) != (folder.parent.name, folder.name):
+            raise BundleError(
+                f"bundle.json says {manifest.name}/{manifest.version}, "
+                f"the folder {folder.parent.name}/{folder.name}"
+            )
+        return bundle
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """The same for a folder of any name, outside a store.
+
+        Raises:
+            BundleError: There is no valid manifest.
+        """
         path = folder / MANIFEST
         try:
             if not path.is_file() and path.exists():
@@ -53,11 +69,6 @@ class Bundle:
             raise BundleError(f"bundle.json cannot be read: {error.strerror}") from error
         except ValidationError as error:
             raise BundleError(f"bundle.json is not valid: {_first(error)}") from error
-        if (manifest.name, str(manifest.version)) != (folder.parent.name, folder.name):
-            raise BundleError(
-                f"bundle.json says {manifest.name}/{manifest.version}, "
-                f"the folder {folder.parent.name}/{folder.name}"
-            )
         return cls(folder, manifest, hashlib.sha256(text).hexdigest())
 
     def verified(self, file: File) -> Path:
@@ -84,8 +95,16 @@ class Bundle:
         Raises:
             BundleError: One of them is not what was sealed.
         """
-        for file in _files(self.manifest):
+        for file in self.manifest.files:
             self.verified(file)
+
+    def contents(self) -> dict[str, bytes]:
+        """Every file that the manifest names, checked, by its path in the bundle.
+
+        Raises:
+            BundleError: One of them is not what was sealed.
+        """
+        return {file.path: self.verified(file).read_bytes() for file in self.manifest.files}
 
 
 def write_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
@@ -99,7 +118,7 @@ def write_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -
     Raises:
         BundleError: The folder exists, or the manifest does not describe these files.
     """
-    described = {file.path: file for file in _files(manifest)}
+    described = {file.path: file for file in manifest.files}
     if described != {path: describe(path, content) for path, content in files.items()}:
         raise BundleError("the manifest does not describe exactly these files")
     if folder.exists():
@@ -120,13 +139,6 @@ def write_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -
         except OSError as error:
             raise BundleError(f"{folder.parent.name}/{folder.name} exists already") from error
     return Bundle.read(folder)
-
-
-def _files(manifest: Manifest) -> Iterator[File]:
-    for variant in manifest.variants:
-        yield variant.file
-        yield from variant.assets
-        yield from (sample.file for sample in variant.golden.samples)
 
 
 def describe(path: str, content: bytes) -> File:

@@ -174,6 +174,20 @@ class Manifest(_Part):
                     raise ValueError("a golden sample expects a class that the model lacks")
         return self
 
+    @property
+    def files(self) -> tuple[File, ...]:
+        """Every file that belongs to the bundle; one that several parts share comes once."""
+        files = [
+            file
+            for variant in self.variants
+            for file in (
+                variant.file,
+                *variant.assets,
+                *(sample.file for sample in variant.golden.samples),
+            )
+        ]
+        return tuple(dict.fromkeys(files))
+
     def variant(self, name: str | None = None) -> Variant:
         """The named variant; without a name, the recommended one.
 

@@ -1,0 +1,79 @@
+"""Runs a module of this package in a process of its own, which may crash and harm nothing."""
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from viewfinder.errors import BundleError, OperatorError
+
+_PROBLEM = 3
+_PATIENCE_S = 120
+_NICENESS = 10
+_ADDRESS_SPACE = 16 * 1024**3
+
+
+def run_apart(module: str, question: dict[str, Any]) -> dict[str, Any]:
+    """Ask a module, whose main program calls `answer_apart`.
+
+    Args:
+        module: Its full name.
+        question: JSON.
+
+    Returns:
+        The answer, JSON too.
+
+    Raises:
+        BundleError: The module raised an `OperatorError`, crashed, or did not come to an end.
+    """
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", module],
+            input=json.dumps(question).encode(),
+            capture_output=True,
+            timeout=_PATIENCE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BundleError(f"the graph was still busy after {_PATIENCE_S} seconds") from error
+    if done.returncode not in {0, _PROBLEM}:
+        raise BundleError(f"the process that tried the graph {_death(done.returncode)}")
+    # A runtime may have said something of its own before.
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    if done.returncode == _PROBLEM:
+        raise BundleError(answer["problem"])
+    return answer
+
+
+def answer_apart(answer: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """The main program of a module that `run_apart` asks.
+
+    Args:
+        answer: Turns the question into the answer. With `"device": "cpu"` in the question, memory
+            is bounded: the driver of another device maps all that it has.
+    """
+    os.nice(_NICENESS)  # others are being served meanwhile
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    question = json.load(sys.stdin)
+    if question.get("device") == "cpu":
+        resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
+    status = 0
+    try:
+        said = answer(question)
+    except OperatorError as error:
+        status, said = _PROBLEM, {"problem": error.detail}
+    sys.stdout.write("\n" + json.dumps(said))
+    sys.stdout.flush()
+    os._exit(status)  # what a damaged graph does to a runtime's last steps does not count
+
+
+def _death(status: int) -> str:
+    if status < 0:
+        with contextlib.suppress(ValueError):
+            return f"was killed by {signal.Signals(-status).name}"
+    return f"ended with status {status}"
