@@ -10,6 +10,11 @@ import pytest
 from PIL import Image
 from tests.support import PHOTOS, run_command
 
+# The converters' own.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:Statistics:UserWarning"
+)
+
 SIDE = 96
 CLASSES = 12
 
@@ -38,7 +43,13 @@ def _import(graph: Path, home: Path, *options: str) -> None:
         "models",
         "import",
         graph,
-        *("--labels", labels, "--name", "foreign", "--resize", "stretch", *options),
+        "--labels",
+        labels,
+        "--name",
+        "foreign",
+        "--resize",
+        "stretch",
+        *options,
         home=home,
         timeout=120,
     )
@@ -47,7 +58,11 @@ def _import(graph: Path, home: Path, *options: str) -> None:
 
 def _answer(home: Path) -> Any:
     done = run_command(
-        *("classify", PHOTOS / "espresso.jpg", "--model", "foreign", "--json"),
+        "classify",
+        PHOTOS / "espresso.jpg",
+        "--model",
+        "foreign",
+        "--json",
         home=home,
         timeout=120,
     )
