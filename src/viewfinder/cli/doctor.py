@@ -108,30 +108,25 @@ def _installed(distribution: str) -> bool:
 
 def _models() -> list[Finding]:
     """Every version: its checksums, its graph, and its golden samples on this machine."""
-    from viewfinder.engines.loader import load_variant
-    from viewfinder.errors import OperatorError
+    from viewfinder.pipelines.publish import verify
     from viewfinder.registry.store import look, open_store
     from viewfinder.settings import load_settings
 
-    findings = []
     settings = load_settings()
-    store = open_store(settings.store, settings.home)
-    for name, versions in look(store).models.items():
+    catalog = look(open_store(settings.store, settings.home))
+    findings = []
+    for name, versions in catalog.models.items():
         for version, entry in versions.items():
             part = f"model {name}@{version}"
-            if entry.bundle is None:
-                findings.append(Finding(part, "broken", str(entry.problem)))
+            problem = verify(catalog, name, version)
+            if problem is not None or entry.bundle is None:
+                findings.append(Finding(part, "broken", str(problem)))
                 continue
-            try:
-                entry.bundle.verify()
-                loaded = load_variant(entry.bundle, threads=1)
-            except OperatorError as error:
-                findings.append(Finding(part, "broken", error.detail))
-                continue
-            samples = len(loaded.variant.golden.samples)
-            loaded.engine.close()
-            detail = f"{loaded.variant.name}, answers its {samples} golden samples"
-            findings.append(Finding(part, "ok", detail))
+            variant = entry.bundle.manifest.variant()
+            samples = len(variant.golden.samples)
+            findings.append(
+                Finding(part, "ok", f"{variant.name}, answers its {samples} golden samples")
+            )
     return findings
 
 
