@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.support import Server, fake_bundle, serving
+from tests.support import Engine, Server, fake_bundle, serving
 
 # A package that comes with the extra of that name.
 _EXTRAS = {
@@ -56,3 +56,9 @@ def store(tmp_path: Path) -> Path:
     folder = tmp_path / "models"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """The fake engine of this process, counted and held."""
+    return Engine(monkeypatch)

@@ -1,6 +1,8 @@
 """What tests share: real photos, a small bundle for the fake engine, a real server process."""
 
+import asyncio
 import contextlib
+import http.client
 import io
 import json
 import os
@@ -11,20 +13,28 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+import uvicorn
 from ai_edge_litert.interpreter import Interpreter
+from numpy.typing import NDArray
 from PIL import Image
 
+from viewfinder.api.dependencies import Services
+from viewfinder.app import create_app
+from viewfinder.engines.fake import FakeEngine
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.registry.bundle import Bundle, describe, write_bundle
 from viewfinder.registry.manifest import Golden, Label, Manifest, Variant
+from viewfinder.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 PHOTOS = ROOT / "examples" / "photos"
@@ -70,10 +80,18 @@ def empty_png(width: int, height: int) -> bytes:
 
 
 def fake_bundle(
-    store: Path, name: str = "fake", version: int = 1, *, milliseconds: float = 0, classes: int = 16
+    store: Path, name: str = "fake", version: int = 1, *, classes: int = 16, **options: Any
 ) -> Bundle:
-    """Write a bundle that the fake engine runs; class `step-N` is the N-th step of brightness."""
-    graph = json.dumps({"classes": classes, "milliseconds": milliseconds}).encode()
+    """Write a bundle that the fake engine runs; class `step-N` is the N-th step of brightness.
+
+    Args:
+        store: The folder of all models.
+        name: Of the model.
+        version: Of the model.
+        classes: How many steps there are.
+        options: What else the graph says: `milliseconds`, `device`, `max_useful_batch`, `poison`.
+    """
+    graph = json.dumps({"classes": classes, **options}).encode()
     manifest = Manifest(
         name=name,
         version=version,
@@ -190,6 +208,115 @@ def serving(
         process.wait(60)
         reader.join(10)
         process.stderr.close()
+
+
+class Engine:
+    """Counts what the fake engine is asked, and can hold it.
+
+    Attributes:
+        calls: For each call the brightness of every image in it, 0-255.
+        entered: Released by each call that has begun.
+        open: Cleared, every call waits in the engine until it is set.
+        failures: Raised by the next calls, one each, in place of an answer.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls: list[list[int]] = []
+        self.entered = threading.Semaphore(0)
+        self.open = threading.Event()
+        self.open.set()
+        self.failures: list[Exception] = []
+        self._really = FakeEngine.predict
+        monkeypatch.setattr(FakeEngine, "predict", lambda *given: self._predict(*given))
+
+    def forget(self) -> None:
+        """Begin anew: the calls of a model's warm-up say nothing."""
+        self.calls.clear()
+        self.entered = threading.Semaphore(0)
+
+    def _predict(self, engine: FakeEngine, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        self.calls.append([round(float(image.mean())) for image in batch])
+        self.entered.release()
+        assert self.open.wait(30)
+        if self.failures:
+            raise self.failures.pop(0)
+        return self._really(engine, batch)
+
+
+@dataclass
+class LocalServer:
+    """The application behind a real HTTP server, in a thread of this process.
+
+    Attributes:
+        services: Its parts, to look at.
+        address: Host and port.
+    """
+
+    services: Services
+    address: tuple[str, int]
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://{self.address[0]}:{self.address[1]}"
+
+    @property
+    def waiting(self) -> int:
+        """Photos that wait for the CPU."""
+        return self.services.devices.cpu.depth
+
+
+@contextlib.contextmanager
+def serving_here(settings: Settings) -> Iterator[LocalServer]:
+    """Serve in a thread, so that a test can look at the engine and the queue."""
+    app = create_app(settings)
+    server = uvicorn.Server(
+        uvicorn.Config(app, loop="asyncio", http="httptools", ws="none", log_config=None)
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            eventually(lambda: server.started)
+            yield LocalServer(app.state.services, listener.getsockname())
+        finally:
+            server.should_exit = True
+            thread.join(60)
+            assert not thread.is_alive()
+
+
+def eventually(happened: Callable[[], object], *, within: float = 30) -> None:
+    """Wait for what happens elsewhere."""
+    last = time.monotonic() + within
+    while not happened():
+        assert time.monotonic() < last, "it has not happened"
+        time.sleep(0.005)
+
+
+async def soon(happened: Callable[[], object], *, within: float = 30) -> None:
+    """Let the event loop run until something has happened."""
+    async with asyncio.timeout(within):
+        while not happened():
+            await asyncio.sleep(0.001)
+
+
+def request_of(photo: bytes, *headers: str, path: str = "/v1/classify") -> bytes:
+    """The bytes of a request that posts a PNG."""
+    lines = [
+        f"POST {path} HTTP/1.1",
+        "Host: localhost",
+        "Content-Type: image/png",
+        f"Content-Length: {len(photo)}",
+        *headers,
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + photo
+
+
+def read_answer(connection: socket.socket) -> http.client.HTTPResponse:
+    """The next answer on a connection."""
+    answer = http.client.HTTPResponse(connection)
+    answer.begin()
+    return answer
 
 
 def exchange(address: tuple[str, int], request: bytes, *, timeout: float = 20) -> bytes:
