@@ -40,6 +40,9 @@ ROOT = Path(__file__).parents[1]
 PHOTOS = ROOT / "examples" / "photos"
 COMMAND = str(Path(sys.executable).with_name("viewfinder"))
 
+# Set where everything must be there: what would be skipped fails.
+SKIP_NOTHING = "TESTS_SKIP_NOTHING"
+
 # What each photo shows; a cat may be any of three tabby kinds.
 EXPECTED = {
     "cat.jpg": {"Egyptian cat", "tabby", "tiger cat"},
@@ -217,7 +220,7 @@ class Engine:
         calls: For each call the brightness of every image in it, 0-255.
         entered: Released by each call that has begun.
         open: Cleared, every call waits in the engine until it is set.
-        failures: Raised by the next calls, one each, in place of an answer.
+        failures: By brightness, raised once in place of an answer.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,9 +228,13 @@ class Engine:
         self.entered = threading.Semaphore(0)
         self.open = threading.Event()
         self.open.set()
-        self.failures: list[Exception] = []
+        self.failures: dict[int, Exception] = {}
         self._really = FakeEngine.predict
-        monkeypatch.setattr(FakeEngine, "predict", lambda *given: self._predict(*given))
+
+        def predict(engine: FakeEngine, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+            return self._predict(engine, batch)
+
+        monkeypatch.setattr(FakeEngine, "predict", predict)
 
     def forget(self) -> None:
         """Begin anew: the calls of a model's warm-up say nothing."""
@@ -235,11 +242,12 @@ class Engine:
         self.entered = threading.Semaphore(0)
 
     def _predict(self, engine: FakeEngine, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        self.calls.append([round(float(image.mean())) for image in batch])
+        seen = [round(float(image.mean())) for image in batch]
+        self.calls.append(seen)
         self.entered.release()
         assert self.open.wait(30)
-        if self.failures:
-            raise self.failures.pop(0)
+        for brightness in self.failures.keys() & set(seen):
+            raise self.failures.pop(brightness)
         return self._really(engine, batch)
 
 
@@ -296,8 +304,74 @@ def eventually(happened: Callable[[], object], *, within: float = 30) -> None:
 async def soon(happened: Callable[[], object], *, within: float = 30) -> None:
     """Let the event loop run until something has happened."""
     async with asyncio.timeout(within):
-        while not happened():
+        while True:
+            if happened():
+                return
             await asyncio.sleep(0.001)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+class RedisServer:
+    """A real Redis, that can be stopped, held, killed and started again on the same port."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        options = {"port": self.port, "bind": "127.0.0.1", "save": "", "dir": self._folder}
+        given = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+        self._process = subprocess.Popen(["redis-server", *given], stdout=subprocess.DEVNULL)
+        eventually(self._answers)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal; after SIGKILL, wait for its end."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        if number == signal.SIGKILL:
+            self._process.wait(30)
+
+    def ask(self, *words: str | bytes) -> bytes:
+        """What it says to one command, as it travels."""
+        parts = [word.encode() if isinstance(word, str) else word for word in words]
+        command = b"*%d\r\n" % len(parts)
+        command += b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            connection.sendall(command)
+            return connection.recv(1 << 20)
+
+    def keys(self) -> list[str]:
+        """What it holds."""
+        return [line.decode() for line in self.ask("KEYS", "*").split(b"\r\n")[2::2]]
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError):
+            return self.ask("PING").startswith(b"+PONG")
+        return False
+
+    def close(self) -> None:
+        """End it for good."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(30)
+
+
+def needs(what: str, *, met: bool) -> None:
+    """Skip a test whose needs are not met; where everything must be there, fail it."""
+    if met:
+        return
+    if os.environ.get(SKIP_NOTHING):
+        pytest.fail(f"{SKIP_NOTHING} is set, and there is no {what}")
+    pytest.skip(f"needs {what}")
 
 
 def request_of(photo: bytes, *headers: str, path: str = "/v1/classify") -> bytes:
