@@ -262,11 +262,17 @@ class LocalServer:
 
     services: Services
     address: tuple[str, int]
+    _server: uvicorn.Server
 
     @property
     def url(self) -> str:
         """Where it is."""
         return f"http://{self.address[0]}:{self.address[1]}"
+
+    @property
+    def requests(self) -> int:
+        """How many it has in hand."""
+        return len(self._server.server_state.tasks)
 
     @property
     def waiting(self) -> int:
@@ -286,7 +292,7 @@ def serving_here(settings: Settings) -> Iterator[LocalServer]:
         thread.start()
         try:
             eventually(lambda: server.started)
-            yield LocalServer(app.state.services, listener.getsockname())
+            yield LocalServer(app.state.services, listener.getsockname(), server)
         finally:
             server.should_exit = True
             thread.join(60)
