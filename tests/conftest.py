@@ -1,13 +1,15 @@
 """Fixtures: one real server for all tests that only ask it questions."""
 
 import importlib.util
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from tests.support import Server, fake_bundle, serving
+from tests.support import SKIP_NOTHING, Engine, RedisServer, Server, fake_bundle, needs, serving
 
 # A package that comes with the extra of that name.
 _EXTRAS = {
@@ -20,6 +22,8 @@ _EXTRAS = {
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip, with the reason, what needs an extra that is not installed."""
+    if os.environ.get(SKIP_NOTHING):
+        return  # then it fails
     for extra, package in _EXTRAS.items():
         if importlib.util.find_spec(package) is not None:
             continue
@@ -56,3 +60,25 @@ def store(tmp_path: Path) -> Path:
     folder = tmp_path / "models"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """The fake engine of this process, counted and held."""
+    return Engine(monkeypatch)
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A real Redis of this test's own, running."""
+    needs(
+        "redis-server (apt-get install redis-server)", met=shutil.which("redis-server") is not None
+    )
+    needs(
+        "the extra redis (make test EXTRAS=redis)",
+        met=importlib.util.find_spec("redis") is not None,
+    )
+    server = RedisServer(tmp_path)
+    server.start()
+    yield server
+    server.close()

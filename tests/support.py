@@ -1,6 +1,8 @@
 """What tests share: real photos, a small bundle for the fake engine, a real server process."""
 
+import asyncio
 import contextlib
+import http.client
 import io
 import json
 import os
@@ -11,24 +13,35 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+import uvicorn
 from ai_edge_litert.interpreter import Interpreter
+from numpy.typing import NDArray
 from PIL import Image
 
+from viewfinder.api.dependencies import Services
+from viewfinder.app import create_app
+from viewfinder.engines.fake import FakeEngine
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.registry.bundle import Bundle, describe, write_bundle
 from viewfinder.registry.manifest import Golden, Label, Manifest, Variant
+from viewfinder.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 PHOTOS = ROOT / "examples" / "photos"
 COMMAND = str(Path(sys.executable).with_name("viewfinder"))
+
+# Set where everything must be there: what would be skipped fails.
+SKIP_NOTHING = "TESTS_SKIP_NOTHING"
 
 # What each photo shows; a cat may be any of three tabby kinds.
 EXPECTED = {
@@ -70,10 +83,18 @@ def empty_png(width: int, height: int) -> bytes:
 
 
 def fake_bundle(
-    store: Path, name: str = "fake", version: int = 1, *, milliseconds: float = 0, classes: int = 16
+    store: Path, name: str = "fake", version: int = 1, *, classes: int = 16, **options: Any
 ) -> Bundle:
-    """Write a bundle that the fake engine runs; class `step-N` is the N-th step of brightness."""
-    graph = json.dumps({"classes": classes, "milliseconds": milliseconds}).encode()
+    """Write a bundle that the fake engine runs; class `step-N` is the N-th step of brightness.
+
+    Args:
+        store: The folder of all models.
+        name: Of the model.
+        version: Of the model.
+        classes: How many steps there are.
+        options: What else the graph says: `milliseconds`, `device`, `max_useful_batch`, `poison`.
+    """
+    graph = json.dumps({"classes": classes, **options}).encode()
     manifest = Manifest(
         name=name,
         version=version,
@@ -190,6 +211,192 @@ def serving(
         process.wait(60)
         reader.join(10)
         process.stderr.close()
+
+
+class Engine:
+    """Counts what the fake engine is asked, and can hold it.
+
+    Attributes:
+        calls: For each call the brightness of every image in it, 0-255.
+        entered: Released by each call that has begun.
+        open: Cleared, every call waits in the engine until it is set.
+        failures: By brightness, raised once in place of an answer.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls: list[list[int]] = []
+        self.entered = threading.Semaphore(0)
+        self.open = threading.Event()
+        self.open.set()
+        self.failures: dict[int, Exception] = {}
+        self._really = FakeEngine.predict
+
+        def predict(engine: FakeEngine, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+            return self._predict(engine, batch)
+
+        monkeypatch.setattr(FakeEngine, "predict", predict)
+
+    def forget(self) -> None:
+        """Begin anew: the calls of a model's warm-up say nothing."""
+        self.calls.clear()
+        self.entered = threading.Semaphore(0)
+
+    def _predict(self, engine: FakeEngine, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        seen = [round(float(image.mean())) for image in batch]
+        self.calls.append(seen)
+        self.entered.release()
+        assert self.open.wait(30)
+        for brightness in self.failures.keys() & set(seen):
+            raise self.failures.pop(brightness)
+        return self._really(engine, batch)
+
+
+@dataclass
+class LocalServer:
+    """The application behind a real HTTP server, in a thread of this process.
+
+    Attributes:
+        services: Its parts, to look at.
+        address: Host and port.
+    """
+
+    services: Services
+    address: tuple[str, int]
+    _server: uvicorn.Server
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://{self.address[0]}:{self.address[1]}"
+
+    @property
+    def requests(self) -> int:
+        """How many it has in hand."""
+        return len(self._server.server_state.tasks)
+
+    @property
+    def waiting(self) -> int:
+        """Photos that wait for the CPU."""
+        return self.services.devices.cpu.depth
+
+
+@contextlib.contextmanager
+def serving_here(settings: Settings) -> Iterator[LocalServer]:
+    """Serve in a thread, so that a test can look at the engine and the queue."""
+    app = create_app(settings)
+    server = uvicorn.Server(
+        uvicorn.Config(app, loop="asyncio", http="httptools", ws="none", log_config=None)
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            eventually(lambda: server.started)
+            yield LocalServer(app.state.services, listener.getsockname(), server)
+        finally:
+            server.should_exit = True
+            thread.join(60)
+            assert not thread.is_alive()
+
+
+def eventually(happened: Callable[[], object], *, within: float = 30) -> None:
+    """Wait for what happens elsewhere."""
+    last = time.monotonic() + within
+    while not happened():
+        assert time.monotonic() < last, "it has not happened"
+        time.sleep(0.005)
+
+
+async def soon(happened: Callable[[], object], *, within: float = 30) -> None:
+    """Let the event loop run until something has happened."""
+    async with asyncio.timeout(within):
+        while True:
+            if happened():
+                return
+            await asyncio.sleep(0.001)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+class RedisServer:
+    """A real Redis, that can be stopped, held, killed and started again on the same port."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        options = {"port": self.port, "bind": "127.0.0.1", "save": "", "dir": self._folder}
+        given = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+        self._process = subprocess.Popen(["redis-server", *given], stdout=subprocess.DEVNULL)
+        eventually(self._answers)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal; after SIGKILL, wait for its end."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        if number == signal.SIGKILL:
+            self._process.wait(30)
+
+    def ask(self, *words: str | bytes) -> bytes:
+        """What it says to one command, as it travels."""
+        parts = [word.encode() if isinstance(word, str) else word for word in words]
+        command = b"*%d\r\n" % len(parts)
+        command += b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts)
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            connection.sendall(command)
+            return connection.recv(1 << 20)
+
+    def keys(self) -> list[str]:
+        """What it holds."""
+        return [line.decode() for line in self.ask("KEYS", "*").split(b"\r\n")[2::2]]
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError):
+            return self.ask("PING").startswith(b"+PONG")
+        return False
+
+    def close(self) -> None:
+        """End it for good."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(30)
+
+
+def needs(what: str, *, met: bool) -> None:
+    """Skip a test whose needs are not met; where everything must be there, fail it."""
+    if met:
+        return
+    if os.environ.get(SKIP_NOTHING):
+        pytest.fail(f"{SKIP_NOTHING} is set, and there is no {what}")
+    pytest.skip(f"needs {what}")
+
+
+def request_of(photo: bytes, *headers: str, path: str = "/v1/classify") -> bytes:
+    """The bytes of a request that posts a PNG."""
+    lines = [
+        f"POST {path} HTTP/1.1",
+        "Host: localhost",
+        "Content-Type: image/png",
+        f"Content-Length: {len(photo)}",
+        *headers,
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + photo
+
+
+def read_answer(connection: socket.socket) -> http.client.HTTPResponse:
+    """The next answer on a connection."""
+    answer = http.client.HTTPResponse(connection)
+    answer.begin()
+    return answer
 
 
 def exchange(address: tuple[str, int], request: bytes, *, timeout: float = 20) -> bytes:

@@ -66,6 +66,7 @@ def serve(
             "Serve 127.0.0.1, or put a gateway in front and say --insecure."
         )
     _check_models(settings)
+    _check_cache(settings)
     listener = _listen(settings.host, settings.port)
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"http://{shown}:{listener.getsockname()[1]}"
@@ -89,6 +90,13 @@ def _check_models(settings: "Settings") -> None:
         # A broken model is no reason not to start: the others can answer, and readiness says it.
         with suppress(NotReadyError):
             catalog.resolve(name)
+
+
+def _check_cache(settings: "Settings") -> None:
+    """Stop before the start when the cache cannot be used as it is asked for."""
+    from viewfinder.serving.cache import open_cache
+
+    open_cache(settings.cache)  # connects to nothing yet
 
 
 def _listen(host: str, port: int) -> socket.socket:

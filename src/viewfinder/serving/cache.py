@@ -104,7 +104,7 @@ class CachedComputation:
         self._flights: dict[str, _Flight] = {}
 
     async def run(
-        self, key: str, deadline: float, compute: Callable[[], Awaitable[Computed]]
+        self, key: str, classes: int, deadline: float, compute: Callable[[], Awaitable[Computed]]
     ) -> Scores | Computed:
         """Scores that were there, or what `compute` gives.
 
@@ -114,6 +114,7 @@ class CachedComputation:
 
         Args:
             key: The name of the answer.
+            classes: How many the model has.
             deadline: On the clock of `time.monotonic`, when the work must have begun.
             compute: Does the work.
 
@@ -126,21 +127,20 @@ class CachedComputation:
         while True:
             flight = self._flights.get(key)
             if flight is None or flight.deadline > deadline:
-                return await self._lead(key, deadline, compute)
+                return await self._lead(key, classes, deadline, compute)
             # Shielded: a follower who leaves does not take the future with him.
             computed = await asyncio.shield(flight.landed)
             if computed is not None:
                 return computed.scores
 
     async def _lead(
-        self, key: str, deadline: float, compute: Callable[[], Awaitable[Computed]]
+        self, key: str, classes: int, deadline: float, compute: Callable[[], Awaitable[Computed]]
     ) -> Scores | Computed:
         flight = _Flight(deadline, asyncio.get_running_loop().create_future())
         self._flights[key] = flight
         try:
-            kept = await self._cache.get(key)
-            if kept is not None:
-                scores = Scores.from_bytes(kept)
+            scores = await self._kept(key, classes)
+            if scores is not None:
                 flight.landed.set_result(Computed(scores, 0, 0, 0))
                 return scores
             computed = await compute()
@@ -157,6 +157,15 @@ class CachedComputation:
                 del self._flights[key]
         await self._cache.put(key, computed.scores.to_bytes())
         return computed
+
+    async def _kept(self, key: str, classes: int) -> Scores | None:
+        kept = await self._cache.get(key)
+        if kept is None:
+            return None
+        try:
+            return Scores.from_bytes(kept, classes)
+        except ValueError:
+            return None  # somebody else wrote it; the right answer will take its place
 
     async def close(self) -> None:
         """Let go of the cache."""

@@ -22,6 +22,7 @@ GROUP = "viewfinder.callbacks"
 _WAITING = 1000
 _CLOSE_S = 5.0
 _SILENCE_S = 60.0
+_FAILURES = (Exception, SystemExit)  # a plug-in does not end the server
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ class _Listener:
         while (event := self._waiting.get()) is not None:
             try:
                 self._callback.on_prediction_complete(event)
-            except Exception:
+            except _FAILURES:
                 self.failed += 1
                 if self._may_speak():
                     logger.exception("the callback %s has failed %d times", self.name, self.failed)
@@ -128,7 +129,7 @@ def find_callbacks() -> list[tuple[str, PredictionCallback]]:
     for point in metadata.entry_points(group=GROUP):
         try:
             found.append((point.name, point.load()()))
-        except Exception:
+        except _FAILURES:
             logger.exception("the callback %s cannot be used", point.name)
         else:
             logger.info("the callback %s hears of every prediction", point.name)

@@ -16,6 +16,8 @@ from viewfinder.settings import Limits
 MOST_CLASSES = 100
 """As many classes as an answer may name."""
 
+_BYTES_PER_CLASS = np.dtype(np.int32).itemsize + np.dtype(np.float32).itemsize
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
@@ -45,10 +47,28 @@ class Scores:
         return self.indices.tobytes() + self.confidence.tobytes()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
-        """What `to_bytes` gave."""
+    def from_bytes(cls, data: bytes, classes: int) -> Self:
+        """What `to_bytes` gave.
+
+        Args:
+            data: From a cache, which others may write to.
+            classes: How many the model has.
+
+        Raises:
+            ValueError: No answer of such a model has this form.
+        """
+        count = min(MOST_CLASSES, classes)
+        if len(data) != count * _BYTES_PER_CLASS:
+            raise ValueError(f"{len(data)} bytes for {count} classes")
         middle = len(data) // 2
-        return cls(np.frombuffer(data[:middle], np.int32), np.frombuffer(data[middle:], np.float32))
+        indices = np.frombuffer(data[:middle], np.int32)
+        confidence = np.frombuffer(data[middle:], np.float32)
+        in_range = (indices >= 0) & (indices < classes) & (confidence >= 0) & (confidence <= 1)
+        if not (in_range.all() and (np.diff(confidence) <= 0).all()):
+            raise ValueError("indices or confidences that no model gives")
+        if np.unique(indices).size != count:
+            raise ValueError("a class twice")
+        return cls(indices, confidence)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,7 +5,7 @@ import logging
 import time
 
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from viewfinder.errors import SettingsError
 
@@ -16,6 +16,8 @@ _PATIENCE_S = 0.25
 _LEFT_ALONE_S = 5.0
 _CONNECTIONS = 32
 _WRITES = 256
+# What Redis says of a key that holds a list or a set: somebody else's, and no reason to leave it.
+_NO_STRING = "WRONGTYPE"
 
 
 class RedisCache:
@@ -38,8 +40,14 @@ class RedisCache:
                 socket_timeout=_PATIENCE_S,
                 socket_connect_timeout=_PATIENCE_S,
             )
+            pool.connection_kwargs["decode_responses"] = False  # values are no text
+            pool.make_connection()  # without connecting: an option that does not exist shows here
         except ValueError as error:
             raise SettingsError(f"the setting cache.redis_url is not valid: {error}") from error
+        except TypeError as error:
+            raise SettingsError(
+                "the setting cache.redis_url is not valid: it has an option that is not known"
+            ) from error
         self._redis = Redis(connection_pool=pool)
         self._writing: set[asyncio.Task[None]] = set()
         self._ttl_s = ttl_s
@@ -52,7 +60,8 @@ class RedisCache:
         try:
             value: bytes | None = await self._redis.get(_PREFIX + key)
         except (RedisError, OSError) as error:
-            self._leave_alone(error)
+            if not (isinstance(error, ResponseError) and str(error).startswith(_NO_STRING)):
+                self._leave_alone(error)
             return None
         return value
 

@@ -82,7 +82,8 @@ class ClassifyService:
                 found: Scores | Computed = await compute()
             else:
                 digest = await digest_of(data)
-                found = await self._cached.run(key_of(digest, slot.loaded), deadline, compute)
+                key, classes = key_of(digest, slot.loaded), slot.loaded.engine.classes
+                found = await self._cached.run(key, classes, deadline, compute)
             prediction = _prediction(found, slot, began, top_k, min_confidence)
         if isinstance(found, Computed):
             self.shadows.show(model, data, prediction)
