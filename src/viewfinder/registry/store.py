@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from viewfinder.errors import MissingExtraError, StoreError
-from viewfinder.registry.bundle import MANIFEST, Bundle
+from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.folder import FolderStore
 from viewfinder.registry.manifest import Manifest
-from viewfinder.registry.registry import BUILTIN_STORE, Catalog, open_catalog
+from viewfinder.registry.registry import BUILTIN_STORE, Catalog, open_catalog, scan
 from viewfinder.registry.routing import Routing
 
 logger = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def look_at_start(store: ModelStore) -> Catalog:
     try:
         return look(store)
     except StoreError as error:
-        if next(store.folder.glob(f"*/*/{MANIFEST}"), None) is None:
+        if not scan([store.folder]).models:
             raise
         logger.warning("%s; the models are those of the last look at it", error.detail)
         return open_catalog(store.folder)
