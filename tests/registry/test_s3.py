@@ -108,6 +108,8 @@ async def test_a_corrupt_file_fails_its_version_alone_until_it_is_mended(
     assert copy.stat().st_size == manifest.variants[0].file.bytes + 1  # no more was fetched
     meddling("fake/2/graph.json", files["graph.json"])
     await manager.reload()
+    await manager.get("fake")
+    await manager.settled()
     assert (await manager.get("fake")).bundle.manifest.version == 2
     await manager.close()
 
