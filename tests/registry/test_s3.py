@@ -4,7 +4,9 @@ import json
 import multiprocessing
 import signal
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -77,20 +79,23 @@ def test_a_version_is_fetched_once(
     shop.add(*fake_version(tmp_path))
     replica.refresh()
     s3.seen.clear()
+    published = (shop.folder / "fake" / "1").stat().st_ino
     replica.refresh()
     shop.refresh()  # which has never fetched what it published
     shop.refresh()
     reads = [path for method, path in s3.seen if method == "GET" and "/models/" in path]
     assert [path.rpartition("/")[2] for path in reads] == ["bundle.json"]
+    assert (shop.folder / "fake" / "1").stat().st_ino == published  # who is reading it goes on
 
 
 def test_a_version_without_its_manifest_does_not_exist(
-    meddling: Meddling, replica: ModelStore, tmp_path: Path
+    s3: FakeS3, meddling: Meddling, replica: ModelStore, tmp_path: Path
 ) -> None:
     _, files = fake_version(tmp_path)
     meddling("fake/1/graph.json", files["graph.json"])
     assert "fake" not in look(replica).models
     assert not list(replica.folder.glob("*/*"))
+    assert [path for _, path in s3.seen if path.endswith("bundle.json")] == []
 
 
 async def test_a_corrupt_file_fails_its_version_alone_until_it_is_mended(
@@ -311,6 +316,42 @@ def test_a_killed_process_leaves_nothing_that_is_served(
     assert "fake" not in open_catalog(replica.folder).models
     look(replica).bundle("fake", 1).verify()
     assert not _leftovers(replica)
+
+
+def test_a_machine_fetches_once_however_many_look(
+    s3: FakeS3, shop: ModelStore, address: str, tmp_path: Path
+) -> None:
+    shop.add(*fake_version(tmp_path))
+    s3.seen.clear()
+    both = threading.Event()
+
+    def wait_for_the_other(_: str, path: str) -> None:
+        if sum(seen.endswith("graph.json") for _, seen in s3.seen) > 1:
+            both.set()
+        if path.endswith("graph.json"):
+            both.wait(1)
+
+    s3.after = wait_for_the_other
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(refresh, [address] * 2, [tmp_path / "replica"] * 2))
+    assert not both.is_set()
+
+
+def test_of_two_manifests_for_the_same_files_the_first_counts(
+    s3: FakeS3, shop: ModelStore, replica: ModelStore, tmp_path: Path
+) -> None:
+    manifest, files = fake_version(tmp_path)
+    quicker = manifest.model_copy(update={"provenance": {"by": "somebody quicker"}})
+
+    def publish(method: str, path: str) -> None:
+        if method == "PUT" and path.endswith("graph.json"):
+            s3.after = lambda *_: None
+            replica.add(quicker, files)
+
+    s3.after = publish
+    with pytest.raises(BundleError, match="exists already"):
+        shop.add(manifest, files)
+    assert look(shop).bundle("fake", 1).manifest == quicker
 
 
 def test_processes_of_a_machine_share_the_copy(

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from viewfinder.registry.routing import ROUTING
-from viewfinder.types import parse_version
+from viewfinder.types import is_model_name, parse_version
 
 _LOCK = ".lock"
 _PARTIAL = ".partial-"
@@ -74,7 +74,7 @@ class Mirror:
         for target in self.folder.glob("*/*"):
             path = f"{target.parent.name}/{target.name}"
             is_copy = target.name == ROUTING or parse_version(target.name) is not None
-            if is_copy and path not in paths:
+            if is_copy and is_model_name(target.parent.name) and path not in paths:
                 self.drop(path)
 
     @contextlib.contextmanager
