@@ -203,7 +203,7 @@ def serving(
     try:
         assert ready.wait(60), lines
         assert process.poll() is None, lines
-        found = re.search(r"http://\S+:\d+", lines[0])
+        found = re.search(r"http://\S+:\d+", "\n".join(lines))
         assert found is not None, lines
         yield Server(process, found[0], lines)
     finally:

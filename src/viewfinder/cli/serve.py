@@ -83,9 +83,9 @@ def serve(
 def _check_models(settings: "Settings") -> None:
     """Stop before the start when a model is asked for that is not there."""
     from viewfinder.errors import NotReadyError
-    from viewfinder.registry.store import look, open_store
+    from viewfinder.registry.store import look_at_start, open_store
 
-    catalog = look(open_store(settings.store, settings.home))
+    catalog = look_at_start(open_store(settings.store, settings.home))
     for name in filter(None, (settings.default_model, *settings.models)):
         # A broken model is no reason not to start: the others can answer, and readiness says it.
         with suppress(NotReadyError):

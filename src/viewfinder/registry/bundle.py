@@ -15,7 +15,7 @@ from viewfinder.errors import BundleError
 from viewfinder.registry.manifest import File, Manifest
 
 MANIFEST = "bundle.json"
-_MANIFEST_BYTES = 32 * 1024 * 1024
+MANIFEST_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Bundle:
         try:
             if not path.is_file() and path.exists():
                 raise BundleError("bundle.json is not a file")
-            if path.stat().st_size > _MANIFEST_BYTES:
+            if path.stat().st_size > MANIFEST_BYTES:
                 raise BundleError("bundle.json is too large")
             text = path.read_bytes()
             manifest = Manifest.model_validate_json(text)
@@ -118,9 +118,7 @@ def write_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -
     Raises:
         BundleError: The folder exists, or the manifest does not describe these files.
     """
-    described = {file.path: file for file in manifest.files}
-    if described != {path: describe(path, content) for path, content in files.items()}:
-        raise BundleError("the manifest does not describe exactly these files")
+    check_describes(manifest, files)
     if folder.exists():
         raise BundleError(f"{folder.parent.name}/{folder.name} exists already")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -130,15 +128,31 @@ def write_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -
         for inner, content in files.items():
             path = partial / inner
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write_durably(path, content)
-        document = manifest.model_dump(mode="json", exclude_none=True)
-        # One line a label or number would be long: indent by one, as people do read it.
-        _write_durably(partial / MANIFEST, (json.dumps(document, indent=1) + "\n").encode())
+            write_durably(path, content)
+        write_durably(partial / MANIFEST, seal(manifest))
         try:
             partial.rename(folder)
         except OSError as error:
             raise BundleError(f"{folder.parent.name}/{folder.name} exists already") from error
     return Bundle.read(folder)
+
+
+def check_describes(manifest: Manifest, files: Mapping[str, bytes]) -> None:
+    """Check that the manifest names exactly these files.
+
+    Raises:
+        BundleError: It does not.
+    """
+    described = {file.path: file for file in manifest.files}
+    if described != {path: describe(path, content) for path, content in files.items()}:
+        raise BundleError("the manifest does not describe exactly these files")
+
+
+def seal(manifest: Manifest) -> bytes:
+    """The content of `bundle.json`."""
+    document = manifest.model_dump(mode="json", exclude_none=True)
+    # Indented by one, as people do read it.
+    return (json.dumps(document, indent=1) + "\n").encode()
 
 
 def describe(path: str, content: bytes) -> File:
@@ -152,7 +166,8 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _write_durably(path: Path, content: bytes) -> None:
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a new file, and wait until it is on the disk."""
     with path.open("xb") as file:
         file.write(content)
         file.flush()

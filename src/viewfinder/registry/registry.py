@@ -15,13 +15,12 @@ from viewfinder.errors import (
     VersionNotFoundError,
 )
 from viewfinder.registry.bundle import MANIFEST, Bundle
-from viewfinder.registry.routing import LATEST, ROUTING, STABLE, Routing
+from viewfinder.registry.routing import LATEST, ROUTING, ROUTING_BYTES, STABLE, Routing
 from viewfinder.types import ModelRef, is_model_name, parse_version
 
 BUILTIN_STORE = Path(__file__).parent / "builtin"
 BUILTIN_MODEL = "efficientnet-lite0"
 _NAMES_SHOWN = 10
-_ROUTING_BYTES = 1024 * 1024
 
 Signature = tuple[tuple[str, int, int], ...]
 
@@ -220,7 +219,7 @@ def _route(path: Path, known: Route) -> Route:
         return known
     try:
         with path.open("rb") as file:
-            text = file.read(_ROUTING_BYTES)  # what is longer ends too early to be valid
+            text = file.read(ROUTING_BYTES)  # what is longer ends too early to be valid
         return Route(Routing.model_validate_json(text), signature=signature)
     except (OSError, ValidationError):
         # What counted until now goes on to count: nobody has asked for anything else.

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from viewfinder.types import is_model_name, parse_version
 
 ROUTING = "routing.json"
+ROUTING_BYTES = 1024 * 1024
 LATEST = "latest"
 STABLE = "stable"
 _PERCENT = 100

@@ -1,6 +1,7 @@
 """Where a user's models are kept: published, deleted, and routed; a folder, or S3."""
 
 import importlib
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol, cast
@@ -9,8 +10,10 @@ from viewfinder.errors import MissingExtraError, StoreError
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.folder import FolderStore
 from viewfinder.registry.manifest import Manifest
-from viewfinder.registry.registry import BUILTIN_STORE, Catalog, open_catalog
+from viewfinder.registry.registry import BUILTIN_STORE, Catalog, open_catalog, scan
 from viewfinder.registry.routing import Routing
+
+logger = logging.getLogger(__name__)
 
 
 class ModelStore(Protocol):
@@ -80,6 +83,21 @@ def look(store: ModelStore, previous: Catalog | None = None) -> Catalog:
     """
     store.refresh()
     return open_catalog(store.folder, previous)
+
+
+def look_at_start(store: ModelStore) -> Catalog:
+    """As `look`; but if the store cannot be reached, what an earlier look has copied will do.
+
+    Raises:
+        StoreError: The store cannot be reached, and nothing was ever copied.
+    """
+    try:
+        return look(store)
+    except StoreError as error:
+        if not scan([store.folder]).models:
+            raise
+        logger.warning("%s; the models are those of the last look at it", error.detail)
+        return open_catalog(store.folder)
 
 
 def is_builtin(bundle: Bundle) -> bool:

@@ -30,7 +30,7 @@ from viewfinder.errors import (
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.registry import Catalog
 from viewfinder.registry.routing import LATEST, STABLE, Routing, Traffic, check_alias
-from viewfinder.registry.store import ModelStore, is_builtin, look
+from viewfinder.registry.store import ModelStore, is_builtin, look, look_at_start
 from viewfinder.serving.compute import Computation
 from viewfinder.settings import Settings
 
@@ -108,7 +108,7 @@ class ModelManager:
     """
 
     def __init__(self, store: ModelStore, settings: Settings, *, default: str) -> None:
-        self.catalog = look(store)
+        self.catalog = look_at_start(store)
         self.default = default
         self._store = store
         self._settings = settings

@@ -1,0 +1,1 @@
+"""Objects that live outside of this machine."""

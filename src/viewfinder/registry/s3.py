@@ -1,0 +1,316 @@
+"""A model store on S3: see docs/model-store.md and decisions/0007."""
+
+import contextlib
+import errno
+import hashlib
+import logging
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Self
+
+from pydantic import ValidationError
+
+from viewfinder.blobs.bucket import Bucket, Listed
+from viewfinder.errors import BundleError, StoreError
+from viewfinder.registry.bundle import (
+    MANIFEST,
+    MANIFEST_BYTES,
+    Bundle,
+    check_describes,
+    file_sha256,
+    seal,
+    write_durably,
+)
+from viewfinder.registry.manifest import File, Manifest
+from viewfinder.registry.mirror import Mirror
+from viewfinder.registry.routing import ROUTING, ROUTING_BYTES, Routing
+from viewfinder.types import is_model_name, parse_version
+
+logger = logging.getLogger(__name__)
+
+_random = secrets.SystemRandom()
+_PUBLISHER = "viewfinder-publisher"
+_TRIES = 20
+_LONGEST_WAIT_S = 1.0
+# What a manifest can get wrong about its own files: the version is broken, the disk is not.
+_BAD_NAMES = {errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
+
+
+class S3Store:
+    """The objects `<name>/<version>/...` and `<name>/routing.json` below an address.
+
+    Args:
+        address: `s3://bucket/prefix`.
+        home: Where the copy on this machine is kept, in a folder of its own.
+        abandoned_after: The age from which the files of an unfinished version are nobody's.
+
+    Attributes:
+        folder: The copy: what `refresh` last found, and all that is ever served.
+
+    Raises:
+        StoreError: The address has another form.
+    """
+
+    def __init__(
+        self, address: str, home: Path, *, abandoned_after: timedelta = timedelta(hours=1)
+    ) -> None:
+        try:
+            self._bucket = Bucket(address)
+        except ValueError as error:
+            raise StoreError(f"the setting model_store: {error}") from error
+        self._address = address.rstrip("/")
+        self._abandoned_after = abandoned_after
+        digest = hashlib.sha256(self._address.encode()).hexdigest()
+        self._mirror = Mirror(home / f"s3-{digest[:32]}")
+        self.folder = self._mirror.folder
+
+    def refresh(self) -> None:
+        """Copy what is new, and delete what is gone: see `ModelStore.refresh`."""
+        with self._told(), self._mirror.changing():
+            # Listed under the lock: an older listing must not undo a newer one.
+            listing = _Listing.of(self._bucket.list())
+            for path, mark in listing.versions.items():
+                if not self._mirror.has(path, mark):
+                    self._fetch(path, mark)
+            for path, mark in listing.routings.items():
+                if not self._mirror.has(path, mark):
+                    self._fetch_routing(path, mark)
+            self._mirror.keep({*listing.versions, *listing.routings})
+
+    def add(self, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
+        """Upload a version, its manifest last: see `ModelStore.add`."""
+        check_describes(manifest, files)
+        path = f"{manifest.name}/{manifest.version}"
+        with self._told():
+            if f"{path}/{MANIFEST}" in self._etags(path):
+                raise BundleError(f"{path} exists already")
+            # In one order for everybody: of two publishers, the one who is first to write the first
+            # file in which they differ goes on, and the other has spoilt nothing.
+            written = {
+                key: self._upload(key, files[inner])
+                for inner, key in sorted((inner, f"{path}/{inner}") for inner in files)
+            }
+            if not written.items() <= self._etags(path).items():
+                raise BundleError(f"{path} was changed by somebody else meanwhile")
+            self._seal(path, seal(manifest))
+            self._keep(path, manifest, files)
+        return Bundle.read(self.folder / path)
+
+    def remove(self, name: str, version: int) -> None:
+        """Delete a version, its manifest first: see `ModelStore.remove`."""
+        if not is_model_name(name):
+            return
+        path = f"{name}/{version}"
+        with self._told():
+            keys = set(self._etags(path))
+            manifest = {f"{path}/{MANIFEST}"}
+            self._bucket.delete(keys & manifest)
+            self._bucket.delete(keys - manifest)
+            with self._mirror.changing():
+                self._mirror.drop(path)
+
+    def route(self, name: str, change: Callable[[Routing], Routing]) -> Routing:
+        """Change a model's routing, again if somebody was quicker: see `ModelStore.route`."""
+        if not is_model_name(name):
+            raise StoreError("no model can have this name")
+        key = f"{name}/{ROUTING}"
+        with self._told():
+            for attempt in range(_TRIES):
+                before, etag = self._routing(key)
+                changed = change(before)
+                with contextlib.suppress(FileExistsError):
+                    self._write_routing(key, changed, etag)
+                    return changed
+                time.sleep(_random.uniform(0, min(_LONGEST_WAIT_S, 0.02 * 2**attempt)))
+        raise StoreError(f"{self._address}/{key} changes all the time; try again")
+
+    # -- publishing
+
+    def _etags(self, path: str) -> dict[str, str]:
+        return {listed.key: listed.etag for listed in self._bucket.list(path)}
+
+    def _upload(self, key: str, content: bytes) -> str:
+        """Write a file of a version, unless it is there already.
+
+        Returns:
+            Its ETag.
+        """
+        with contextlib.suppress(FileExistsError):
+            return self._bucket.create(key, content)
+        there = self._bucket.read(key, len(content))
+        if there.data == content:
+            return there.etag
+        if datetime.now(UTC) - there.modified < self._abandoned_after:
+            raise BundleError(
+                f"{key.rpartition('/')[0]} is being published by somebody else, or an upload "
+                f"broke off; delete it, or try again in {self._abandoned_after}"
+            )
+        try:
+            return self._bucket.replace(key, content, there.etag)
+        except FileExistsError as error:
+            raise BundleError(f"{key} is being published by somebody else") from error
+
+    def _seal(self, path: str, document: bytes) -> None:
+        """Write the manifest: from now on the version exists."""
+        key, publisher = f"{path}/{MANIFEST}", secrets.token_hex(16)
+        try:
+            self._bucket.create(key, document, {_PUBLISHER: publisher})
+        except FileExistsError as error:
+            # It may be this very one, whose answer was lost, so that it was sent twice.
+            there = self._bucket.read(key, MANIFEST_BYTES)
+            if there.attributes.get(_PUBLISHER) != publisher:
+                raise BundleError(f"{path} exists already") from error
+
+    def _keep(self, path: str, manifest: Manifest, files: Mapping[str, bytes]) -> None:
+        """Copy what was published, without asking for it; `refresh` marks it."""
+        with self._mirror.changing(), self._mirror.replacing(path) as partial:
+            for inner, content in {**files, MANIFEST: seal(manifest)}.items():
+                target = partial / inner
+                target.parent.mkdir(parents=True, exist_ok=True)
+                write_durably(target, content)
+
+    # -- routing
+
+    def _routing(self, key: str) -> tuple[Routing, str | None]:
+        try:
+            there = self._bucket.read(key, ROUTING_BYTES)
+            return Routing.model_validate_json(there.data), there.etag
+        except FileNotFoundError:
+            return Routing(), None
+        except ValidationError as error:
+            raise StoreError(f"{self._address}/{key} is damaged; mend or delete it") from error
+
+    def _write_routing(self, key: str, routing: Routing, etag: str | None) -> None:
+        content = (routing.model_dump_json(indent=1) + "\n").encode()
+        if etag is None:
+            self._bucket.create(key, content)
+        else:
+            self._bucket.replace(key, content, etag)
+
+    # -- copying
+
+    def _fetch_routing(self, path: str, mark: str) -> None:
+        with contextlib.suppress(FileNotFoundError):  # deleted since it was listed
+            content = self._bucket.read(path, ROUTING_BYTES).data
+            with self._mirror.replacing(path) as partial:
+                write_durably(partial, content)
+            self._mirror.mark(path, mark)
+
+    def _fetch(self, path: str, mark: str) -> None:
+        """Copy a version. One that is broken is copied as it is: whoever reads it says why."""
+        try:
+            document = self._bucket.read(f"{path}/{MANIFEST}", MANIFEST_BYTES).data
+        except FileNotFoundError:  # deleted since it was listed
+            return
+        if _is_copy(self.folder / path, document):  # published from here: nobody is disturbed
+            self._mirror.mark(path, mark)
+            return
+        with self._mirror.replacing(path) as partial:
+            partial.mkdir()
+            write_durably(partial / MANIFEST, document)
+            fetched = [self._fetch_file(path, file, partial) for file in _files(document)]
+        if all(fetched):
+            self._mirror.mark(path, mark)
+
+    def _fetch_file(self, path: str, file: File, partial: Path) -> bool:
+        """Copy a file of a version, or leave it out if that cannot be done.
+
+        Returns:
+            False if it may be there the next time.
+        """
+        target = partial / file.path
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not _link(self.folder / path / file.path, target, file):
+                with target.open("xb") as copy:
+                    self._bucket.download(f"{path}/{file.path}", copy, file.bytes)
+                    copy.flush()
+                    os.fsync(copy.fileno())
+        except PermissionError as error:
+            target.unlink(missing_ok=True)
+            logger.warning("%s/%s cannot be copied: %s", path, file.path, error)
+            return False
+        except FileNotFoundError:
+            target.unlink(missing_ok=True)
+        except OSError as error:
+            if error.errno not in _BAD_NAMES:
+                raise
+        return True
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.filename is None:
+                raise StoreError(f"the model store {self._address}: {error}") from error
+            raise StoreError(
+                f"cannot write the copy of {self._address}: {error.strerror}: {error.filename}"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """What there is, with a mark that changes whenever any of its objects does."""
+
+    versions: Mapping[str, str]
+    routings: Mapping[str, str]
+
+    @classmethod
+    def of(cls, objects: Iterable[Listed]) -> Self:
+        routings: dict[str, str] = {}
+        folders: dict[str, list[Listed]] = {}
+        for listed in objects:
+            name, _, rest = listed.key.partition("/")
+            version, _, inner = rest.partition("/")
+            if not is_model_name(name):
+                continue
+            if rest == ROUTING:
+                routings[listed.key] = listed.etag
+            elif parse_version(version) is not None and inner:
+                folders.setdefault(f"{name}/{version}", []).append(listed)
+        versions = {path: _digest(found) for path, found in folders.items() if _exists(path, found)}
+        return cls(versions, routings)
+
+
+def _exists(path: str, objects: Iterable[Listed]) -> bool:
+    return any(listed.key == f"{path}/{MANIFEST}" for listed in objects)
+
+
+def _digest(objects: Iterable[Listed]) -> str:
+    seen = sorted((listed.key, listed.size, listed.etag) for listed in objects)
+    return hashlib.sha256(repr(seen).encode()).hexdigest()
+
+
+def _files(document: bytes) -> list[File]:
+    """The files that a manifest names, each path once; none if it is not valid."""
+    try:
+        manifest = Manifest.model_validate_json(document)
+    except ValidationError:
+        return []
+    return [*{file.path: file for file in manifest.files}.values()]
+
+
+def _is_copy(folder: Path, document: bytes) -> bool:
+    try:
+        bundle = Bundle.read(folder)
+        bundle.verify()
+    except BundleError:
+        return False
+    return bundle.digest == hashlib.sha256(document).hexdigest()
+
+
+def _link(copy: Path, target: Path, file: File) -> bool:
+    """Take a file over from the copy that is there, if it is the one that is meant."""
+    try:
+        if copy.is_symlink() or file_sha256(copy) != file.sha256:
+            return False
+    except OSError:
+        return False
+    os.link(copy, target)
+    return True
