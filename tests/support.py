@@ -70,10 +70,21 @@ def empty_png(width: int, height: int) -> bytes:
 
 
 def fake_bundle(
-    store: Path, name: str = "fake", version: int = 1, *, milliseconds: float = 0, classes: int = 16
+    store: Path,
+    name: str = "fake",
+    version: int = 1,
+    *,
+    milliseconds: float = 0,
+    classes: int = 16,
+    poison: int | None = None,
+    padding: int = 0,
 ) -> Bundle:
-    """Write a bundle that the fake engine runs; class `step-N` is the N-th step of brightness."""
-    graph = json.dumps({"classes": classes, "milliseconds": milliseconds}).encode()
+    """Write a bundle that the fake engine runs; class `step-N` is the N-th step of brightness.
+
+    The graph fails over the brightness `poison`, and is longer by `padding` than it need be.
+    """
+    document = {"classes": classes, "milliseconds": milliseconds, "poison": poison}
+    graph = json.dumps(document).encode() + b" " * padding
     manifest = Manifest(
         name=name,
         version=version,
