@@ -11,7 +11,6 @@ import ctypes
 import logging
 import secrets
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -117,7 +116,7 @@ class ModelManager:
         self._slots: dict[str, Slot] = {}
         self._loading: dict[str, asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()
-        self._waiting: Counter[str] = Counter()
+        self._waiting: dict[asyncio.Future[None], str] = {}
         # Who answered last, by what was asked for: `shoes`, `shoes@2`, `shoes@stable`, and for a
         # share of the traffic `shoes%2`. It goes on answering until its successor is ready.
         self._answering: dict[str, str] = {}
@@ -436,13 +435,14 @@ class ModelManager:
 
     async def _wait(self, bundle: Bundle, loading: asyncio.Task[None]) -> None:
         """Wait for a load; its memory is not taken for another model before it has been used."""
-        self._waiting[bundle.digest] += 1
+        used = asyncio.get_running_loop().create_future()
+        self._waiting[used] = bundle.digest
         try:
             # Shielded: one impatient caller must not spoil the load for the others.
             await asyncio.shield(loading)
         finally:
-            self._waiting[bundle.digest] -= 1
-            self._waiting += Counter()  # drops those nobody waits for
+            del self._waiting[used]
+            used.set_result(None)
 
     async def _load(self, bundle: Bundle) -> None:
         """Load a version, or find it broken."""
@@ -499,8 +499,9 @@ class ModelManager:
                 f"it takes about {needed / _MB:.1f} MB, more than the whole of model_memory_mb "
                 f"({budget})"
             )
-        while self._slots.keys() & self._waiting.keys():
-            await asyncio.sleep(0)  # who waited for those is about to go on
+        # Those who waited for a model that is here now are about to go on.
+        if waiting := [used for used, digest in self._waiting.items() if digest in self._slots]:
+            await asyncio.wait(waiting)
         for slot in sorted(self._slots.values(), key=lambda slot: slot.used):
             if sum(slot.bytes for slot in self._slots.values()) + needed <= budget * _MB:
                 return
