@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.support import fake_bundle, grey
+from tests.support import ROOT, fake_bundle, grey
 
 from viewfinder.engines.base import EngineOptions
 from viewfinder.engines.fake import FakeEngine
@@ -809,6 +811,33 @@ async def test_what_can_never_fit_is_refused_and_evicts_nothing(store: Path) -> 
         await manager.get("large")
     assert manager.status("fake", 1).state == "ready"
     assert manager.status("large", 1).state == "failed"
+
+
+@pytest.fixture(scope="module")
+def two_versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with two versions of `shoes`, both of them the builtin model."""
+    store = tmp_path_factory.mktemp("home") / "models"
+    for version in ("1", "2"):
+        _becomes_litert(store / "shoes" / version, _builtin_graph())
+    return store
+
+
+def _growth(store: Path, *how: str) -> float:
+    """Megabytes by which a process grows over thirty swaps."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.serving.swaps", str(store), *how],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return float(done.stdout)
+
+
+def test_a_version_that_was_followed_gives_its_memory_back(two_versions: Path) -> None:
+    assert _growth(two_versions) < 8
+    assert _growth(two_versions, "leak") > 80  # as it would be seen
 
 
 async def test_closing_ends_also_a_load_that_has_not_begun(store: Path) -> None:
