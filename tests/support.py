@@ -83,7 +83,13 @@ def empty_png(width: int, height: int) -> bytes:
 
 
 def fake_bundle(
-    store: Path, name: str = "fake", version: int = 1, *, classes: int = 16, **options: Any
+    store: Path,
+    name: str = "fake",
+    version: int = 1,
+    *,
+    classes: int = 16,
+    padding: int = 0,
+    **options: Any,
 ) -> Bundle:
     """Write a bundle that the fake engine runs; class `step-N` is the N-th step of brightness.
 
@@ -92,9 +98,10 @@ def fake_bundle(
         name: Of the model.
         version: Of the model.
         classes: How many steps there are.
+        padding: By how much the graph is longer than it need be.
         options: What else the graph says: `milliseconds`, `device`, `max_useful_batch`, `poison`.
     """
-    graph = json.dumps({"classes": classes, **options}).encode()
+    graph = json.dumps({"classes": classes, **options}).encode() + b" " * padding
     manifest = Manifest(
         name=name,
         version=version,

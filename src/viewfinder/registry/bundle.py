@@ -79,7 +79,8 @@ class Bundle:
         """
         path = self.folder / file.path
         try:
-            if not path.resolve().is_relative_to(self.folder.resolve()):
+            # `Path.resolve` would raise something else than OSError for links in a circle.
+            if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.folder)):
                 raise BundleError(f"{file.path} leads out of the bundle")
             if not path.is_file() and path.exists():
                 raise BundleError(f"{file.path} is not a file")

@@ -7,12 +7,10 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from viewfinder.errors import StoreError
 from viewfinder.registry.bundle import Bundle, write_bundle
 from viewfinder.registry.manifest import Manifest
-from viewfinder.registry.routing import ROUTING, Routing
+from viewfinder.registry.routing import ROUTING, Routing, read_routing
 
 _LOCK = ".lock"
 
@@ -49,7 +47,7 @@ class FolderStore:
         """Change a model's routing: see `ModelStore.route`."""
         path = self._model(name) / ROUTING
         with _told(), self._locked():
-            changed = change(_read_routing(path))
+            changed = change(_routing(path))
             path.parent.mkdir(exist_ok=True)
             partial = path.with_name(f".{ROUTING}.partial")
             with partial.open("w") as file:
@@ -70,17 +68,17 @@ class FolderStore:
             yield
 
 
-def _read_routing(path: Path) -> Routing:
+def _routing(path: Path) -> Routing:
     """The routing in a file; an empty one if there is no file.
 
     Raises:
         StoreError: It is damaged.
     """
     try:
-        return Routing.model_validate_json(path.read_bytes())
+        return read_routing(path)
     except FileNotFoundError:
         return Routing()
-    except ValidationError as error:
+    except ValueError as error:
         raise StoreError(f"{path} is damaged; mend or delete it") from error
 
 

@@ -1,21 +1,21 @@
 """Which models and versions there are, and which one a request means."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
-from pydantic import ValidationError
-
 from viewfinder.errors import (
     BundleError,
     ModelNotFoundError,
     NotReadyError,
+    StoreError,
     VersionNotFoundError,
 )
 from viewfinder.registry.bundle import MANIFEST, Bundle
-from viewfinder.registry.routing import LATEST, ROUTING, ROUTING_BYTES, STABLE, Routing
+from viewfinder.registry.routing import LATEST, ROUTING, STABLE, Routing, read_routing
 from viewfinder.types import ModelRef, is_model_name, parse_version
 
 BUILTIN_STORE = Path(__file__).parent / "builtin"
@@ -183,28 +183,57 @@ def scan(stores: Sequence[Path], previous: Catalog | None = None) -> Catalog:
             One that does not exist holds nothing.
         previous: What is unchanged since then is taken from there, with what was found out about
             it; None looks at everything afresh.
+
+    Raises:
+        StoreError: A store is there and cannot be read. What cannot be seen has not been deleted.
     """
     before = previous or Catalog({})
     found: dict[str, dict[int, Entry]] = {}
     routes: dict[str, Route] = {}
     for store in stores:
-        # The manifest is written last: a folder without one does not exist yet.
-        for folder in sorted(path.parent for path in store.glob(f"*/*/{MANIFEST}")):
-            name, version = folder.parent.name, parse_version(folder.name)
-            if version is None or not is_model_name(name):
+        for model in _listed(store):
+            name = model.name
+            if not is_model_name(name):
                 continue
-            known = before.models.get(name, {}).get(version)
-            found.setdefault(name, {}).setdefault(version, _entry(name, version, folder, known))
-        for path in store.glob(f"*/{ROUTING}"):
-            routes[path.parent.name] = _route(path, before.route(path.parent.name))
+            for version, entry in _versions(model, before.models.get(name, {})).items():
+                found.setdefault(name, {}).setdefault(version, entry)
+            if os.path.lexists(path := model / ROUTING):
+                routes[name] = _route(path, before.route(name))
     return Catalog(
         MappingProxyType({name: dict(sorted(found[name].items())) for name in sorted(found)}),
         MappingProxyType(routes),
     )
 
 
+def _listed(store: Path) -> list[Path]:
+    try:
+        return sorted(store.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StoreError(f"cannot read the model store {store}: {error.strerror}") from error
+
+
+def _versions(model: Path, known: Versions) -> dict[int, Entry]:
+    """The versions of one model; those known before if its folder cannot be read now."""
+    try:
+        folders = [(parse_version(folder.name), folder) for folder in model.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError:
+        return dict(known)
+    # The manifest is written last: a folder without one does not exist yet.
+    return {
+        version: _entry(model.name, version, folder, known.get(version))
+        for version, folder in folders
+        if version is not None and os.path.lexists(folder / MANIFEST)
+    }
+
+
 def _entry(name: str, version: int, folder: Path, known: Entry | None) -> Entry:
-    signature = _signature(folder.rglob("*"), folder)
+    # A walk minds nothing that goes away meanwhile.
+    inside = (Path(where) / file for where, _, files in os.walk(folder) for file in files)
+    signature = _signature(inside, folder)
     if known is not None and known.signature == signature:
         return known
     try:
@@ -218,10 +247,8 @@ def _route(path: Path, known: Route) -> Route:
     if known.signature == signature:
         return known
     try:
-        with path.open("rb") as file:
-            text = file.read(ROUTING_BYTES)  # what is longer ends too early to be valid
-        return Route(Routing.model_validate_json(text), signature=signature)
-    except (OSError, ValidationError):
+        return Route(read_routing(path), signature=signature)
+    except (OSError, ValueError):
         # What counted until now goes on to count: nobody has asked for anything else.
         return Route(known.routing, f"{ROUTING} is damaged, and what it said before counts")
 

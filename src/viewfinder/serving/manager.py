@@ -116,6 +116,7 @@ class ModelManager:
         self._slots: dict[str, Slot] = {}
         self._loading: dict[str, asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._waiting: dict[asyncio.Future[None], str] = {}
         # Who answered last, by what was asked for: `shoes`, `shoes@2`, `shoes@stable`, and for a
         # share of the traffic `shoes%2`. It goes on answering until its successor is ready.
         self._answering: dict[str, str] = {}
@@ -153,8 +154,7 @@ class ModelManager:
             loading = self._load_once(bundle)
             if (stand_in := self._stand_in(asked) or self._stand_in(text)) is not None:
                 return stand_in
-            # Shielded: one impatient caller must not spoil the load for the others.
-            await asyncio.shield(loading)
+            await self._wait(bundle, loading)
 
     async def get_share(self, name: str, version: int) -> Slot:
         """A version that takes part in a model's traffic, loaded: as `get`.
@@ -170,7 +170,7 @@ class ModelManager:
             if slot is not None:
                 self._answer(_share(name, version), slot)
                 return slot
-            await asyncio.shield(self._load_once(bundle))
+            await self._wait(bundle, self._load_once(bundle))
 
     def shadow_of(self, text: str | None) -> int | None:
         """The version that is to see the photos of such a request too, if there is one."""
@@ -247,6 +247,7 @@ class ModelManager:
         self.catalog.entry(name, version)
         if self.status(name, version).state == "failed":
             await self.reload(afresh=True)
+        self.catalog.bundle(name, version)  # what goes on from memory alone is not good
         slot = await self.get(f"{name}@{version}")
         slot.used = time.monotonic()
 
@@ -312,7 +313,7 @@ class ModelManager:
     async def _route(self, name: str, change: Callable[[Routing], Routing]) -> Routing:
         try:
             routing = await asyncio.to_thread(self._store.route, name, change)
-            await self.reload()
+            await self._look()
         except StoreError as error:
             logger.warning("the routing of %s was not changed: %s", name, error.detail)
             raise NotReadyError(
@@ -329,8 +330,15 @@ class ModelManager:
             afresh: Try what has failed once more.
 
         Raises:
-            StoreError: The store cannot be reached; all stays as it is.
+            NotReadyError: The store cannot be reached; all stays as it is.
         """
+        try:
+            await self._look(afresh=afresh)
+        except StoreError as error:
+            logger.warning("the model store was not read: %s", error.detail)
+            raise NotReadyError("The model store cannot be read now; the log says why.") from error
+
+    async def _look(self, *, afresh: bool = False) -> None:
         async with self._one_look:
             previous = None if afresh else self.catalog
             found = await asyncio.to_thread(look, self._store, previous)
@@ -346,8 +354,8 @@ class ModelManager:
         while True:
             await asyncio.sleep(self._settings.store_poll_s)
             try:
-                await self.reload()
-            except OperatorError as error:
+                await self._look()
+            except StoreError as error:
                 logger.warning("the model store was not read: %s", error.detail)
             except Exception:
                 logger.exception("the model store was not read")
@@ -421,7 +429,20 @@ class ModelManager:
         if task is None:
             task = asyncio.create_task(self._load(bundle))
             self._loading[bundle.digest] = task
+            # Also where it is cancelled before it has begun.
+            task.add_done_callback(lambda _: self._loading.pop(bundle.digest))
         return task
+
+    async def _wait(self, bundle: Bundle, loading: asyncio.Task[None]) -> None:
+        """Wait for a load; its memory is not taken for another model before it has been used."""
+        used = asyncio.get_running_loop().create_future()
+        self._waiting[used] = bundle.digest
+        try:
+            # Shielded: one impatient caller must not spoil the load for the others.
+            await asyncio.shield(loading)
+        finally:
+            del self._waiting[used]
+            used.set_result(None)
 
     async def _load(self, bundle: Bundle) -> None:
         """Load a version, or find it broken."""
@@ -430,7 +451,7 @@ class ModelManager:
         try:
             async with self._one_load:
                 needed = self._bytes(bundle)
-                self._make_room(needed)
+                await self._make_room(needed)
                 loaded = await asyncio.to_thread(self._load_in_thread, bundle)
             slot = Slot(loaded, Computation(loaded, self._settings.limits), needed)
         except OperatorError as error:
@@ -449,8 +470,6 @@ class ModelManager:
                 loaded.variant.name,
                 loaded.engine.traits.instances,
             )
-        finally:
-            del self._loading[bundle.digest]
         self._follow()
 
     def _load_in_thread(self, bundle: Bundle) -> LoadedVariant:
@@ -471,7 +490,7 @@ class ModelManager:
         graph = variant.file.bytes + sum(asset.bytes for asset in variant.assets)
         return graph * _COPIES * self._settings.compute_threads
 
-    def _make_room(self, needed: int) -> None:
+    async def _make_room(self, needed: int) -> None:
         budget = self._settings.model_memory_mb
         if budget is None:
             return
@@ -480,6 +499,9 @@ class ModelManager:
                 f"it takes about {needed / _MB:.1f} MB, more than the whole of model_memory_mb "
                 f"({budget})"
             )
+        # Those who waited for a model that is here now are about to go on.
+        if waiting := [used for used, digest in self._waiting.items() if digest in self._slots]:
+            await asyncio.wait(waiting)
         for slot in sorted(self._slots.values(), key=lambda slot: slot.used):
             if sum(slot.bytes for slot in self._slots.values()) + needed <= budget * _MB:
                 return

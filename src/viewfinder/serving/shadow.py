@@ -5,7 +5,7 @@ import logging
 import time
 from dataclasses import dataclass
 
-from viewfinder.errors import ViewfinderError
+from viewfinder.errors import DeadlineExceededError, OverloadedError, ViewfinderError
 from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.scheduler import Devices
 from viewfinder.types import Prediction
@@ -99,6 +99,9 @@ class Shadows:
                 computed = await slot.computation.run(
                     data, self._devices, time.monotonic() + _PATIENCE_S, "batch"
                 )
+        except (OverloadedError, DeadlineExceededError):
+            comparison.skipped += 1
+            return
         except ViewfinderError:
             comparison.failed += 1
             return
