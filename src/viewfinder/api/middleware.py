@@ -104,6 +104,9 @@ class Admission:
             except OverloadedError as error:
                 problem = to_problem(error, scope["state"]["request_id"])
                 retry = {"Retry-After": str(error.retry_after_s)}
+                if "expect" in Headers(scope=scope):
+                    # The client will not send the body that the parser goes on to wait for.
+                    retry["Connection"] = "close"
                 await problem_response(problem, retry)(scope, receive, send)
                 return
             except (RequestValidationError, ServiceError):
