@@ -20,6 +20,7 @@
     └── OperatorError               what someone at the command line can mend
         ├── SettingsError               invalid_settings
         ├── BundleError                 invalid_bundle
+        ├── ScalingNeededError          scaling_needed
         ├── StoreError                  store_unavailable
         ├── WeightsError                invalid_weights
         ├── ConversionError             conversion_failed
@@ -162,6 +163,12 @@ class BundleError(OperatorError):
     """A model folder that is not a valid bundle."""
 
     code = "invalid_bundle"
+
+
+class ScalingNeededError(OperatorError):
+    """A foreign graph takes floats, and nobody said what its pixels are scaled to."""
+
+    code = "scaling_needed"
 
 
 class StoreError(OperatorError):

@@ -44,7 +44,11 @@ def test_what_does_not_fit_into_the_queue_is_refused(slow: Server) -> None:
 
 def test_what_has_waited_past_its_deadline_is_dropped(slow: Server) -> None:
     answers = _together(slow, 3, {"X-Request-Timeout-Ms": "300"})
-    assert Counter(answer.status_code for answer in answers) == {200: 1, 504: 2}
+    counts = Counter(answer.status_code for answer in answers)
+    # One that comes after the first is done is refused: by then it is known how long one takes.
+    assert counts[200] == 1
+    assert counts[504] >= 1
+    assert counts[503] + counts[504] == 2
     dropped = next(answer for answer in answers if answer.status_code == 504)
     assert dropped.json()["code"] == "deadline_exceeded"
 

@@ -10,12 +10,11 @@ from PIL import Image
 from tests.support import encode
 
 from viewfinder.engines.loader import load_variant
-from viewfinder.errors import BundleError, InvalidParameterError
+from viewfinder.errors import BundleError, InvalidParameterError, ScalingNeededError
 from viewfinder.imaging.preprocess import preprocess
 from viewfinder.pipelines.foreign import (
     SCALINGS,
     ForeignGraph,
-    ScalingNeededError,
     distinct,
     make_bundle,
     read_labels,

@@ -72,11 +72,11 @@ def import_model(
     """
     from datetime import UTC, datetime
 
+    from viewfinder.errors import ScalingNeededError
     from viewfinder.pipelines.foreign import (
         OUTPUTS,
         SCALINGS,
         ForeignGraph,
-        ScalingNeededError,
         make_bundle,
         read_labels,
     )

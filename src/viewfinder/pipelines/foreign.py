@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from viewfinder import __version__
 from viewfinder.engines.base import to_confidence
 from viewfinder.engines.inspection import Inspection, inspect
-from viewfinder.errors import BundleError, InvalidParameterError
+from viewfinder.errors import BundleError, InvalidParameterError, ScalingNeededError
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.registry.bundle import describe
 from viewfinder.registry.manifest import (
@@ -70,10 +70,6 @@ class ForeignGraph:
     scaling: Scaling | None = None
     geometry: Mapping[str, Any] = field(default_factory=dict)
     output: Output | None = None
-
-
-class ScalingNeededError(BundleError):
-    """The graph takes floats, and nobody said what pixels must be scaled to."""
 
 
 def make_bundle(

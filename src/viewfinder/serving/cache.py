@@ -16,6 +16,8 @@ from viewfinder.serving.compute import Computed, Scores
 from viewfinder.settings import CacheSettings
 
 _LARGE = 256 * 1024
+# Those who send the same photo at once should not part ways over a moment.
+_SLACK_S = 0.25
 
 
 class ResultCache(Protocol):
@@ -126,7 +128,7 @@ class CachedComputation:
         """
         while True:
             flight = self._flights.get(key)
-            if flight is None or flight.deadline > deadline:
+            if flight is None or flight.deadline > deadline + _SLACK_S:
                 return await self._lead(key, classes, deadline, compute)
             # Shielded: a follower who leaves does not take the future with him.
             computed = await asyncio.shield(flight.landed)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.exceptions import RedisError, ResponseError
 
 from viewfinder.errors import SettingsError
@@ -12,7 +12,7 @@ from viewfinder.errors import SettingsError
 logger = logging.getLogger(__name__)
 
 _PREFIX = "viewfinder:result:"
-_PATIENCE_S = 0.25
+_PATIENCE_S = 0.5
 _LEFT_ALONE_S = 5.0
 _CONNECTIONS = 32
 _WRITES = 256
@@ -33,10 +33,9 @@ class RedisCache:
 
     def __init__(self, url: str, *, ttl_s: int) -> None:
         try:
-            pool = BlockingConnectionPool.from_url(
+            pool = ConnectionPool.from_url(
                 url,
                 max_connections=_CONNECTIONS,
-                timeout=_PATIENCE_S,
                 socket_timeout=_PATIENCE_S,
                 socket_connect_timeout=_PATIENCE_S,
             )
@@ -49,21 +48,24 @@ class RedisCache:
                 "the setting cache.redis_url is not valid: it has an option that is not known"
             ) from error
         self._redis = Redis(connection_pool=pool)
+        # Waiting for a connection is no sign that Redis is away: the pool itself would say so.
+        self._free = asyncio.Semaphore(_CONNECTIONS)
         self._writing: set[asyncio.Task[None]] = set()
         self._ttl_s = ttl_s
         self._away_until = 0.0
 
     async def get(self, key: str) -> bytes | None:
         """See `ResultCache.get`."""
-        if self._is_away():
-            return None
-        try:
-            value: bytes | None = await self._redis.get(_PREFIX + key)
-        except (RedisError, OSError) as error:
-            if not (isinstance(error, ResponseError) and str(error).startswith(_NO_STRING)):
-                self._leave_alone(error)
-            return None
-        return value
+        async with self._free:
+            if self._is_away():
+                return None
+            try:
+                value: bytes | None = await self._redis.get(_PREFIX + key)
+            except (RedisError, OSError) as error:
+                if not (isinstance(error, ResponseError) and str(error).startswith(_NO_STRING)):
+                    self._leave_alone(error)
+                return None
+            return value
 
     async def put(self, key: str, value: bytes) -> None:
         """See `ResultCache.put`. Nobody waits for it; when too much is under way, it is dropped."""
@@ -80,10 +82,13 @@ class RedisCache:
         await self._redis.connection_pool.disconnect()
 
     async def _write(self, key: str, value: bytes) -> None:
-        try:
-            await self._redis.set(_PREFIX + key, value, ex=self._ttl_s)
-        except (RedisError, OSError) as error:
-            self._leave_alone(error)
+        async with self._free:
+            if self._is_away():
+                return
+            try:
+                await self._redis.set(_PREFIX + key, value, ex=self._ttl_s)
+            except (RedisError, OSError) as error:
+                self._leave_alone(error)
 
     def _is_away(self) -> bool:
         return time.monotonic() < self._away_until
