@@ -11,7 +11,13 @@ from viewfinder import __version__
 from viewfinder.api import errors, health
 from viewfinder.api.dependencies import Services
 from viewfinder.api.loopback import is_loopback
-from viewfinder.api.middleware import Admission, LoopbackOnly, NoUpgrade, RequestContext
+from viewfinder.api.middleware import (
+    Admission,
+    LoopbackOnly,
+    NoUpgrade,
+    ReadOnlyModels,
+    RequestContext,
+)
 from viewfinder.api.openapi import DocumentedAPI
 from viewfinder.api.v1 import classify, models
 from viewfinder.errors import RequestError, ServiceError
@@ -58,8 +64,10 @@ async def running(services: Services) -> AsyncIterator[None]:
             except (RequestError, ServiceError) as error:
                 logger.warning("the model %s is not ready: %s", name, error.detail)
         watching = asyncio.create_task(services.models.watch())
-        yield
-        watching.cancel()
+        try:
+            yield
+        finally:
+            watching.cancel()
     finally:
         await asyncio.to_thread(services.devices.close)
         await services.classify.close()
@@ -96,6 +104,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     errors.install(app)
     # The last one added is the outermost.
     app.add_middleware(Admission)
+    app.add_middleware(ReadOnlyModels, public=not is_loopback(settings.host))
     if is_loopback(settings.host):
         app.add_middleware(LoopbackOnly)
     app.add_middleware(NoUpgrade)

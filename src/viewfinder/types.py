@@ -8,8 +8,11 @@ _VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
 
 def is_model_name(text: str) -> bool:
-    """Whether `text` may name a model: 1-64 of `a-z 0-9 . _ -`, starting with a letter or digit."""
-    return _NAME.fullmatch(text) is not None
+    """Whether `text` may name a model: 1-64 of `a-z 0-9 . _ -`, starting with a letter or digit.
+
+    `reload` is what the API calls something else.
+    """
+    return _NAME.fullmatch(text) is not None and text != "reload"
 
 
 def parse_version(text: str) -> int | None:

@@ -7,9 +7,7 @@ from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field, TypeAdapter, ValidationError
 
-from viewfinder.api.loopback import is_loopback
 from viewfinder.api.schemas import ClassifyOptions
-from viewfinder.errors import ForbiddenError
 from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.scheduler import Devices
 from viewfinder.serving.service import ClassifyService
@@ -103,12 +101,6 @@ def _invalid(*where: str, error: ValidationError) -> RequestValidationError:
 
 
 async def _manager(services: ServicesDep) -> ModelManager:
-    """The models, for those who may change them."""
-    if not is_loopback(services.settings.host):
-        raise ForbiddenError(
-            "This server has no keys, and can be reached by others: models are changed at its "
-            "command line, by `viewfinder models`."
-        )
     return services.models
 
 

@@ -8,7 +8,13 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from viewfinder.api.schemas import FieldError, Problem
-from viewfinder.errors import OverloadedError, RequestError, ServiceError, ViewfinderError
+from viewfinder.errors import (
+    MalformedRequestError,
+    OverloadedError,
+    RequestError,
+    ServiceError,
+    ViewfinderError,
+)
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -34,7 +40,7 @@ CATALOG: Mapping[str, tuple[int, str]] = {
 """Status and title of every code."""
 
 _INTERNAL = "Something went wrong on the server. Its log has the details under this request id."
-_OF_STATUS = {404: "not_found", 405: "method_not_allowed"}
+_OF_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_large"}
 
 
 def to_problem(
@@ -94,6 +100,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid(request: Request, error: RequestValidationError) -> Response:
+        if any(item["type"] == "json_invalid" for item in error.errors()):
+            broken = MalformedRequestError("The body is not valid JSON.")
+            return problem_response(to_problem(broken, request_id(request)))
         fields = [_field_error(item) for item in error.errors()]
         detail = "; ".join(f"{field.field}: {field.message}" for field in fields)
         problem = make_problem("invalid_parameter", detail, request_id(request), fields=fields)
@@ -105,6 +114,7 @@ def install(app: FastAPI) -> None:
         detail = {
             "not_found": "There is nothing at this address; /docs shows what there is.",
             "method_not_allowed": f"This address does not take {request.method}.",
+            "payload_too_large": "The body is larger than this address takes.",
         }.get(code, "The request could not be read.")
         return problem_response(make_problem(code, detail, request_id(request)), error.headers)
 

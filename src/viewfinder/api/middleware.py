@@ -18,6 +18,7 @@ from viewfinder.errors import ForbiddenError, MalformedRequestError, OverloadedE
 
 logger = logging.getLogger(__name__)
 _CLASSIFY = {"/classify", "/v1/classify", "/batch-classify", "/v1/batch-classify"}
+_PROXIED = {b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip"}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -111,6 +112,35 @@ class Admission:
                 return
             except (RequestValidationError, ServiceError):
                 pass  # the route says it, with the rest of what there is to say
+        await self._app(scope, receive, send)
+
+
+class ReadOnlyModels:
+    """Refuses changes of models, before their body is read, where anybody could ask for them.
+
+    That is a server without keys that others can reach: at a public address, or through a proxy
+    on this machine, which says so in a header.
+    """
+
+    def __init__(self, app: ASGIApp, *, public: bool) -> None:
+        self._app = app
+        self._public = public
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if (
+            scope["type"] == "http"
+            and scope["path"].startswith("/v1/models")
+            and scope["method"] not in {"GET", "HEAD"}
+            and (self._public or not _PROXIED.isdisjoint(name for name, _ in scope["headers"]))
+        ):
+            error = ForbiddenError(
+                "This server has no keys, and can be reached by others: models are changed at its "
+                "command line, by `viewfinder models`."
+            )
+            problem = to_problem(error, scope["state"]["request_id"])
+            await problem_response(problem)(scope, receive, send)
+            return
         await self._app(scope, receive, send)
 
 

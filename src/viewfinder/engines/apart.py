@@ -10,12 +10,14 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from viewfinder.errors import BundleError, OperatorError
+from viewfinder.errors import BundleError, NotReadyError, OperatorError
 
 _PROBLEM = 3
 _PATIENCE_S = 120
 _NICENESS = 10
 _ADDRESS_SPACE = 16 * 1024**3
+
+_running: set["subprocess.Popen[bytes]"] = set()
 
 
 def run_apart(module: str, question: dict[str, Any]) -> dict[str, Any]:
@@ -30,24 +32,38 @@ def run_apart(module: str, question: dict[str, Any]) -> dict[str, Any]:
 
     Raises:
         BundleError: The module raised an `OperatorError`, crashed, or did not come to an end.
+        NotReadyError: There was no room to try.
     """
+    command = [sys.executable, "-P", "-m", module]
+    pipe = subprocess.PIPE
     try:
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", module],
-            input=json.dumps(question).encode(),
-            capture_output=True,
-            timeout=_PATIENCE_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise BundleError(f"the graph was still busy after {_PATIENCE_S} seconds") from error
-    if done.returncode not in {0, _PROBLEM}:
-        raise BundleError(f"the process that tried the graph {_death(done.returncode)}")
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
+    except OSError as error:
+        raise NotReadyError(
+            "The machine has no room for the process that tries a graph."
+        ) from error
+    with process:
+        _running.add(process)
+        try:
+            said, _ = process.communicate(json.dumps(question).encode(), _PATIENCE_S)
+        except subprocess.TimeoutExpired as error:
+            process.kill()
+            raise BundleError(f"the graph was still busy after {_PATIENCE_S} seconds") from error
+        finally:
+            _running.discard(process)
+    if process.returncode not in {0, _PROBLEM}:
+        raise BundleError(f"the process that tried the graph {_death(process.returncode)}")
     # A runtime may have said something of its own before.
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    if done.returncode == _PROBLEM:
+    answer: dict[str, Any] = json.loads(said.splitlines()[-1])
+    if process.returncode == _PROBLEM:
         raise BundleError(answer["problem"])
     return answer
+
+
+def stop_all() -> None:
+    """End every process that is still being asked: nobody waits for the answers any more."""
+    for process in list(_running):
+        process.kill()
 
 
 def answer_apart(answer: Callable[[dict[str, Any]], dict[str, Any]]) -> None:

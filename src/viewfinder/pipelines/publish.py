@@ -11,6 +11,7 @@ from viewfinder.registry.archive import unpack
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.manifest import Manifest
 from viewfinder.registry.registry import BUILTIN_STORE, Catalog
+from viewfinder.registry.routing import Routing
 from viewfinder.registry.store import ModelStore, is_builtin, look
 from viewfinder.types import is_model_name
 
@@ -81,6 +82,9 @@ def delete(store: ModelStore, name: str, version: int) -> None:
     if used is not None:
         raise ConflictError(f"{used} points to {name}@{version}; change that first.".capitalize())
     store.remove(name, version)
+    if len(catalog.versions(name)) == 1:
+        # A model of the same name that comes later is another one.
+        store.route(name, lambda _: Routing())
 
 
 def verify(catalog: Catalog, name: str, version: int) -> str | None:

@@ -2,16 +2,19 @@
 
 import json
 import zipfile
+import zlib
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from viewfinder.errors import BundleError
-from viewfinder.registry.bundle import MANIFEST, Bundle
+from viewfinder.registry.bundle import MANIFEST, MANIFEST_BYTES, Bundle
 from viewfinder.registry.manifest import Manifest
 
-_MANIFEST_BYTES = 32 * 1024 * 1024
 # The same version gives the same archive, byte for byte.
+_MOST_BYTES = 4 * 1024**3
+# What zipfile says of damaged, cut off and encrypted archives.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -47,18 +50,24 @@ def unpack(path: Path, folder: Path) -> Bundle:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            text = _read(archive, MANIFEST, _MANIFEST_BYTES)
+            text = _read(archive, MANIFEST, MANIFEST_BYTES)
             manifest = Manifest.model_validate(json.loads(text))
+            _check_size(manifest)
             (folder / MANIFEST).write_bytes(text)
             for file in manifest.files:
                 target = folder / file.path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(_read(archive, file.path, file.bytes))
-    except (zipfile.BadZipFile, KeyError, ValueError, ValidationError) as error:
+    except (*_DAMAGE, KeyError, ValueError, ValidationError) as error:
         raise BundleError(f"{path.name} does not hold a whole model version") from error
     bundle = Bundle.open(folder)
     bundle.verify()
     return bundle
+
+
+def _check_size(manifest: Manifest) -> None:
+    if sum(file.bytes for file in manifest.files) > _MOST_BYTES:
+        raise ValueError("it is too large")
 
 
 def _read(archive: zipfile.ZipFile, member: str, most: int) -> bytes:

@@ -20,7 +20,14 @@ def _check_name(name: str) -> str:
 
 def _check_inside(path: str) -> str:
     parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or ".." in parts or "\\" in path or "\0" in path:
+    if (
+        not path.isprintable()
+        or not parts
+        or path.startswith("/")
+        or ".." in parts
+        or "\\" in path
+        or "\0" in path
+    ):
         raise ValueError("a file of a bundle lies inside its folder")
     return path
 

@@ -141,6 +141,22 @@ class Catalog:
             models=MappingProxyType({**self.models, name: {**self.models[name], version: broken}}),
         )
 
+    def forgiving(self) -> Self:
+        """The same catalog without what is broken, which is then looked at once more."""
+        return replace(
+            self,
+            models={
+                name: {v: entry for v, entry in versions.items() if entry.bundle is not None}
+                for name, versions in self.models.items()
+            },
+            routes={name: replace(route, signature=()) for name, route in self.routes.items()},
+        )
+
+    def rerouted(self, name: str, routing: Routing) -> Self:
+        """The same catalog, but with another routing of a model."""
+        route = replace(self.route(name), routing=routing)
+        return replace(self, routes=MappingProxyType({**self.routes, name: route}))
+
     def resolve(self, text: str) -> Bundle:
         """The bundle that a caller means by `name`, `name@3` or `name@alias`.
 
@@ -197,8 +213,8 @@ def scan(stores: Sequence[Path], previous: Catalog | None = None) -> Catalog:
                 continue
             for version, entry in _versions(model, before.models.get(name, {})).items():
                 found.setdefault(name, {}).setdefault(version, entry)
-            if os.path.lexists(path := model / ROUTING):
-                routes[name] = _route(path, before.route(name))
+            if (route := _route(model / ROUTING, before.route(name))) is not None:
+                routes[name] = route
     return Catalog(
         MappingProxyType({name: dict(sorted(found[name].items())) for name in sorted(found)}),
         MappingProxyType(routes),
@@ -242,7 +258,13 @@ def _entry(name: str, version: int, folder: Path, known: Entry | None) -> Entry:
         return Entry(name, version, None, error.detail, signature)
 
 
-def _route(path: Path, known: Route) -> Route:
+def _route(path: Path, known: Route) -> Route | None:
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        return known  # what cannot be seen has not been deleted
     signature = _signature([path], path.parent)
     if known.signature == signature:
         return known

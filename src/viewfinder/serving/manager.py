@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import ctypes
 import logging
+import math
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -16,14 +17,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
+from viewfinder.engines.apart import stop_all
 from viewfinder.engines.loader import LoadedVariant, load_variant
 from viewfinder.engines.probe import probe
 from viewfinder.errors import (
     BundleError,
     ConflictError,
+    DeadlineExceededError,
     InvalidParameterError,
     NotReadyError,
     OperatorError,
+    OverloadedError,
     RequestError,
     StoreError,
 )
@@ -39,6 +43,7 @@ State = Literal["loading", "ready", "failed", "unloaded"]
 logger = logging.getLogger(__name__)
 
 _random = secrets.SystemRandom()
+_EACH_THREAD = {"litert", "fake"}
 # Measured with LiteRT: packed weights and tensors take about the graph's bytes each, per thread.
 _COPIES = 2
 _MB = 1_000_000
@@ -118,21 +123,28 @@ class ModelManager:
         self._closing: set[asyncio.Task[None]] = set()
         self._waiting: dict[asyncio.Future[None], str] = {}
         # Who answered last, by what was asked for: `shoes`, `shoes@2`, `shoes@stable`, and for a
-        # share of the traffic `shoes%2`. It goes on answering until its successor is ready.
+        # share of the traffic `shoes%2`; a shadow, which answers nobody, is `shoes!3`. Who answers
+        # goes on until the successor is ready.
         self._answering: dict[str, str] = {}
+        self._started = False
         self._one_load = asyncio.Lock()
         self._one_look = asyncio.Lock()
 
     # -- who answers
 
-    async def get(self, text: str | None, caller: str | None = None) -> Slot:
+    async def get(
+        self, text: str | None, caller: str | None = None, *, deadline: float | None = None
+    ) -> Slot:
         """The model that a request means, loaded. To be opened before anything else is awaited.
 
         Args:
             text: `name`, `name@3`, `name@alias`, or None for the default.
             caller: Who asks: the same caller gets the same share of a traffic split.
+            deadline: On the clock of `time.monotonic`, until when to wait for a load.
 
         Raises:
+            DeadlineExceededError: The load took longer.
+            OverloadedError: Too many wait for a load already.
             ModelNotFoundError: There is no such model.
             VersionNotFoundError: It has no such version or alias.
             NotReadyError: It is broken, and no other version was meant as well.
@@ -154,23 +166,34 @@ class ModelManager:
             loading = self._load_once(bundle)
             if (stand_in := self._stand_in(asked) or self._stand_in(text)) is not None:
                 return stand_in
-            await self._wait(bundle, loading)
+            await self._wait(bundle, loading, deadline)
 
-    async def get_share(self, name: str, version: int) -> Slot:
-        """A version that takes part in a model's traffic, loaded: as `get`.
+    async def get_shadow(self, name: str, version: int) -> Slot:
+        """A shadow, loaded: as `get`. It takes no memory that somebody who answers has.
 
         Raises:
             ModelNotFoundError: There is no such model.
             VersionNotFoundError: It has no such version.
             NotReadyError: It is broken.
+            OverloadedError: There is no room for it.
         """
+        bundle = self.catalog.bundle(name, version)
+        budget = self._settings.model_memory_mb
+        if bundle.digest not in self._slots and budget is not None:
+            taken = sum(slot.bytes for slot in self._slots.values())
+            if taken + self._bytes(bundle) > budget * _MB:
+                raise OverloadedError("There is no room for the shadow.", retry_after_s=1)
+        slot = await self._loaded(name, version)
+        self._answer(f"{name}!{version}", slot)
+        return slot
+
+    async def _loaded(self, name: str, version: int) -> Slot:
         while True:
             bundle = self.catalog.bundle(name, version)
             slot = self._slots.get(bundle.digest)
             if slot is not None:
-                self._answer(_share(name, version), slot)
                 return slot
-            await self._wait(bundle, self._load_once(bundle))
+            await self._wait(bundle, self._load_once(bundle), None)
 
     def shadow_of(self, text: str | None) -> int | None:
         """The version that is to see the photos of such a request too, if there is one."""
@@ -179,14 +202,34 @@ class ModelManager:
 
     def _meant(self, text: str, caller: str | None) -> tuple[str, Bundle]:
         """What is asked for, in the form of `_answering`, and the version that is meant by it."""
-        traffic = self.catalog.route(text).routing.traffic  # none for `name@...`
-        if traffic is not None and text in self.catalog.models:
-            versions = self.catalog.versions(text)
-            for version in traffic.order(text, caller, _random.random()):
-                entry = versions.get(version)
-                if entry is not None and entry.bundle is not None:
-                    return _share(text, version), entry.bundle
+        traffic, shares = self.catalog.route(text).routing.traffic, self._shares(text)
+        if traffic is not None and shares:
+            order = traffic.order(text, caller, _random.random())
+            asked = next(a for a in (_share(text, version) for version in order) if a in shares)
+            return asked, shares[asked]
         return text, self.catalog.resolve(text)
+
+    def _shares(self, name: str) -> dict[str, Bundle]:
+        """The versions of a split that can be used, by their form in `_answering`."""
+        traffic = self.catalog.route(name).routing.traffic  # none for `name@...`
+        if traffic is None or name not in self.catalog.models:
+            return {}
+        entries = {s.version: self.catalog.versions(name).get(s.version) for s in traffic.split}
+        return {
+            _share(name, version): entry.bundle
+            for version, entry in entries.items()
+            if entry is not None and entry.bundle is not None
+        }
+
+    def _targets(self, asked: str) -> dict[str, Bundle]:
+        """What is to answer, by its form in `_answering`: a split name has several."""
+        if (place := asked.find("!")) > 0:
+            return {asked: self.catalog.bundle(asked[:place], int(asked[place + 1 :]))}
+        name, is_share, _ = asked.partition("%")
+        shares = self._shares(name)
+        if is_share:
+            return {asked: shares[asked]} if asked in shares else {}
+        return shares or {asked: self.catalog.resolve(asked)}
 
     def _stand_in(self, asked: str) -> Slot | None:
         return self._slots.get(self._answering.get(asked, ""))
@@ -229,10 +272,11 @@ class ModelManager:
         """
         if self._stand_in(text) is not None:
             return Status("ready")
-        asked, bundle = self._meant(text, None)
-        if self._stand_in(asked) is not None:
+        targets = self._targets(text)
+        if any(self._stand_in(asked) is not None for asked in targets):
             return Status("ready")
-        return self.status(bundle.manifest.name, bundle.manifest.version)
+        manifest = next(iter(targets.values())).manifest
+        return self.status(manifest.name, manifest.version)
 
     # -- changes by request
 
@@ -244,11 +288,11 @@ class ModelManager:
             VersionNotFoundError: It has no such version.
             NotReadyError: It is broken.
         """
-        self.catalog.entry(name, version)
+        if version not in self.catalog.models.get(name, {}):
+            await self.reload()  # it may have been published a moment ago
         if self.status(name, version).state == "failed":
             await self.reload(afresh=True)
-        self.catalog.bundle(name, version)  # what goes on from memory alone is not good
-        slot = await self.get(f"{name}@{version}")
+        slot = await self._loaded(name, version)
         slot.used = time.monotonic()
 
     async def unload(self, name: str, version: int) -> None:
@@ -306,11 +350,13 @@ class ModelManager:
             ConflictError: There is nothing to go back to.
             NotReadyError: The version before is broken, or the store cannot be written.
         """
+        await self.reload()  # another replica may have changed the routing a moment ago
         version = rolled_back(self.catalog, name)
         await self.load(name, version)
         return await self._route(name, lambda routing: routing.rolled_back(version))
 
     async def _route(self, name: str, change: Callable[[Routing], Routing]) -> Routing:
+        await self._load_successor(name, change)
         try:
             routing = await asyncio.to_thread(self._store.route, name, change)
             await self._look()
@@ -320,6 +366,14 @@ class ModelManager:
                 "The model store cannot be written now; its log says why."
             ) from error
         return routing
+
+    async def _load_successor(self, name: str, change: Callable[[Routing], Routing]) -> None:
+        """Load what the bare name will mean, if the model is in use: nobody is to wait for it."""
+        if not any(slot.bundle.manifest.name == name for slot in self._slots.values()):
+            return
+        after = self.catalog.rerouted(name, change(self.catalog.route(name).routing))
+        with contextlib.suppress(RequestError, NotReadyError):  # then whoever asks is told
+            await self.load(name, after.resolve(name).manifest.version)
 
     # -- following the store
 
@@ -340,9 +394,10 @@ class ModelManager:
 
     async def _look(self, *, afresh: bool = False) -> None:
         async with self._one_look:
-            previous = None if afresh else self.catalog
-            found = await asyncio.to_thread(look, self._store, previous)
-            if previous is not None:
+            previous = self.catalog
+            known = previous.forgiving() if afresh else previous
+            found = await asyncio.to_thread(look, self._store, known)
+            if not afresh:
                 # What failed while the disk was read has been found out since.
                 for entry in _failures(self.catalog, previous):
                     found = found.without(*entry)
@@ -351,6 +406,7 @@ class ModelManager:
 
     async def watch(self) -> None:
         """Look at the store again and again, and let idle models go, until cancelled."""
+        self._started = True
         while True:
             await asyncio.sleep(self._settings.store_poll_s)
             try:
@@ -361,23 +417,28 @@ class ModelManager:
                 logger.exception("the model store was not read")
             self._let_idle_go()
 
-    async def settled(self) -> None:
-        """Wait until nothing is being loaded or closed any more."""
+    async def settled(self, *, patience: float = math.inf) -> None:
+        """Wait until nothing is being loaded or closed any more, for some seconds at most."""
+        last = time.monotonic() + patience
         while pending := {*self._loading.values(), *self._closing}:
-            await asyncio.wait(pending)
+            left = last - time.monotonic()
+            if left <= 0:
+                return
+            await asyncio.wait(pending, timeout=None if math.isinf(left) else left)
             await asyncio.sleep(0)  # those that are done leave their set in the loop's next turn
 
     async def close(self) -> None:
         """Give back the memory of every model. Nothing may be using them any more."""
         for task in self._loading.values():
             task.cancel()
+        stop_all()
         for slot in list(self._slots.values()):
             self._retire(slot)
         await self.settled()
 
     def _follow(self) -> None:
         """Let everything that was ever asked for be answered as the catalog has it now."""
-        self._merge_shares()
+        self._hand_over_splits()
         for asked, digest in list(self._answering.items()):
             try:
                 targets = self._targets(asked)
@@ -393,53 +454,74 @@ class ModelManager:
                 elif digest in self._slots:
                     self._load_once(bundle)
             if asked not in targets and all(b.digest in self._slots for b in targets.values()):
-                self._forget(asked)  # its shares answer
+                self._forget(asked)  # its shares answer, or it is none any more
+        self._keep_pinned()
 
-    def _targets(self, asked: str) -> dict[str, Bundle]:
-        """What is to answer, by its form in `_answering`: a split name has several."""
-        name, is_share, version = asked.partition("%")
-        if is_share:
-            return {asked: self.catalog.bundle(name, int(version))}
-        traffic = self.catalog.route(asked).routing.traffic
-        shares = {
-            _share(asked, share.version): self.catalog.bundle(asked, share.version)
-            for share in (traffic.split if traffic else ())
-        }
-        return shares or {asked: self.catalog.resolve(asked)}
-
-    def _merge_shares(self) -> None:
-        """Where a split has changed, let those who answered go on under the model's own name."""
-        for asked, digest in list(self._answering.items()):
-            name, is_share, version = asked.partition("%")
-            if is_share and int(version) not in self._shares(name):
-                self._answering.setdefault(name, digest)
+    def _hand_over_splits(self) -> None:
+        """Where a split has changed, let one who answered go on under the model's own name."""
+        for name in {asked.partition("%")[0] for asked in self._answering if "%" in asked}:
+            shares = self._shares(name)
+            answering = [a for a in self._answering if a.startswith(f"{name}%")]
+            if name in self._answering or all(asked in shares for asked in answering):
+                continue
+            self._answering[name] = self._answering[answering[0]]
+            with contextlib.suppress(RequestError, NotReadyError):
+                if (meant := self.catalog.resolve(name).digest) in self._slots:
+                    self._answering[name] = meant
+        for asked in list(self._answering):
+            name, is_shadow, version = asked.partition("!")
+            if is_shadow and self.shadow_of(name) != int(version):
                 self._forget(asked)
 
-    def _forget(self, asked: str) -> None:
-        self._let_go(self._answering.pop(asked))
+    def _keep_pinned(self) -> None:
+        """Load what is to be in memory always, and could not be until now."""
+        for text in self._pinned:
+            with contextlib.suppress(RequestError, NotReadyError):
+                targets = self._targets(text)
+                if self._started and self._stand_in(text) is None:
+                    for bundle in targets.values():
+                        if bundle.digest not in self._slots:
+                            self._load_once(bundle)
 
-    def _shares(self, name: str) -> set[int]:
-        traffic = self.catalog.route(name).routing.traffic
-        return traffic.versions if traffic else set()
+    def _forget(self, asked: str) -> None:
+        digest = self._answering.pop(asked, None)
+        if digest is not None:
+            self._let_go(digest)
 
     # -- in and out of memory
 
     def _load_once(self, bundle: Bundle) -> asyncio.Task[None]:
         task = self._loading.get(bundle.digest)
-        if task is None:
+        if task is None or task.done():
             task = asyncio.create_task(self._load(bundle))
             self._loading[bundle.digest] = task
-            # Also where it is cancelled before it has begun.
-            task.add_done_callback(lambda _: self._loading.pop(bundle.digest))
+            task.add_done_callback(partial(self._loading_ended, bundle.digest))
         return task
 
-    async def _wait(self, bundle: Bundle, loading: asyncio.Task[None]) -> None:
+    def _loading_ended(self, digest: str, task: asyncio.Task[None]) -> None:
+        """Also where it was cancelled before it had begun."""
+        if self._loading.get(digest) is task:
+            del self._loading[digest]
+        if not task.cancelled():
+            task.exception()  # whoever waits has heard of it; there may be nobody
+
+    async def _wait(
+        self, bundle: Bundle, loading: asyncio.Task[None], deadline: float | None
+    ) -> None:
         """Wait for a load; its memory is not taken for another model before it has been used."""
+        if len(self._waiting) >= self._settings.queue_size:
+            raise OverloadedError(
+                "Too many requests wait for a model to be loaded; try again later.",
+                retry_after_s=1,
+            )
         used = asyncio.get_running_loop().create_future()
         self._waiting[used] = bundle.digest
         try:
             # Shielded: one impatient caller must not spoil the load for the others.
-            await asyncio.shield(loading)
+            async with asyncio.timeout_at(deadline):
+                await asyncio.shield(loading)
+        except TimeoutError as error:
+            raise DeadlineExceededError("The deadline passed while the model loaded.") from error
         finally:
             del self._waiting[used]
             used.set_result(None)
@@ -451,9 +533,12 @@ class ModelManager:
         try:
             async with self._one_load:
                 needed = self._bytes(bundle)
-                await self._make_room(needed)
+                await self._make_room(bundle, needed)
                 loaded = await asyncio.to_thread(self._load_in_thread, bundle)
             slot = Slot(loaded, Computation(loaded, self._settings.limits), needed)
+        except NotReadyError as error:
+            logger.warning("%s@%d could not be tried: %s", name, version, error.detail)
+            raise
         except OperatorError as error:
             problem = error.detail
             logger.warning("%s@%d cannot be used: %s", name, version, problem)
@@ -488,9 +573,11 @@ class ModelManager:
     def _bytes(self, bundle: Bundle) -> int:
         variant = bundle.manifest.variant()
         graph = variant.file.bytes + sum(asset.bytes for asset in variant.assets)
-        return graph * _COPIES * self._settings.compute_threads
+        # LiteRT packs the weights anew for each thread; the others share theirs.
+        threads = self._settings.compute_threads if variant.engine in _EACH_THREAD else 1
+        return graph * _COPIES * threads
 
-    async def _make_room(self, needed: int) -> None:
+    async def _make_room(self, bundle: Bundle, needed: int) -> None:
         budget = self._settings.model_memory_mb
         if budget is None:
             return
@@ -502,20 +589,33 @@ class ModelManager:
         # Those who waited for a model that is here now are about to go on.
         if waiting := [used for used, digest in self._waiting.items() if digest in self._slots]:
             await asyncio.wait(waiting)
+        # Who answers for the same model goes on until this one is ready: then both count.
+        kept = self._kept | {
+            slot.bundle.digest
+            for slot in self._slots.values()
+            if slot.bundle.manifest.name == bundle.manifest.name
+        }
         for slot in sorted(self._slots.values(), key=lambda slot: slot.used):
+            if slot.bundle.digest in kept:
+                continue
             if sum(slot.bytes for slot in self._slots.values()) + needed <= budget * _MB:
                 return
             self._retire(slot)
 
-    def _let_idle_go(self) -> None:
-        kept = {self._answering.get(asked) for asked in self._pinned} | {
-            self._answering.get(_share(name, version))
-            for name in self._pinned
-            for version in self._shares(name)
+    @property
+    def _kept(self) -> set[str]:
+        """The versions that stay in memory: what answers for what was named at the start."""
+        return {
+            self._answering[asked]
+            for text in self._pinned
+            for asked in (text, *self._shares(text))
+            if asked in self._answering
         }
+
+    def _let_idle_go(self) -> None:
         before = time.monotonic() - self._settings.idle_unload_s
         for digest, slot in list(self._slots.items()):
-            if digest not in kept and slot.used < before and not slot.users:
+            if digest not in self._kept and slot.used < before and not slot.users:
                 self._retire(slot)
 
     def _let_go(self, digest: str) -> None:

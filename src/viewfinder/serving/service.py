@@ -74,7 +74,7 @@ class ClassifyService:
             raise PayloadTooLargeError(
                 f"The image is over the limit of {self._limits.image_bytes:,} bytes."
             )
-        slot = await self._models.get(model, caller)
+        slot = await self._models.get(model, caller, deadline=deadline)
         with slot.open():
             compute = partial(slot.computation.run, data, self._devices, deadline, lane)
             digest = None

@@ -94,7 +94,7 @@ class Shadows:
 
     async def _compare(self, comparison: Comparison, data: bytes, answer: Prediction) -> None:
         try:
-            slot = await self._models.get_share(answer.model.name, comparison.version)
+            slot = await self._models.get_shadow(answer.model.name, comparison.version)
             with slot.open():
                 computed = await slot.computation.run(
                     data, self._devices, time.monotonic() + _PATIENCE_S, "batch"

@@ -46,7 +46,8 @@ async def batch_classify(request: Request) -> Response:
     """Classify many photos side by side; one that fails does not disturb the others."""
     call = read_call(request)
     photos, options = await read_batch(request, call.options, call.services.settings.limits)
-    await call.services.models.get(options.model, call.caller)  # no such model: say so once
+    models = call.services.models
+    await models.get(options.model, call.caller, deadline=call.deadline)  # none such: say so once
     # A window keeps the cores busy and leaves the queue to others.
     window = asyncio.Semaphore(2 * call.services.settings.compute_threads)
 

@@ -21,7 +21,10 @@ from viewfinder.registry.routing import LATEST, Traffic
 from viewfinder.serving.manager import ModelManager
 from viewfinder.types import parse_version
 
-router = APIRouter(prefix="/v1/models", tags=["models"])
+_PATIENCE_S = 30
+_MOST_BYTES = 64 * 1024
+
+router = APIRouter(prefix="/v1/models", tags=["models"], max_body_size=_MOST_BYTES)
 
 
 @router.get("")
@@ -61,7 +64,7 @@ async def list_version_labels(name: str, version: str, services: ServicesDep) ->
 async def reload(models: ManagerDep) -> ReloadAnswer:
     """Look at the store now, and try once more what has failed; then say how everything stands."""
     await models.reload(afresh=True)
-    await models.settled()
+    await models.settled(patience=_PATIENCE_S)
     return ReloadAnswer(models={name: _states(models, name) for name in models.catalog.models})
 
 
