@@ -136,7 +136,7 @@ class Settings(BaseSettings):
         None,
         ge=1,
         description="Memory for models, in MB; the least recently used ones make room. Counted as "
-        "twice the graph's bytes for each compute thread.",
+        "twice the graph's bytes, with LiteRT for each compute thread.",
     )
     queue_size: int = Field(256, ge=1, description="Images that may wait; more are refused.")
     request_timeout_s: float = Field(

@@ -292,6 +292,26 @@ def test_a_server_that_others_can_reach_lets_nobody_change_its_models(tmp_path: 
             assert _version(client) == 1
 
 
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "Via"])
+def test_what_came_through_a_proxy_changes_nothing(client: httpx2.Client, header: str) -> None:
+    through = {header: "192.0.2.7"}
+    refused = client.post("/v1/models/reload", headers=through)
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+    assert client.get("/v1/models", headers=through).status_code == 200
+
+
+def test_the_body_of_a_change_is_small_and_json(client: httpx2.Client) -> None:
+    address = "/v1/models/fake/aliases/best"
+    for content, expected in (
+        (b'{"version": 1' + b" " * 100_000 + b"}", (413, "payload_too_large")),
+        (b'{"version": ', (400, "malformed_request")),
+        (b'{"version": 0}', (422, "invalid_parameter")),
+    ):
+        headers = {"Content-Type": "application/json"}
+        answer = client.put(address, content=content, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == expected
+
+
 # -- the store is watched
 
 

@@ -55,8 +55,12 @@ def test_what_is_damaged_is_not_published(tmp_path: Path) -> None:
     with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as out:
         out.writestr("bundle.json", manifest)
         out.writestr("graph.json", b"0" * 10_000_000)
+    flipped = tmp_path / "flipped.zip"
+    content = bytearray(archive.read_bytes())
+    content[60:70] = b"\xff" * 10
+    flipped.write_bytes(content)
     there = tmp_path / "there"
-    for source in (cut, lacking, bomb, PHOTOS / "cat.jpg", tmp_path):
+    for source in (cut, lacking, bomb, flipped, PHOTOS / "cat.jpg", tmp_path):
         done = run_command("models", "publish", source, home=there)
         assert done.returncode == 1, source
         assert done.stderr.count("\n") == 1

@@ -47,7 +47,7 @@ def list_models(*, as_json: Json = False) -> None:
 def show_model(
     model: Annotated[str, typer.Argument(metavar="NAME[@VERSION]")], *, as_json: Json = False
 ) -> None:
-    """Show what one version says of itself; without a version, the latest.
+    """Show what one version says of itself; without a version, the one that answers.
 
     Example:  viewfinder models show efficientnet-lite0@1
     """

@@ -17,7 +17,7 @@ from viewfinder.api.schemas import (
 )
 from viewfinder.errors import VersionNotFoundError
 from viewfinder.registry.bundle import Bundle
-from viewfinder.registry.routing import LATEST, Traffic
+from viewfinder.registry.routing import Traffic
 from viewfinder.serving.manager import ModelManager
 from viewfinder.types import parse_version
 
@@ -43,8 +43,8 @@ async def show_model(name: str, services: ServicesDep) -> ModelAnswer:
 
 @router.get("/{name}/labels")
 async def list_labels(name: str, services: ServicesDep) -> LabelList:
-    """The classes of the model's current version."""
-    return _labels(services.models.catalog.resolve(f"{name}@{LATEST}"))
+    """The classes of the version that a bare name means, shares of traffic not looked at."""
+    return _labels(services.models.catalog.resolve(name))
 
 
 @router.get("/{name}/versions/{version}")
