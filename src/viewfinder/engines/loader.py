@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -138,10 +139,11 @@ def _check_shapes(loaded: LoadedVariant) -> None:
 
 def _warm(engine: Engine) -> None:
     """Let every instance, at every size of batch that will be asked, do its first slow call."""
-    for size in {1, engine.traits.max_useful_batch}:
-        blank = np.zeros((size, *engine.input_shape), np.uint8)
-        for _ in range(engine.traits.instances):
-            engine.predict(blank)
+    with ThreadPoolExecutor(engine.traits.instances) as side_by_side:
+        for size in {1, engine.traits.max_useful_batch}:
+            blank = np.zeros((size, *engine.input_shape), np.uint8)
+            # One after the other, they would all go to the same instance.
+            list(side_by_side.map(engine.predict, [blank] * engine.traits.instances))
 
 
 def _check_golden(loaded: LoadedVariant) -> None:
