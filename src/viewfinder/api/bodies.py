@@ -86,7 +86,7 @@ async def read_photo(
             )
         return photos[0], _merge(query, options)
     if kind == _JSON:
-        body = await _json(PhotoBody, request, limits.body_bytes)
+        body = await read_json(PhotoBody, request, limits.body_bytes)
         return _json_photo(body), _merge(query, body)
     raise _unsupported(kind, "send the image itself as image/*")
 
@@ -107,7 +107,7 @@ async def read_batch(
         return photos, _merge(query, options)
     if kind == _JSON:
         # Parsing JSON holds the interpreter lock: forms are the way for large batches.
-        batch = await _json(_Batch, request, limits.body_bytes)
+        batch = await read_json(_Batch, request, limits.body_bytes)
         _check_count(len(batch.images), limits)
         return [_batch_photo(item) for item in batch.images], _merge(query, batch)
     raise _unsupported(kind, "send the images as files of a form")
@@ -222,7 +222,13 @@ class _Batch(ClassifyOptions):
     images: list[Any] = Field(min_length=1)
 
 
-async def _json(schema: type[Body], request: Request, limit: int) -> Body:
+async def read_json(schema: type[Body], request: Request, limit: int) -> Body:
+    """A JSON body of a shape.
+
+    Raises:
+        RequestError: It is no JSON, or longer than the limit in bytes.
+        RequestValidationError: It has another shape.
+    """
     data = await _read(request, limit)
     # Base64 has none of these: more of them are a flood of tiny values, each many times its size.
     if sum(data.count(sign) for sign in (b",", b"[", b"{")) > _MOST_VALUES:

@@ -9,7 +9,8 @@ from pydantic.json_schema import models_json_schema
 
 from viewfinder.api.dependencies import MILLISECONDS, TIMEOUT_HEADER
 from viewfinder.api.errors import MEDIA_TYPE
-from viewfinder.api.schemas import BatchBody, ClassifyOptions, PhotoBody, Problem
+from viewfinder.api.schemas import AliasBody, BatchBody, ClassifyOptions, PhotoBody, Problem
+from viewfinder.registry.routing import Traffic
 
 _COMPONENTS = "#/components/schemas/"
 _BINARY = {"type": "string", "format": "binary"}
@@ -49,6 +50,12 @@ ONE_PHOTO["requestBody"]["content"]["image/*"] = {"schema": _BINARY}
 MANY_PHOTOS = _operation("files", {"type": "array", "items": _BINARY}, BatchBody)
 
 
+def json_body(schema: type[BaseModel]) -> dict[str, Any]:
+    """What a route has whose JSON body is read by hand."""
+    content = {"application/json": {"schema": {"$ref": _COMPONENTS + schema.__name__}}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 class DocumentedAPI(FastAPI):
     """A FastAPI application with a complete OpenAPI document."""
 
@@ -64,7 +71,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
     bodies: list[tuple[type[BaseModel], Any]] = [
-        (model, "validation") for model in (PhotoBody, BatchBody, Problem)
+        (model, "validation") for model in (PhotoBody, BatchBody, AliasBody, Traffic, Problem)
     ]
     _, definitions = models_json_schema(bodies, ref_template=_COMPONENTS + "{model}")
     schemas = document.setdefault("components", {}).setdefault("schemas", {})

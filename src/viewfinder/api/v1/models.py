@@ -1,8 +1,10 @@
 """`GET /v1/models` and below: which models there are, and what they say of themselves."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
+from viewfinder.api.bodies import read_json
 from viewfinder.api.dependencies import ManagerDep, Services, ServicesDep
+from viewfinder.api.openapi import json_body
 from viewfinder.api.schemas import (
     AliasBody,
     LabelAnswer,
@@ -24,7 +26,7 @@ from viewfinder.types import parse_version
 _PATIENCE_S = 30
 _MOST_BYTES = 64 * 1024
 
-router = APIRouter(prefix="/v1/models", tags=["models"], max_body_size=_MOST_BYTES)
+router = APIRouter(prefix="/v1/models", tags=["models"])
 
 
 @router.get("")
@@ -84,9 +86,10 @@ async def unload(name: str, version: str, models: ManagerDep) -> VersionState:
     return _state(models, name, number)
 
 
-@router.put("/{name}/aliases/{alias}")
-async def set_alias(name: str, alias: str, body: AliasBody, models: ManagerDep) -> RoutingAnswer:
+@router.put("/{name}/aliases/{alias}", openapi_extra=json_body(AliasBody))
+async def set_alias(name: str, alias: str, request: Request, models: ManagerDep) -> RoutingAnswer:
     """Let an alias mean a version, once that is loaded and has proved itself."""
+    body = await read_json(AliasBody, request, _MOST_BYTES)
     await models.set_alias(name, alias, body.version)
     return _routing(models, name)
 
@@ -98,9 +101,10 @@ async def delete_alias(name: str, alias: str, models: ManagerDep) -> RoutingAnsw
     return _routing(models, name)
 
 
-@router.put("/{name}/traffic")
-async def set_traffic(name: str, body: Traffic, models: ManagerDep) -> RoutingAnswer:
+@router.put("/{name}/traffic", openapi_extra=json_body(Traffic))
+async def set_traffic(name: str, request: Request, models: ManagerDep) -> RoutingAnswer:
     """Split the requests that name the model alone; let a shadow see their photos."""
+    body = await read_json(Traffic, request, _MOST_BYTES)
     await models.set_traffic(name, body)
     return _routing(models, name)
 
