@@ -1,13 +1,24 @@
 """`viewfinder models`: what changes the store."""
 
 import json
+import os
+import pty
+import subprocess
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from tests.support import PHOTOS, fake_bundle, grey, run_command, serving
+from tests.support import (
+    COMMAND,
+    PHOTOS,
+    environment,
+    fake_bundle,
+    grey,
+    run_command,
+    serving,
+)
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -171,3 +182,25 @@ def test_import_asks_for_what_is_missing(
     assert done.returncode == 2
     assert says in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_on_a_terminal_import_asks_the_person(tmp_path: Path) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("red\ngreen\nblue\n")
+    person, terminal = pty.openpty()
+    try:
+        process = subprocess.Popen(
+            [COMMAND, "models", "import", str(DATA / "foreign-float.tflite")],
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            env=environment(tmp_path),
+        )
+        os.write(person, f"{labels}\n-1-1\n".encode())
+        assert process.wait(60) == 0
+        said = os.read(person, 65536).decode()
+    finally:
+        os.close(person)
+        os.close(terminal)
+    assert "The file of labels" in said
+    assert "foreign-float@1 is published" in said
