@@ -101,6 +101,21 @@ async def test_a_step_back_is_taken_from_what_others_have_just_changed(store: Pa
     await asyncio.gather(here.close(), there.close())
 
 
+async def test_a_step_back_from_a_canary_is_to_stable_alone(store: Path) -> None:
+    _versions(store, 1, 2, 3)
+    manager = _manager(store)
+    await manager.set_alias("fake", "stable", 1)
+    await manager.set_alias("fake", "stable", 2)
+    split = (Share(version=2, percent=50), Share(version=3, percent=50))
+    await manager.set_traffic("fake", Traffic(split=split))
+    assert {await _answers(manager) for _ in range(100)} == {2, 3}
+    await manager.roll_back("fake")
+    assert {await _answers(manager) for _ in range(20)} == {2}
+    await manager.roll_back("fake")
+    assert await _answers(manager) == 1
+    await manager.close()
+
+
 async def test_what_was_published_a_moment_ago_can_be_named(store: Path) -> None:
     _versions(store, 1)
     manager = _manager(store)

@@ -129,4 +129,6 @@ def _field_error(item: dict[str, Any]) -> FieldError:
     where = [str(part) for part in item["loc"] if part not in {"query", "body", "header", "path"}]
     # Pydantic's own words for these name the class that it wanted.
     message = "Input should be an object" if item["type"].startswith("model_") else item["msg"]
-    return FieldError(field=".".join(where) or "body", message=str(message))
+    return FieldError(
+        field=".".join(where) or "body", message=str(message).removeprefix("Value error, ")
+    )

@@ -86,7 +86,7 @@ def import_model(
         fail(f"{graph} does not exist", code=2)
     called = _model_name(name, graph)
     labels = labels or Path(_ask("The file of labels", "--labels"))
-    if not labels.is_file():
+    if not labels.exists() or labels.is_dir():
         fail(f"{labels} is not a file", code=2)
     _check(scaling, "--scaling", SCALINGS)
     _check(output, "--output", OUTPUTS)

@@ -133,6 +133,8 @@ class Routing(_Part):
 
     def rolled_back(self, version: int) -> "Routing":
         """The same, with `stable` back at an earlier version and no split."""
+        if self.aliases.get(STABLE) == version:
+            return self.with_traffic(None)
         back = self.with_alias(STABLE, version).with_traffic(None)
         previous = {a: v for a, v in back.previous.items() if a != STABLE}
         return back.model_copy(update={"previous": previous})

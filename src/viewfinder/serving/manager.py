@@ -643,8 +643,9 @@ class ModelManager:
 def rolled_back(catalog: Catalog, name: str) -> int:
     """The version that answers after a step back.
 
-    That is what `stable` meant before it was last set, else the highest good version below the one
-    that answers now.
+    Where a split gives others a share beside `stable`, that is `stable` alone. Else it is what
+    `stable` meant before it was last set, else the highest good version below the one that answers
+    now.
 
     Raises:
         ModelNotFoundError: There is no such model.
@@ -654,6 +655,9 @@ def rolled_back(catalog: Catalog, name: str) -> int:
     now = aliases.get(STABLE, aliases.get(LATEST, 0))
     before = routing.previous.get(STABLE)
     good = {v for v, entry in catalog.versions(name).items() if entry.bundle is not None}
+    shares = {share.version for share in (routing.traffic.split if routing.traffic else ())}
+    if STABLE in aliases and now in good and shares - {now}:
+        return now
     if before in good and before != now:
         return before
     lower = {version for version in good if version < now}
