@@ -118,8 +118,9 @@ async def _comes_back(service: ClassifyService, redis: RedisServer, brightness: 
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def impatient(redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A Redis that was away is tried again soon."""
+    assert redis
     monkeypatch.setattr("viewfinder.serving.redis_cache._LEFT_ALONE_S", 0.2)
 
 
