@@ -10,14 +10,10 @@ from fastapi import FastAPI
 from viewfinder import __version__
 from viewfinder.api import errors, health
 from viewfinder.api.dependencies import Services
+from viewfinder.api.guards.admission import Admission
+from viewfinder.api.guards.context import RequestContext
+from viewfinder.api.guards.origin import LoopbackOnly, NoUpgrade, ReadOnlyModels
 from viewfinder.api.loopback import is_loopback
-from viewfinder.api.middleware import (
-    Admission,
-    LoopbackOnly,
-    NoUpgrade,
-    ReadOnlyModels,
-    RequestContext,
-)
 from viewfinder.api.openapi import DocumentedAPI
 from viewfinder.api.v1 import classify, models
 from viewfinder.errors import RequestError, ServiceError

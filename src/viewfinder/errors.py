@@ -3,16 +3,24 @@
     ViewfinderError
     ├── RequestError                what a caller can mend
     │   ├── MalformedRequestError       malformed_request
+    │   ├── UnauthenticatedError        unauthenticated
     │   ├── ForbiddenError              forbidden
     │   ├── UrlFetchDisabledError       url_fetch_disabled
     │   ├── ModelNotFoundError          model_not_found
     │   ├── VersionNotFoundError        version_not_found
+    │   ├── RequestTimeoutError         request_timeout
     │   ├── PayloadTooLargeError        payload_too_large
     │   ├── UnsupportedMediaTypeError   unsupported_media_type
     │   ├── InvalidImageError           invalid_image
     │   ├── ImageTooLargeError          image_too_large
     │   ├── InvalidParameterError       invalid_parameter
-    │   └── ConflictError               conflict
+    │   ├── ConflictError               conflict
+    │   ├── IdempotencyInProgressError  idempotency_in_progress
+    │   ├── IdempotencyKeyReusedError   idempotency_key_reused
+    │   ├── BlockedAddressError         blocked_address
+    │   ├── FetchFailedError            fetch_failed
+    │   ├── RateLimitedError            rate_limited
+    │   └── HeadersTooLargeError        headers_too_large
     ├── ServiceError                what only time or an operator can mend
     │   ├── OverloadedError             overloaded
     │   ├── NotReadyError               not_ready
@@ -22,6 +30,7 @@
         ├── BundleError                 invalid_bundle
         ├── ScalingNeededError          scaling_needed
         ├── StoreError                  store_unavailable
+        ├── DatabaseError               database_unavailable
         ├── WeightsError                invalid_weights
         ├── ConversionError             conversion_failed
         └── MissingExtraError           missing_extra
@@ -59,6 +68,12 @@ class MalformedRequestError(RequestError):
     code = "malformed_request"
 
 
+class UnauthenticatedError(RequestError):
+    """No key, or one that does not count."""
+
+    code = "unauthenticated"
+
+
 class ForbiddenError(RequestError):
     """The caller may not do this."""
 
@@ -81,6 +96,12 @@ class VersionNotFoundError(RequestError):
     """The model has no such version or alias."""
 
     code = "version_not_found"
+
+
+class RequestTimeoutError(RequestError):
+    """The request came too slowly."""
+
+    code = "request_timeout"
 
 
 class PayloadTooLargeError(RequestError):
@@ -117,6 +138,50 @@ class ConflictError(RequestError):
     """What is asked for does not go with how things are now."""
 
     code = "conflict"
+
+
+class IdempotencyInProgressError(RequestError):
+    """A request with the same idempotency key is being worked on."""
+
+    code = "idempotency_in_progress"
+
+
+class IdempotencyKeyReusedError(RequestError):
+    """The idempotency key belongs to another request."""
+
+    code = "idempotency_key_reused"
+
+
+class BlockedAddressError(RequestError):
+    """A URL leads to an address that the server does not connect to."""
+
+    code = "blocked_address"
+
+
+class FetchFailedError(RequestError):
+    """An image could not be fetched from its URL."""
+
+    code = "fetch_failed"
+
+
+class RateLimitedError(RequestError):
+    """The caller has asked more than the limit allows.
+
+    Attributes:
+        retry_after_s: Whole seconds after which a new try makes sense.
+    """
+
+    code = "rate_limited"
+
+    def __init__(self, detail: str, *, retry_after_s: int) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class HeadersTooLargeError(RequestError):
+    """More headers, or longer ones, than the limit."""
+
+    code = "headers_too_large"
 
 
 class ServiceError(ViewfinderError):
@@ -175,6 +240,12 @@ class StoreError(OperatorError):
     """The model store cannot be reached, read or written."""
 
     code = "store_unavailable"
+
+
+class DatabaseError(OperatorError):
+    """The database cannot be reached, read or written."""
+
+    code = "database_unavailable"
 
 
 class WeightsError(OperatorError):

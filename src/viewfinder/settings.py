@@ -9,11 +9,20 @@ import math
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import platformdirs
 import pydantic_settings
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -73,6 +82,22 @@ class Limits(BaseModel):
     jpeg_pixels: int = Field(50_000_000, ge=1, le=_PILLOW_PIXELS, description="Pixels of a JPEG.")
     pixels: int = Field(25_000_000, ge=1, le=_PILLOW_PIXELS, description="Pixels, other formats.")
     side: int = Field(16_384, ge=1, description="The longer side of any image, in pixels.")
+    head_bytes: int = Field(
+        32 * 1024, ge=1024, le=MIB, description="The request line and all headers, in bytes."
+    )
+    headers: int = Field(100, ge=10, le=10_000, description="Headers of one request.")
+    head_s: float = Field(
+        5.0, gt=0, le=60, description="Seconds within which all headers must have come."
+    )
+    stall_s: float = Field(
+        10.0, gt=0, le=20, description="Seconds without a byte after which a connection is cut."
+    )
+    connections: int = Field(
+        2000, ge=1, description="Connections of one process; more are closed at once."
+    )
+    bodies_bytes: int = Field(
+        512 * MIB, ge=1, description="All bodies that one process holds at a time, in bytes."
+    )
 
 
 class CacheSettings(BaseModel):
@@ -88,6 +113,96 @@ class CacheSettings(BaseModel):
         None, description="A Redis that replicas share answers through, redis://host:6379/0."
     )
     ttl_s: int = Field(24 * 3600, ge=1, description="Seconds that an answer stays in Redis.")
+
+
+class OidcSettings(BaseModel):
+    """Tokens of an OpenID Connect provider, accepted beside keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    issuer: str | None = Field(
+        None, description="The provider, as its tokens name it: https://login.example.org/."
+    )
+    audience: str | None = Field(None, description="What the tokens must be meant for.")
+    jwks_url: str | None = Field(
+        None, description="Where its keys are; default: what the provider's discovery says."
+    )
+    scopes_claim: str = Field("scope", description="The claim that holds the scopes.")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if (self.issuer is None) != (self.audience is None):
+            raise ValueError("issuer and audience belong together")
+        return self
+
+
+class AuthSettings(BaseModel):
+    """Who may ask."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool | None = Field(
+        None, description="Ask for a key; default: at every address but this machine's own."
+    )
+    bootstrap_key_file: Folder | None = Field(
+        None, description="A file with a key that may do everything, for containers."
+    )
+    refresh_s: float = Field(
+        2.0, gt=0, le=300, description="Seconds after which a new, or revoked, key counts."
+    )
+    oidc: OidcSettings = OidcSettings()
+
+
+class RateLimitSettings(BaseModel):
+    """How much one caller may ask: each key, and each address without one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool = Field(False, description="Count requests, and refuse what is over the limit.")
+    requests: int = Field(600, ge=1, description="Requests of one caller within the window.")
+    window_s: int = Field(60, ge=1, le=24 * 3600, description="Length of the window, in seconds.")
+
+
+class FetchSettings(BaseModel):
+    """Images that the server fetches itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool = Field(False, description="Take images by URL.")
+    allow_private: bool = Field(
+        False, description="Also from addresses that are not public. Know who can ask."
+    )
+    timeout_s: float = Field(10.0, gt=0, le=300, description="Seconds for one image, in all.")
+    redirects: int = Field(3, ge=0, le=10, description="Redirects that are followed.")
+    ports: Annotated[tuple[int, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (80, 443), description="Ports that may be asked, with commas between."
+    )
+
+
+class DrainSettings(BaseModel):
+    """How the server stops."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    delay_s: float = Field(
+        2.0,
+        ge=0,
+        le=60,
+        description="Seconds, after SIGTERM, in which readiness says 503 and requests still come.",
+    )
+    timeout_s: float = Field(
+        20.0, gt=0, le=300, description="Seconds after that until what is not answered is cut."
+    )
+
+
+class DatabaseSettings(BaseModel):
+    """Where keys are kept."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str | None = Field(
+        None, description="postgresql://user@host/name; default: a SQLite file in the data home."
+    )
 
 
 class Settings(BaseSettings):
@@ -142,7 +257,23 @@ class Settings(BaseSettings):
     request_timeout_s: float = Field(
         30.0, gt=0, le=3600, description="Seconds within which an answer must begin."
     )
+    redis_url: str | None = Field(
+        None,
+        description="A Redis that replicas share rate limits and idempotency keys through, "
+        "redis://host:6379/0.",
+    )
+    idempotency_s: int = Field(
+        24 * 3600, ge=1, description="Seconds that an answer is kept for its Idempotency-Key."
+    )
+    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_split)] = (
+        Field((), description="Networks whose X-Forwarded-For is believed, with commas between.")
+    )
     limits: Limits = Limits()
+    auth: AuthSettings = AuthSettings()
+    rate_limit: RateLimitSettings = RateLimitSettings()
+    fetch: FetchSettings = FetchSettings()
+    drain: DrainSettings = DrainSettings()
+    database: DatabaseSettings = DatabaseSettings()
     cache: CacheSettings = CacheSettings()
 
     @classmethod

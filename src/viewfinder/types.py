@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
@@ -102,3 +103,22 @@ class Prediction:
     abstained: bool
     cached: bool
     timing: Timing
+
+
+AccessScope = Literal["classify", "read", "manage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks, once that has been checked.
+
+    Attributes:
+        id: Stable name of the key, or of the person, for logs, limits and sharing out of traffic;
+            no secret.
+        scopes: What they may do.
+        requests: Requests within the window of the rate limit; None for what the settings say.
+    """
+
+    id: str
+    scopes: frozenset[AccessScope]
+    requests: int | None = None

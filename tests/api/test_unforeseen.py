@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 from tests.support import fake_bundle, grey
 
-from viewfinder.api.middleware import RequestContext
+from viewfinder.api.guards.context import RequestContext
 from viewfinder.app import create_app
 from viewfinder.settings import Settings
 

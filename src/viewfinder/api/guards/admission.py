@@ -1,0 +1,38 @@
+"""Overload, answered at the door."""
+
+from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from viewfinder.api.dependencies import TIMEOUT_HEADER, Services, patience
+from viewfinder.api.guards.refusal import refuse
+from viewfinder.errors import OverloadedError, ServiceError
+
+_CLASSIFY = {"/classify", "/v1/classify", "/batch-classify", "/v1/batch-classify"}
+
+
+class Admission:
+    """Refuses a photo that could not be looked at in time, before its body is read.
+
+    Overload is answered with the little that a head costs: reading ten times as many photos as
+    can be answered would take the cores from those that are.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] == "http" and scope["path"] in _CLASSIFY:
+            services: Services = scope["app"].state.services
+            header = Headers(scope=scope).get(TIMEOUT_HEADER)
+            try:
+                seconds = patience(header, services.settings.request_timeout_s)
+                services.devices.cpu.expect(scope["state"]["began"] + seconds)
+            except OverloadedError as error:
+                retry = {"Retry-After": str(error.retry_after_s)}
+                await refuse(error, scope, receive, send, retry)
+                return
+            except (RequestValidationError, ServiceError):
+                pass  # the route says it, with the rest of what there is to say
+        await self._app(scope, receive, send)

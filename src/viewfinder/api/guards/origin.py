@@ -1,0 +1,98 @@
+"""From where a request comes, and what it pretends to be."""
+
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from viewfinder.api.guards.refusal import refuse
+from viewfinder.api.loopback import is_loopback
+from viewfinder.errors import ForbiddenError, MalformedRequestError
+
+_PROXIED = {b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip"}
+
+
+class NoUpgrade:
+    """Refuses a body under `Upgrade`, and closes.
+
+    The HTTP parser takes what follows such a head for another protocol or another request, which
+    would let one request hide in the body of another.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            has_body = "content-length" in headers or "transfer-encoding" in headers
+            if "upgrade" in headers and has_body:
+                error = MalformedRequestError(
+                    "This server does not upgrade; send the body without the header Upgrade."
+                )
+                await refuse(error, scope, receive, send, {"Connection": "close"})
+                return
+        await self._app(scope, receive, send)
+
+
+class ReadOnlyModels:
+    """Refuses changes of models, before their body is read, where anybody could ask for them.
+
+    That is a server without keys that others can reach: at a public address, or through a proxy
+    on this machine, which says so in a header.
+    """
+
+    def __init__(self, app: ASGIApp, *, public: bool) -> None:
+        self._app = app
+        self._public = public
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if (
+            scope["type"] == "http"
+            and scope["path"].startswith("/v1/models")
+            and scope["method"] not in {"GET", "HEAD"}
+            and (self._public or not _PROXIED.isdisjoint(name for name, _ in scope["headers"]))
+        ):
+            error = ForbiddenError(
+                "This server has no keys, and can be reached by others: models are changed at its "
+                "command line, by `viewfinder models`."
+            )
+            await refuse(error, scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+class LoopbackOnly:
+    """Refuses what a web page from elsewhere could send to a server that has no keys.
+
+    A page can point its own name at 127.0.0.1 (DNS rebinding) or post a form across sites; the
+    browser then says so in `Host` or `Origin`.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            origin = headers.get("origin")
+            if not is_loopback(_host_of("//" + headers.get("host", ""))) or (
+                origin is not None and not is_loopback(_host_of(origin))
+            ):
+                error = ForbiddenError(
+                    "This server has no keys and answers only to localhost: "
+                    "Host and Origin must be a loopback address."
+                )
+                await refuse(error, scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""

@@ -1,0 +1,28 @@
+"""How a guard says no."""
+
+from collections.abc import Mapping
+
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from viewfinder.api.errors import problem_response, to_problem
+from viewfinder.errors import RequestError, ServiceError
+
+
+async def refuse(
+    error: RequestError | ServiceError,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    headers: Mapping[str, str] | None = None,
+) -> None:
+    """Answer with the problem, in place of everything further in.
+
+    A client that asked whether it may send its body (`Expect`) will not send it now, and the parser
+    would take what comes next for that body: such a connection is closed.
+    """
+    given = dict(headers or {})
+    if "expect" in Headers(scope=scope):
+        given["Connection"] = "close"
+    problem = to_problem(error, scope["state"]["request_id"])
+    await problem_response(problem, given)(scope, receive, send)
