@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import uvicorn
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 from PIL import Image
@@ -34,6 +33,8 @@ from viewfinder.engines.fake import FakeEngine
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.registry.bundle import Bundle, describe, write_bundle
 from viewfinder.registry.manifest import Golden, Label, Manifest, Variant
+from viewfinder.server.drain import DrainingServer
+from viewfinder.server.run import configure
 from viewfinder.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -190,7 +191,7 @@ def serving(
     """Start the real server on a free port, and wait until a line of its log matches `until`."""
     process = subprocess.Popen(
         [COMMAND, "serve", "--port", "0", *arguments],
-        env=environment(home, **settings),
+        env=environment(home, **{"DRAIN__DELAY_S": 0, **settings}),
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -269,7 +270,7 @@ class LocalServer:
 
     services: Services
     address: tuple[str, int]
-    _server: uvicorn.Server
+    _server: DrainingServer
 
     @property
     def url(self) -> str:
@@ -291,9 +292,7 @@ class LocalServer:
 def serving_here(settings: Settings) -> Iterator[LocalServer]:
     """Serve in a thread, so that a test can look at the engine and the queue."""
     app = create_app(settings)
-    server = uvicorn.Server(
-        uvicorn.Config(app, loop="asyncio", http="httptools", ws="none", log_config=None)
-    )
+    server = DrainingServer(configure(lambda: app, settings))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -301,7 +300,7 @@ def serving_here(settings: Settings) -> Iterator[LocalServer]:
             eventually(lambda: server.started)
             yield LocalServer(app.state.services, listener.getsockname(), server)
         finally:
-            server.should_exit = True
+            server.handle_exit(signal.SIGINT, None)
             thread.join(60)
             assert not thread.is_alive()
 

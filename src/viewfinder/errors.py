@@ -29,6 +29,7 @@
         ├── SettingsError               invalid_settings
         ├── BundleError                 invalid_bundle
         ├── ScalingNeededError          scaling_needed
+        ├── ListenError                 cannot_listen
         ├── StoreError                  store_unavailable
         ├── DatabaseError               database_unavailable
         ├── WeightsError                invalid_weights
@@ -234,6 +235,12 @@ class ScalingNeededError(OperatorError):
     """A foreign graph takes floats, and nobody said what its pixels are scaled to."""
 
     code = "scaling_needed"
+
+
+class ListenError(OperatorError):
+    """The address cannot be listened on."""
+
+    code = "cannot_listen"
 
 
 class StoreError(OperatorError):

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from tests.support import COMMAND, environment, fake_bundle, grey, photo, run_command, serving
 
-from viewfinder.cli.serve import _listen
+from viewfinder.server.listener import listen
 
 
 def test_a_stranger_posts_a_photo(tmp_path: Path) -> None:
@@ -158,5 +158,5 @@ def test_a_home_that_does_not_exist_is_no_reason_not_to_serve(tmp_path: Path) ->
 
 def test_answers_do_not_wait_for_an_acknowledgement() -> None:
     # asyncio turns Nagle's algorithm off for sockets that name TCP as their protocol, as these do.
-    with _listen("127.0.0.1", 0) as listener:
+    with listen("127.0.0.1", 0) as listener:
         assert listener.proto == socket.IPPROTO_TCP

@@ -8,6 +8,9 @@ from viewfinder.api.errors import make_problem, problem_response, request_id
 from viewfinder.api.schemas import Health, Readiness
 from viewfinder.errors import RequestError, ServiceError
 
+DRAINING = "draining"
+"""Set in the state that every request sees when the server is about to stop."""
+
 router = APIRouter(tags=["service"])
 
 
@@ -25,6 +28,8 @@ async def live() -> Health:
 async def ready(request: Request, services: ServicesDep) -> Readiness | Response:
     """Whether the default model can answer; `degraded` when another part cannot."""
     models, settings = services.models, services.settings
+    if request.scope["state"].get(DRAINING):
+        return _not_ready(request, "The server is about to stop.")
     try:
         default = models.status_of(models.default)
     except (RequestError, ServiceError) as error:

@@ -1,9 +1,7 @@
 """`viewfinder serve`."""
 
-import errno
 import logging
 import signal
-import socket
 import sys
 from contextlib import suppress
 from functools import partial
@@ -17,10 +15,6 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from viewfinder.settings import Settings
-
-_BACKLOG = 2048
-_DRAIN_S = 25
-_WORKER_SILENCE_S = 30
 
 
 def serve(
@@ -50,6 +44,8 @@ def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     from viewfinder.api.loopback import is_loopback
+    from viewfinder.server.listener import listen
+    from viewfinder.server.run import run
     from viewfinder.settings import load_settings
 
     settings = load_settings(
@@ -67,7 +63,7 @@ def serve(
         )
     _check_models(settings)
     _check_cache(settings)
-    listener = _listen(settings.host, settings.port)
+    listener = listen(settings.host, settings.port)
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"http://{shown}:{listener.getsockname()[1]}"
     if as_json:
@@ -77,7 +73,9 @@ def serve(
         f"Viewfinder on {address}  (documentation: {address}/docs, stop: Ctrl-C)\n"
         f"  curl -F file=@photo.jpg {address}/v1/classify"
     )
-    _run(settings, listener)
+    configure_logging()
+    if not run(partial(_application, settings), settings, listener):
+        fail("the server could not start")
 
 
 def _check_models(settings: "Settings") -> None:
@@ -97,52 +95,6 @@ def _check_cache(settings: "Settings") -> None:
     from viewfinder.serving.cache import open_cache
 
     open_cache(settings.cache)  # connects to nothing yet
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns Nagle's algorithm off only where it sees TCP named: without that, an answer can
-    # wait 40 ms for the client's delayed acknowledgement.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        # From here on, who comes before the models are loaded waits, and is answered.
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            fail(f"port {port} is taken; choose another with --port, or --port 0 for a free one")
-        fail(f"cannot listen on {host} port {port}: {error.strerror or error}")
-    listener.set_inheritable(True)
-    return listener
-
-
-def _run(settings: "Settings", listener: socket.socket) -> None:
-    import uvicorn
-    from uvicorn.supervisors import Multiprocess
-
-    config = uvicorn.Config(
-        partial(_application, settings),  # whole settings travel to each worker
-        factory=True,
-        workers=settings.workers,
-        loop="asyncio",  # with the compute threads beside it quicker than uvloop: decisions/0004
-        http="httptools",
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # anybody could say anything in them
-        timeout_graceful_shutdown=_DRAIN_S,
-        timeout_worker_healthcheck=_WORKER_SILENCE_S,
-    )
-    configure_logging()
-    if settings.workers > 1:
-        Multiprocess(config, sockets=[listener]).run()
-        return
-    server = uvicorn.Server(config)
-    server.run(sockets=[listener])
-    if not server.started:
-        fail("the server could not start")
 
 
 def _application(settings: "Settings") -> "FastAPI":

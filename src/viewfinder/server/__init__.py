@@ -1,0 +1,1 @@
+"""The HTTP server under the application: connections, their limits, drain, workers."""

@@ -1,0 +1,51 @@
+"""The socket that the server listens on."""
+
+import contextlib
+import errno
+import resource
+import socket
+
+from viewfinder.errors import ListenError
+
+_BACKLOG = 2048
+_FILES_BESIDE = 256
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Listen; from here on, who comes before the models are loaded waits, and is answered.
+
+    Args:
+        host: An IPv4 or IPv6 address, or a name that has one.
+        port: 0 takes a free one.
+
+    Raises:
+        ListenError: The address cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio turns Nagle's algorithm off only where it sees TCP named: without that, an answer can
+    # wait 40 ms for the client's delayed acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ListenError(
+                f"port {port} is taken; choose another with --port, or --port 0 for a free one"
+            ) from error
+        raise ListenError(
+            f"cannot listen on {host} port {port}: {error.strerror or error}"
+        ) from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def allow_files(connections: int) -> None:
+    """Let the process open as many files as it may have connections, as far as the system does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _FILES_BESIDE
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with contextlib.suppress(ValueError, OSError):  # not granted: fewer connections then
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

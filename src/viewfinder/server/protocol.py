@@ -1,0 +1,232 @@
+"""HTTP/1.1 on one connection, with limits where uvicorn has none.
+
+uvicorn's own protocol takes a head of any size, waits for a body for as long as the client likes,
+and keeps what a client does not read. Here every phase of a connection ends in time, and what
+cannot be parsed is answered as every other error is.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import uuid_utils
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from viewfinder.api.errors import MEDIA_TYPE, to_problem
+from viewfinder.api.health import DRAINING
+from viewfinder.errors import (
+    HeadersTooLargeError,
+    MalformedRequestError,
+    OverloadedError,
+    RequestError,
+    RequestTimeoutError,
+    ServiceError,
+)
+from viewfinder.server.config import ServerConfig
+from viewfinder.server.transport import OneWrite
+
+if TYPE_CHECKING:
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+    from uvicorn.server import ServerState
+
+# By how much chunked encoding may lengthen a body: one-byte chunks may, endless extensions not.
+_MOST_FRAMING, _FREE_FRAMING = 8, 64 * 1024
+_AROUND_HEADER = len(": \r\n")
+# How long a new connection may be silent when the server stops.
+_FRESH_S = 1.0
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """One connection.
+
+    Args:
+        config: With the limits of the head, of silence, of connections.
+        server_state: What all connections share.
+        app_state: What every request sees.
+    """
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        server_state: "ServerState",
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._limits = config.limits
+        self._body_s = config.body_s
+        self._wire: OneWrite
+        self._refusal: RequestError | None = None
+        self._in_head = self._in_body = False
+        self._began = self._heard = self.loop.time()
+        # Of the message that comes: bytes of the head, also unparsed ones; headers; bytes on the
+        # wire since then, and those of them that are the body's.
+        self._head_bytes = self._parsed = self._headers = self._wired = self._carried = 0
+        # Since when the client has taken nothing of what waits for it, and how much that was.
+        self._unread_since, self._unread = self._began, 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is asked here that is not answered."""
+        last = self._last
+        answered = last is None or last.response_complete
+        return answered and not self._in_head and not self._in_body
+
+    @property
+    def _last(self) -> "RequestResponseCycle | None":
+        """The request that came last, if any has."""
+        return self.cycle
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; when there are too many, an idle connection makes room, or this one goes."""
+        if not isinstance(transport, asyncio.Transport):
+            raise TypeError(transport)
+        self._wire = OneWrite(transport, self.loop)
+        full = len(self.connections) >= self._limits.connections
+        idle = next((one for one in self.connections if _is_idle(one)), None) if full else None
+        super().connection_made(self._wire)
+        if idle is not None:
+            idle.shutdown()
+        elif full:
+            self._refuse(OverloadedError("Too many connections are open.", retry_after_s=1))
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; what is too much is refused before it is kept."""
+        self._heard = self.loop.time()
+        if self._in_body:
+            self._wired += len(data)
+        else:
+            if not self._in_head:
+                self._begin_head()
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > self._limits.head_bytes:
+            self._refuse(self._too_long())
+        elif self._in_body and self._wired > _MOST_FRAMING * self._carried + _FREE_FRAMING:
+            self._refuse(MalformedRequestError("The chunks of the body are mostly framing."))
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what the parser stopped at."""
+        del msg  # the parser's own words
+        self._refuse(self._refusal or MalformedRequestError("The request is not valid HTTP/1.1."))
+
+    def _begin_head(self) -> None:
+        self._in_head, self._began = True, self._heard
+        self._head_bytes = self._parsed = self._headers = self._wired = self._carried = 0
+
+    def on_message_begin(self) -> None:
+        """Another message, maybe in the same bytes as the one before."""
+        if not self._in_head:
+            self._begin_head()
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the request line."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header. Trailers count, and are dropped: the head that the guards saw is the head."""
+        self._headers += 1
+        self._count(len(name) + len(value) + _AROUND_HEADER)
+        if not self._in_body:
+            super().on_header(name, value)
+
+    def _count(self, size: int) -> None:
+        self._parsed += size
+        if self._parsed > self._limits.head_bytes or self._headers > self._limits.headers:
+            self._refusal = self._too_long()
+            raise self._refusal  # ends the parser, which leads to `send_400_response`
+
+    def _too_long(self) -> HeadersTooLargeError:
+        limits = self._limits
+        return HeadersTooLargeError(
+            f"A request may have {limits.headers} headers and {limits.head_bytes:,} bytes of them."
+        )
+
+    def on_headers_complete(self) -> None:
+        """Hand the request on."""
+        self._in_head, self._in_body = False, True
+        super().on_headers_complete()
+        if self.app_state.get(DRAINING):
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """Hand a piece of the body on."""
+        self._carried += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The body has come."""
+        self._in_body = False
+        super().on_message_complete()
+
+    def check(self, now: float) -> None:
+        """Cut what takes too long.
+
+        Args:
+            now: On the clock of the event loop.
+        """
+        unread = self._wire.unsent()
+        if not unread or unread < self._unread:
+            self._unread_since = now
+        self._unread = unread
+        if now - self._unread_since > self._limits.stall_s:
+            self._wire.abort()
+        elif self._wire.is_closing() or self.flow.read_paused:
+            self._heard = now  # the silence is ours
+        elif self._in_body:
+            if now - self._heard > self._limits.stall_s or now - self._began > self._body_s:
+                self._refuse(RequestTimeoutError("The body came too slowly."))
+        elif self._in_head:
+            if now - self._began > self._limits.head_s:
+                self._refuse(RequestTimeoutError("The headers came too slowly."))
+        elif self._last is None and now - self._began > self._fresh_s:
+            self._wire.close()  # nothing has ever been asked here
+
+    @property
+    def _fresh_s(self) -> float:
+        return _FRESH_S if self.app_state.get(DRAINING) else self._limits.head_s
+
+    def shutdown(self) -> None:
+        """Close when there is nothing left to answer; who has only just connected gets a moment."""
+        last = self._last
+        if last is not None and not last.response_complete:
+            last.keep_alive = False
+        elif self.idle and (last is not None or self.loop.time() - self._began > _FRESH_S):
+            self._wire.close()
+
+    def _refuse(self, error: RequestError | ServiceError) -> None:
+        """Answer in place of the application, if there is still something to answer; then close."""
+        if self._wire.is_closing():
+            return
+        cycle = self._last
+        owed = cycle is None or cycle.response_complete
+        identifier = None
+        if self._in_body and cycle is not None:
+            # It is the body of this request that is at fault: its handler gets no more of it.
+            owed = not cycle.response_started
+            identifier = self.scope["state"].get("request_id")
+            cycle.disconnected = True
+            cycle.message_event.set()
+        if owed and not self.pipeline:
+            self._wire.write(self._answer(error, identifier or str(uuid_utils.uuid7())))
+        self._wire.close()
+
+    def _answer(self, error: RequestError | ServiceError, identifier: str) -> bytes:
+        problem = to_problem(error, identifier)
+        body = problem.model_dump_json(exclude_none=True).encode()
+        headers = [
+            *self.server_state.default_headers,
+            (b"content-type", MEDIA_TYPE.encode()),
+            (b"content-length", b"%d" % len(body)),
+            (b"x-request-id", identifier.encode()),
+            (b"connection", b"close"),
+        ]
+        if isinstance(error, OverloadedError):
+            headers.append((b"retry-after", b"%d" % error.retry_after_s))
+        lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+        return STATUS_LINE[problem.status] + lines + b"\r\n" + body
+
+
+def _is_idle(connection: object) -> bool:
+    return isinstance(connection, GuardedProtocol) and connection.idle
