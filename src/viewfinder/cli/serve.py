@@ -1,6 +1,7 @@
 """`viewfinder serve`."""
 
 import logging
+import os
 import signal
 import sys
 from contextlib import suppress
@@ -40,9 +41,10 @@ def serve(
 
     Example:  viewfinder serve --port 8080 --model efficientnet-lite0
     """
-    # The server raises the signal that stopped it once more when it has drained: a job well done.
+    # Before the server runs there is nothing to put away, and an exception could come up anywhere.
+    # When it has drained, it raises the signal that stopped it once more: a job well done.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
+        signal.signal(number, lambda *_: os._exit(0))
     from viewfinder.api.loopback import is_loopback
     from viewfinder.server.listener import listen
     from viewfinder.server.run import run
