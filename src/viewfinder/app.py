@@ -11,6 +11,7 @@ from viewfinder import __version__
 from viewfinder.api import errors, health
 from viewfinder.api.dependencies import Services
 from viewfinder.api.guards.admission import Admission
+from viewfinder.api.guards.body import Bodies
 from viewfinder.api.guards.context import RequestContext
 from viewfinder.api.guards.origin import LoopbackOnly, NoUpgrade, ReadOnlyModels
 from viewfinder.api.loopback import is_loopback
@@ -99,6 +100,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     web.install(app)
     errors.install(app)
     # The last one added is the outermost.
+    app.add_middleware(Bodies, limits=settings.limits)
     app.add_middleware(Admission)
     app.add_middleware(ReadOnlyModels, public=not is_loopback(settings.host))
     if is_loopback(settings.host):

@@ -6,7 +6,7 @@ from starlette.types import Message
 
 from viewfinder.api.bodies import read_photo
 from viewfinder.api.schemas import ClassifyOptions
-from viewfinder.settings import MIB, Limits
+from viewfinder.settings import MIB
 
 BOUNDARY = "b"
 
@@ -27,5 +27,5 @@ async def test_no_upload_touches_the_disk(monkeypatch: pytest.MonkeyPatch) -> No
     photo = b"\xff" * (9 * MIB)
     head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n'
     request = _request(head + photo + b"\r\n--b--\r\n", f"multipart/form-data; boundary={BOUNDARY}")
-    got, _ = await read_photo(request, ClassifyOptions(), Limits())
+    got, _ = await read_photo(request, ClassifyOptions())
     assert await got.content() == photo

@@ -1,9 +1,12 @@
-"""Request bodies to photos: raw, multipart or JSON, within their limits and in memory only."""
+"""Request bodies to photos: raw, multipart or JSON, and in memory only.
+
+The guards have seen to their type and encoding, and end the reading where a limit is.
+"""
 
 import asyncio
 import binascii
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -16,13 +19,12 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from viewfinder.api.guards.body import media_type
 from viewfinder.api.schemas import BatchItem, ClassifyOptions, PhotoBody
 from viewfinder.errors import (
     InvalidParameterError,
     MalformedRequestError,
-    PayloadTooLargeError,
     RequestError,
-    UnsupportedMediaTypeError,
     UrlFetchDisabledError,
 )
 from viewfinder.settings import MIB, Limits
@@ -33,7 +35,6 @@ Body = TypeVar("Body", bound=BaseModel)
 Data = TypeVar("Data", str, bytes)
 Converted = TypeVar("Converted")
 
-_LONGEST_SHOWN = 100
 _LARGE = 256 * 1024
 _MOST_VALUES = 10_000
 # RFC 2046, section 5.1.1
@@ -66,29 +67,25 @@ class Photo:
         return await _off_the_loop(_decode_base64, self.data)
 
 
-async def read_photo(
-    request: Request, query: ClassifyOptions, limits: Limits
-) -> tuple[Photo, ClassifyOptions]:
+async def read_photo(request: Request, query: ClassifyOptions) -> tuple[Photo, ClassifyOptions]:
     """The one photo of a request, and its options from the query and the body together.
 
     Raises:
         RequestError: The body is not what the API documents.
         RequestValidationError: An option in the body is out of range.
     """
-    kind = _content_type(request)
-    if kind.startswith("image/"):
-        return Photo(await _read(request, limits.image_bytes)), query
+    kind = media_type(request.headers)
     if kind == _MULTIPART:
-        photos, options = await _form(request, "file", limits.body_bytes)
+        photos, options = await _form(request, "file")
         if len(photos) != 1:
             raise MalformedRequestError(
                 f"Send exactly one file in the form field 'file'; this form has {len(photos)}."
             )
         return photos[0], _merge(query, options)
     if kind == _JSON:
-        body = await read_json(PhotoBody, request, limits.body_bytes)
+        body = await read_json(PhotoBody, request)
         return _json_photo(body), _merge(query, body)
-    raise _unsupported(kind, "send the image itself as image/*")
+    return Photo(await _read(request)), query
 
 
 async def read_batch(
@@ -100,51 +97,17 @@ async def read_batch(
         RequestError: The body is not what the API documents, or holds too many images.
         RequestValidationError: An option in the body is out of range.
     """
-    kind = _content_type(request)
-    if kind == _MULTIPART:
-        photos, options = await _form(request, "files", limits.batch_bytes)
+    if media_type(request.headers) == _MULTIPART:
+        photos, options = await _form(request, "files")
         _check_count(len(photos), limits)
         return photos, _merge(query, options)
-    if kind == _JSON:
-        # Parsing JSON holds the interpreter lock: forms are the way for large batches.
-        batch = await read_json(_Batch, request, limits.body_bytes)
-        _check_count(len(batch.images), limits)
-        return [_batch_photo(item) for item in batch.images], _merge(query, batch)
-    raise _unsupported(kind, "send the images as files of a form")
+    batch = await read_json(_Batch, request)
+    _check_count(len(batch.images), limits)
+    return [_batch_photo(item) for item in batch.images], _merge(query, batch)
 
 
-def _content_type(request: Request) -> str:
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaTypeError("Send the body as it is: content encodings are not taken.")
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def _unsupported(kind: str, hint: str) -> UnsupportedMediaTypeError:
-    shown = kind if kind.isprintable() and len(kind) <= _LONGEST_SHOWN else ""
-    return UnsupportedMediaTypeError(
-        f"The content type {shown!r} is not taken: {hint}, as {_MULTIPART}, or as {_JSON}."
-    )
-
-
-async def _chunks(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
-    """The body as it comes, at most `limit` bytes of it."""
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > limit:
-        raise _too_large(limit)
-    arrived = 0
-    async for chunk in request.stream():
-        arrived += len(chunk)
-        if arrived > limit:
-            raise _too_large(limit)
-        yield chunk
-
-
-def _too_large(limit: int) -> PayloadTooLargeError:
-    return PayloadTooLargeError(f"The body is over the limit of {limit:,} bytes.")
-
-
-async def _read(request: Request, limit: int) -> bytes:
-    body = b"".join([chunk async for chunk in _chunks(request, limit)])
+async def _read(request: Request) -> bytes:
+    body = b"".join([chunk async for chunk in request.stream()])
     if not body:
         raise MalformedRequestError("The body is empty.")
     return body
@@ -166,7 +129,7 @@ class _InMemory(MultiPartParser):
             raise MalformedRequestError("The multipart form ends before its last boundary.")
 
 
-async def _form(request: Request, field: str, limit: int) -> tuple[list[Photo], ClassifyOptions]:
+async def _form(request: Request, field: str) -> tuple[list[Photo], ClassifyOptions]:
     """The files of one field of a form, and the options in its other fields."""
     _, parameters = parse_options_header(request.headers["content-type"])
     boundary = parameters.get(b"boundary", b"")
@@ -175,7 +138,7 @@ async def _form(request: Request, field: str, limit: int) -> tuple[list[Photo], 
     # Nothing but the boundary is passed on: a charset would let the client choose among all of
     # Python's codecs, some of which are quadratic. Forms are UTF-8.
     headers = Headers({"content-type": f'{_MULTIPART}; boundary="{boundary.decode()}"'})
-    parser = _InMemory(headers, _chunks(request, limit), max_files=1000, max_fields=100)
+    parser = _InMemory(headers, request.stream(), max_files=1000, max_fields=100)
     try:
         form = await parser.parse()
     except MultiPartException as error:
@@ -222,14 +185,14 @@ class _Batch(ClassifyOptions):
     images: list[Any] = Field(min_length=1)
 
 
-async def read_json(schema: type[Body], request: Request, limit: int) -> Body:
+async def read_json(schema: type[Body], request: Request) -> Body:
     """A JSON body of a shape.
 
     Raises:
-        RequestError: It is no JSON, or longer than the limit in bytes.
+        RequestError: It is no JSON.
         RequestValidationError: It has another shape.
     """
-    data = await _read(request, limit)
+    data = await _read(request)
     # Base64 has none of these: more of them are a flood of tiny values, each many times its size.
     if sum(data.count(sign) for sign in (b",", b"[", b"{")) > _MOST_VALUES:
         raise MalformedRequestError("The JSON holds far more values than any request needs.")

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 async def classify(request: Request) -> Response:
     """Classify one photo: a form file, the raw image, or base64 in JSON."""
     call = read_call(request)
-    photo, options = await read_photo(request, call.options, call.services.settings.limits)
+    photo, options = await read_photo(request, call.options)
     content = await photo.content()
     async with WhileConnected(request):
         prediction = await _ask(call, content, options)

@@ -24,7 +24,6 @@ from viewfinder.serving.manager import ModelManager
 from viewfinder.types import parse_version
 
 _PATIENCE_S = 30
-_MOST_BYTES = 64 * 1024
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -89,7 +88,7 @@ async def unload(name: str, version: str, models: ManagerDep) -> VersionState:
 @router.put("/{name}/aliases/{alias}", openapi_extra=json_body(AliasBody))
 async def set_alias(name: str, alias: str, request: Request, models: ManagerDep) -> RoutingAnswer:
     """Let an alias mean a version, once that is loaded and has proved itself."""
-    body = await read_json(AliasBody, request, _MOST_BYTES)
+    body = await read_json(AliasBody, request)
     await models.set_alias(name, alias, body.version)
     return _routing(models, name)
 
@@ -104,7 +103,7 @@ async def delete_alias(name: str, alias: str, models: ManagerDep) -> RoutingAnsw
 @router.put("/{name}/traffic", openapi_extra=json_body(Traffic))
 async def set_traffic(name: str, request: Request, models: ManagerDep) -> RoutingAnswer:
     """Split the requests that name the model alone; let a shadow see their photos."""
-    body = await read_json(Traffic, request, _MOST_BYTES)
+    body = await read_json(Traffic, request)
     await models.set_traffic(name, body)
     return _routing(models, name)
 
