@@ -3,8 +3,27 @@ const pick = document.querySelector("#pick");
 const notice = document.querySelector("#notice");
 const results = document.querySelector("#results");
 const template = document.querySelector("#card");
+const access = document.querySelector("#access");
+const key = document.querySelector("#key");
 
-document.querySelector("#curl").textContent = `curl -F file=@photo.jpg ${location.origin}/v1/classify`;
+function showCommand(withKey) {
+  const header = withKey ? "-H 'X-API-Key: …' " : "";
+  document.querySelector("#curl").textContent =
+    `curl ${header}-F file=@photo.jpg ${location.origin}/v1/classify`;
+}
+
+/** Ask the API, with the key of this tab if there is one; when that does not do, ask for another. */
+async function call(path, options = {}) {
+  const known = sessionStorage.getItem("key");
+  const response = await fetch(path, { ...options, headers: known ? { "X-API-Key": known } : {} });
+  if (response.status === 401) {
+    access.hidden = false;
+    showCommand(true);
+  }
+  const answer = await response.json();
+  if (!response.ok) throw new Error(answer.detail);
+  return answer;
+}
 
 const percent = (fraction) => `${(100 * fraction).toFixed(1)}%`;
 
@@ -22,13 +41,10 @@ function bar({ class: label, confidence }) {
   return item;
 }
 
-async function ask(file) {
+function ask(file) {
   const form = new FormData();
   form.append("file", file);
-  const response = await fetch("/v1/classify", { method: "POST", body: form });
-  const answer = await response.json();
-  if (!response.ok) throw new Error(answer.detail);
-  return answer;
+  return call("/v1/classify", { method: "POST", body: form });
 }
 
 async function classify(file) {
@@ -72,9 +88,23 @@ for (const type of ["dragover", "dragleave", "drop"]) {
 }
 document.addEventListener("paste", (event) => classifyAll([...event.clipboardData.files]));
 
-fetch("/v1/models")
-  .then((response) => response.json())
-  .then((answer) => {
+async function greet() {
+  try {
+    const answer = await call("/v1/models");
     document.querySelector("#model").textContent = `answered by ${answer.default}`;
-  })
-  .catch(() => showNotice("The server cannot be reached."));
+  } catch (error) {
+    // Without a key, the form says what to do; a TypeError is fetch's way to say that no answer came.
+    if (access.hidden) showNotice(error instanceof TypeError ? "The server cannot be reached." : error.message);
+  }
+}
+
+access.addEventListener("submit", (event) => {
+  event.preventDefault();
+  sessionStorage.setItem("key", key.value.trim());
+  key.value = "";
+  access.hidden = true;
+  greet();
+});
+
+showCommand(sessionStorage.getItem("key") !== null);
+greet();
