@@ -40,7 +40,7 @@ $(call READY,dev): uv.lock pyproject.toml | $(UV)
 	$(SYNC) $(EXTRAS:%=--extra %)
 	@touch $@
 
-# What only the benchmarks need: a peer to compare with, plots.
+# What only the benchmarks need: peers to compare with, plots.
 $(call READY,bench): uv.lock pyproject.toml | $(UV)
 	$(SYNC) --group bench $(EXTRAS:%=--extra %)
 	@touch $@

@@ -92,6 +92,8 @@ def percentile(numbers: Sequence[float], share: float) -> float:
 
 def show(figures: Sequence[Figure]) -> None:
     """Print what was measured beside what is to be reached."""
+    if not figures:
+        return
     width = max(len(figure.name) for figure in figures) + 2
     print(f"\n{'':{width}}{'measured':>10}  {'to reach':>10}")
     for figure in figures:
