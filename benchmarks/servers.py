@@ -1,4 +1,4 @@
-"""HTTP servers under the application: uvicorn as `viewfinder serve` runs it, against granian.
+"""HTTP servers under the application: `viewfinder serve`, uvicorn as it comes, granian.
 
     python -m benchmarks.servers [--seconds 5] [--rounds 3] [--only NAME ...] [--quick]
 
@@ -47,6 +47,11 @@ _GRANIAN_OPTIONS = [
     *("--respawn-failed-workers", "--respawn-interval", "1", "--workers-lifetime", "86400"),
     *("--workers-kill-timeout", "25"),
 ]
+_UVICORN_OPTIONS = [
+    *("viewfinder.app:create_app", "--factory", "--loop", "asyncio", "--http", "httptools"),
+    *("--ws", "none", "--no-access-log", "--log-level", "error"),
+    *("--timeout-graceful-shutdown", "25"),
+]
 _CONNECTIONS = 8
 _WARM_UP_S = 2
 _QUEUED = 20
@@ -61,9 +66,23 @@ Start = Callable[..., AbstractContextManager[Server]]
 
 
 @contextlib.contextmanager
-def uvicorn(workers: int = 1, **settings: str) -> Iterator[Server]:
-    """As `viewfinder serve` runs it."""
+def ours(workers: int = 1, **settings: str) -> Iterator[Server]:
+    """`viewfinder serve`: uvicorn with limits on every phase of a connection."""
     with viewfinder("--workers", str(workers), **settings) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def uvicorn(workers: int = 1, **settings: str) -> Iterator[Server]:
+    """As it comes, with the same loop and parser."""
+    with (
+        tempfile.TemporaryDirectory() as home,
+        running(
+            [sys.executable, "-m", "uvicorn", *_UVICORN_OPTIONS, "--workers", str(workers)],
+            ready="/health/ready",
+            environment=clean_environment(home, VIEWFINDER_WORKERS=str(workers), **settings),
+        ) as server,
+    ):
         yield server
 
 
@@ -81,7 +100,7 @@ def granian(workers: int = 1, **settings: str) -> Iterator[Server]:
         yield server
 
 
-_SERVERS: dict[str, Start] = {"uvicorn": uvicorn, "granian": granian}
+_SERVERS: dict[str, Start] = {"viewfinder": ours, "uvicorn": uvicorn, "granian": granian}
 
 
 def main() -> None:
@@ -307,7 +326,7 @@ def _load(server: Server) -> Iterator[Counter[str]]:
 def throughput(
     arguments: argparse.Namespace,
 ) -> tuple[list[Figure], dict[str, dict[str, list[dict[str, float]]]]]:
-    """Both servers in turn, in every round in the other order, the one that is not asked idle.
+    """The servers in turn, in every round in the other order, those that are not asked idle.
 
     The processor time of a request says more than the rate where others use the machine.
     """
@@ -332,11 +351,12 @@ def throughput(
                     seen.setdefault(what, {}).setdefault(name, []).append(one)
     return [
         Figure(
-            f"{what}, {unit}, granian to uvicorn",
-            median([one[unit] for one in by_server["granian"]])
+            f"{what}, {unit}, {name} to uvicorn",
+            median([one[unit] for one in by_server[name]])
             / median([one[unit] for one in by_server["uvicorn"]]),
         )
         for what, by_server in seen.items()
+        for name in ("viewfinder", "granian")
         for unit in ("per second", "processor ms each")
     ], seen
 

@@ -6,7 +6,7 @@ cannot be parsed is answered as every other error is.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import uuid_utils
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 # By how much chunked encoding may lengthen a body: one-byte chunks may, endless extensions not.
 _MOST_FRAMING, _FREE_FRAMING = 8, 64 * 1024
 _AROUND_HEADER = len(": \r\n")
+# Requests that a client may send ahead of the answers. One read can hold thousands.
+_MOST_AHEAD = 16
 # How long a new connection may be silent when the server stops.
 _FRESH_S = 1.0
 
@@ -115,6 +117,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Another message, maybe in the same bytes as the one before."""
+        if len(self.pipeline) >= _MOST_AHEAD:
+            self._stop_parsing(MalformedRequestError("Too many requests were sent ahead."))
         if not self._in_head:
             self._begin_head()
         super().on_message_begin()
@@ -134,8 +138,12 @@ class GuardedProtocol(HttpToolsProtocol):
     def _count(self, size: int) -> None:
         self._parsed += size
         if self._parsed > self._limits.head_bytes or self._headers > self._limits.headers:
-            self._refusal = self._too_long()
-            raise self._refusal  # ends the parser, which leads to `send_400_response`
+            self._stop_parsing(self._too_long())
+
+    def _stop_parsing(self, refusal: RequestError) -> NoReturn:
+        """From inside the parser; it ends, which leads to `send_400_response`."""
+        self._refusal = refusal
+        raise refusal
 
     def _too_long(self) -> HeadersTooLargeError:
         limits = self._limits
