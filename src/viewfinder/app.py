@@ -18,6 +18,8 @@ from viewfinder.api.loopback import is_loopback
 from viewfinder.api.openapi import DocumentedAPI
 from viewfinder.api.v1 import classify, models
 from viewfinder.errors import RequestError, ServiceError
+from viewfinder.imaging.decode import recognise
+from viewfinder.net.fetch import Fetcher
 from viewfinder.registry.registry import BUILTIN_MODEL
 from viewfinder.registry.store import open_store
 from viewfinder.serving.callbacks import Callbacks, find_callbacks
@@ -41,9 +43,14 @@ def build_services(settings: Settings) -> Services:
     models = ModelManager(open_store(settings.store, settings.home), settings, default=default)
     devices = Devices(threads=settings.compute_threads, capacity=settings.queue_size)
     callbacks = Callbacks(find_callbacks())
-    return Services(
-        settings, models, devices, ClassifyService(models, devices, settings, callbacks)
-    )
+    classify = ClassifyService(models, devices, settings, callbacks)
+    return Services(settings, models, devices, classify, _fetcher(settings))
+
+
+def _fetcher(settings: Settings) -> Fetcher | None:
+    if not settings.fetch.enabled:
+        return None
+    return Fetcher(settings.fetch, settings.limits.image_bytes, recognise)
 
 
 @asynccontextmanager
@@ -69,6 +76,8 @@ async def running(services: Services) -> AsyncIterator[None]:
         await asyncio.to_thread(services.devices.close)
         await services.classify.close()
         await services.models.close()
+        if services.fetcher is not None:
+            await services.fetcher.close()
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

@@ -27,6 +27,7 @@ from viewfinder.errors import (
     RequestError,
     UrlFetchDisabledError,
 )
+from viewfinder.net.fetch import Fetcher
 from viewfinder.settings import MIB, Limits
 
 _from_json = partial(from_json, allow_inf_nan=False)
@@ -43,28 +44,45 @@ _MULTIPART, _JSON = "multipart/form-data", "application/json"
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """Where an image is to be fetched from."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Photo:
     """One image of a request.
 
     Attributes:
-        data: Its bytes, its base64, or why there is neither.
+        data: Its bytes, its base64, where they are, or why there is none of these.
         filename: What the client called it. Repeated to the client and never used.
     """
 
-    data: bytes | str | RequestError
+    data: bytes | str | Link | RequestError
     filename: str | None = None
 
-    async def content(self) -> bytes:
+    async def content(self, fetcher: Fetcher | None, deadline: float) -> bytes:
         """The bytes of the image file.
+
+        Args:
+            fetcher: Who fetches those that are elsewhere; None where nobody does.
+            deadline: Until when, on the clock of `time.monotonic`.
 
         Raises:
             RequestError: There are none.
+            DeadlineExceededError: They did not come in time.
         """
         if isinstance(self.data, RequestError):
             raise self.data
         if isinstance(self.data, bytes):
             return self.data
-        return await _off_the_loop(_decode_base64, self.data)
+        if isinstance(self.data, str):
+            return await _off_the_loop(_decode_base64, self.data)
+        if fetcher is None:
+            off = "This server does not fetch images by URL; send the image."
+            raise UrlFetchDisabledError(off)
+        return await fetcher.fetch(self.data.url, deadline)
 
 
 async def read_photo(request: Request, query: ClassifyOptions) -> tuple[Photo, ClassifyOptions]:
@@ -219,13 +237,12 @@ def _batch_photo(item: Any) -> Photo:
 
 
 def _json_photo(item: PhotoBody | BatchItem) -> Photo:
-    if (item.image is None) == (item.url is None):
-        one = "Give the image as 'image' (base64) or as 'url': one of them."
-        return Photo(MalformedRequestError(one))
-    if item.image is None:
-        off = "This server does not fetch images by URL; send the image."
-        return Photo(UrlFetchDisabledError(off))
-    return Photo(item.image)
+    if item.image is not None and item.url is None:
+        return Photo(item.image)
+    if item.url is not None and item.image is None:
+        return Photo(Link(item.url))
+    one = "Give the image as 'image' (base64) or as 'url': one of them."
+    return Photo(MalformedRequestError(one))
 
 
 def _decode_base64(text: str) -> bytes:

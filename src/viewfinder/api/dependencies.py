@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import Field, TypeAdapter, ValidationError
 
 from viewfinder.api.schemas import ClassifyOptions
+from viewfinder.net.fetch import Fetcher
 from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.scheduler import Devices
 from viewfinder.serving.service import ClassifyService
@@ -20,12 +21,13 @@ MILLISECONDS: TypeAdapter[int] = TypeAdapter(Annotated[int, Field(ge=1, le=_LONG
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The parts of one running process."""
+    """The parts of one running process; no `fetcher` where images by URL are switched off."""
 
     settings: Settings
     models: ModelManager
     devices: Devices
     classify: ClassifyService
+    fetcher: Fetcher | None = None
 
 
 async def _services(request: Request) -> Services:

@@ -28,12 +28,11 @@ logger = logging.getLogger(__name__)
 @router.post("/classify", response_model=Classification, openapi_extra=ONE_PHOTO)
 @router.post("/v1/classify", response_model=Classification, openapi_extra=ONE_PHOTO)
 async def classify(request: Request) -> Response:
-    """Classify one photo: a form file, the raw image, or base64 in JSON."""
+    """Classify one photo: a form file, the raw image, or in JSON its base64 or its URL."""
     call = read_call(request)
     photo, options = await read_photo(request, call.options)
-    content = await photo.content()
     async with WhileConnected(request):
-        prediction = await _ask(call, content, options)
+        prediction = await _ask(call, photo, options)
     return _json(
         Classification.of(prediction).model_dump_json(by_alias=True),
         {"Server-Timing": _server_timing(prediction)},
@@ -55,7 +54,7 @@ async def batch_classify(request: Request) -> Response:
         result = partial(BatchResult, index=index, filename=photo.filename)
         try:
             async with window:
-                prediction = await _ask(call, await photo.content(), options)
+                prediction = await _ask(call, photo, options)
         except (RequestError, ServiceError) as error:
             return result(error=to_problem(error, request_id(request)))
         except Exception as error:
@@ -73,9 +72,9 @@ async def batch_classify(request: Request) -> Response:
     return _json(answer.model_dump_json(by_alias=True, exclude_none=True))
 
 
-async def _ask(call: Call, content: bytes, options: ClassifyOptions) -> Prediction:
+async def _ask(call: Call, photo: Photo, options: ClassifyOptions) -> Prediction:
     return await call.services.classify.classify(
-        content,
+        await photo.content(call.services.fetcher, call.deadline),
         deadline=call.deadline,
         model=options.model,
         top_k=options.top_k,
