@@ -50,7 +50,7 @@ def build_services(settings: Settings) -> Services:
 def _fetcher(settings: Settings) -> Fetcher | None:
     if not settings.fetch.enabled:
         return None
-    return Fetcher(settings.fetch, settings.limits.image_bytes, recognise)
+    return Fetcher(settings.fetch, settings.limits, recognise)
 
 
 @asynccontextmanager

@@ -30,4 +30,5 @@ async def test_no_upload_touches_the_disk(monkeypatch: pytest.MonkeyPatch) -> No
     head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n'
     request = _request(head + photo + b"\r\n--b--\r\n", f"multipart/form-data; boundary={BOUNDARY}")
     got, _ = await read_photo(request, ClassifyOptions())
-    assert await got.content(None, math.inf) == photo
+    async with got.content(None, math.inf) as content:
+        assert content == photo

@@ -16,7 +16,7 @@ from tests.support import eventually
 from viewfinder.imaging.decode import recognise
 from viewfinder.net import addresses
 from viewfinder.net.fetch import Fetcher
-from viewfinder.settings import MIB, FetchSettings
+from viewfinder.settings import MIB, FetchSettings, Limits
 
 PUBLIC = "127.0.0.2"  # what `let_be_public` takes for an address of the internet
 
@@ -135,9 +135,14 @@ async def fetching(*hosts: Host, most_bytes: int = 10 * MIB, **options: Any) -> 
     settings = FetchSettings(
         enabled=True, **{"allow_private": True, "ports": [host.port for host in hosts], **options}
     )
-    fetcher = Fetcher(settings, most_bytes, recognise)
+    fetcher = Fetcher(settings, Limits(image_bytes=most_bytes), recognise)
+
+    async def fetch(url: str, within: float = 30.0) -> bytes:
+        async with fetcher.fetch(url, time.monotonic() + within) as content:
+            return content
+
     try:
-        yield lambda url, within=30.0: fetcher.fetch(url, time.monotonic() + within)
+        yield fetch
     finally:
         await fetcher.close()
 

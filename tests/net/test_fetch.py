@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -17,7 +18,9 @@ from viewfinder.errors import (
     FetchFailedError,
     UnsupportedMediaTypeError,
 )
-from viewfinder.settings import MIB
+from viewfinder.imaging.decode import recognise
+from viewfinder.net.fetch import Fetcher
+from viewfinder.settings import MIB, FetchSettings, Limits
 
 CAT = photo("cat.jpg")
 
@@ -342,6 +345,25 @@ async def test_only_so_many_connections_are_open_at_a_time(host: Host) -> None:
         assert host.connections == 16
         open_.set()
         assert await asyncio.gather(*tasks) == [CAT] * 20
+
+
+async def test_only_so_many_images_are_held_at_a_time(host: Host) -> None:
+    settings = FetchSettings(enabled=True, allow_private=True, ports=(host.port,), timeout_s=300)
+    limits = Limits(image_bytes=MIB, bodies_bytes=2 * MIB)
+    fetcher = Fetcher(settings, limits, recognise)
+    url, later = host.url("/cat.jpg"), time.monotonic() + 300
+    async with fetcher.fetch(url, later), fetcher.fetch(url, later):
+        with pytest.raises(DeadlineExceededError):
+            async with fetcher.fetch(url, time.monotonic() + 0.2):
+                pass
+    assert host.reached() == 2
+    for _ in range(3):  # whatever the end, the room is given back
+        with pytest.raises(FetchFailedError):
+            async with fetcher.fetch(host.url("/nothing"), later):
+                pass
+        async with fetcher.fetch(url, later) as content:
+            assert content == CAT
+    await fetcher.close()
 
 
 async def test_a_png_is_fetched_too(host: Host) -> None:

@@ -6,7 +6,8 @@ The guards have seen to their type and encoding, and end the reading where a lim
 import asyncio
 import binascii
 import re
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -62,8 +63,9 @@ class Photo:
     data: bytes | str | Link | RequestError
     filename: str | None = None
 
-    async def content(self, fetcher: Fetcher | None, deadline: float) -> bytes:
-        """The bytes of the image file.
+    @asynccontextmanager
+    async def content(self, fetcher: Fetcher | None, deadline: float) -> AsyncGenerator[bytes]:
+        """The bytes of the image file, for as long as the block lasts.
 
         Args:
             fetcher: Who fetches those that are elsewhere; None where nobody does.
@@ -76,13 +78,15 @@ class Photo:
         if isinstance(self.data, RequestError):
             raise self.data
         if isinstance(self.data, bytes):
-            return self.data
-        if isinstance(self.data, str):
-            return await _off_the_loop(_decode_base64, self.data)
-        if fetcher is None:
+            yield self.data
+        elif isinstance(self.data, str):
+            yield await _off_the_loop(_decode_base64, self.data)
+        elif fetcher is not None:
+            async with fetcher.fetch(self.data.url, deadline) as content:
+                yield content
+        else:
             off = "This server does not fetch images by URL; send the image."
             raise UrlFetchDisabledError(off)
-        return await fetcher.fetch(self.data.url, deadline)
 
 
 async def read_photo(request: Request, query: ClassifyOptions) -> tuple[Photo, ClassifyOptions]:

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from http import HTTPStatus
 
 import httpcore2
@@ -13,7 +13,7 @@ from viewfinder import __version__
 from viewfinder.errors import DeadlineExceededError, FetchFailedError
 from viewfinder.net.client import NO_ANSWER, Client
 from viewfinder.net.urls import read_redirect, read_url
-from viewfinder.settings import FetchSettings
+from viewfinder.settings import FetchSettings, Limits
 
 _HEADERS = {
     "User-Agent": f"viewfinder/{__version__}",
@@ -37,22 +37,26 @@ class Fetcher:
     """Fetches images for requests, as one process sees them."""
 
     def __init__(
-        self, settings: FetchSettings, most_bytes: int, look: Callable[[bytes], object]
+        self, settings: FetchSettings, limits: Limits, look: Callable[[bytes], object]
     ) -> None:
         """Connects to nobody yet.
 
         Args:
             settings: Where to fetch from, and how long.
-            most_bytes: The longest image.
+            limits: The longest image, and how many bytes all of them may have together.
             look: Is shown the first bytes of every image, and raises what is wrong with them.
         """
         self._settings = settings
-        self._most_bytes = most_bytes
+        self._most_bytes = limits.image_bytes
+        # A URL is short, and what it stands for is not: requests that wait with their images must
+        # not fill the memory. Each counts as the longest.
+        self._room = asyncio.Semaphore(max(1, limits.bodies_bytes // limits.image_bytes))
         self._look = look
         self._client = Client(allow_private=settings.allow_private)
 
-    async def fetch(self, url: str, deadline: float) -> bytes:
-        """Fetch an image.
+    @asynccontextmanager
+    async def fetch(self, url: str, deadline: float) -> AsyncGenerator[bytes]:
+        """Fetch an image, and hold it for as long as the block lasts.
 
         Args:
             url: As a stranger wrote it.
@@ -65,14 +69,17 @@ class Fetcher:
             ViewfinderError: What `look` raises.
         """
         first = read_url(url, self._settings.ports, allow_private=self._settings.allow_private)
-        left = deadline - time.monotonic()
-        try:
-            async with asyncio.timeout(min(left, self._settings.timeout_s)):
-                return await self._follow(first)
-        except TimeoutError as error:
-            if left < self._settings.timeout_s:
-                raise DeadlineExceededError("The image was not fetched in time.") from error
-            raise FetchFailedError(NO_ANSWER) from error
+        async with AsyncExitStack() as held:
+            left = deadline - time.monotonic()
+            try:
+                async with asyncio.timeout(min(left, self._settings.timeout_s)):
+                    await held.enter_async_context(self._room)
+                    content = await self._follow(first)
+            except TimeoutError as error:
+                if left < self._settings.timeout_s:
+                    raise DeadlineExceededError("The image was not fetched in time.") from error
+                raise FetchFailedError(NO_ANSWER) from error
+            yield content
 
     async def close(self) -> None:
         """Close every connection."""

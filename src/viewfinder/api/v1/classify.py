@@ -73,14 +73,15 @@ async def batch_classify(request: Request) -> Response:
 
 
 async def _ask(call: Call, photo: Photo, options: ClassifyOptions) -> Prediction:
-    return await call.services.classify.classify(
-        await photo.content(call.services.fetcher, call.deadline),
-        deadline=call.deadline,
-        model=options.model,
-        top_k=options.top_k,
-        min_confidence=options.min_confidence,
-        caller=call.caller,
-    )
+    async with photo.content(call.services.fetcher, call.deadline) as content:
+        return await call.services.classify.classify(
+            content,
+            deadline=call.deadline,
+            model=options.model,
+            top_k=options.top_k,
+            min_confidence=options.min_confidence,
+            caller=call.caller,
+        )
 
 
 def _json(text: str, headers: dict[str, str] | None = None) -> Response:
