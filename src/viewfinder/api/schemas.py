@@ -36,20 +36,26 @@ class ClassifyOptions(BaseModel):
         return given
 
 
+_URL = (
+    "In place of `image`: where to fetch it from, over `http` or `https` and from a public address, "
+    "where the server has `fetch.enabled` on."
+)
+
+
 class PhotoBody(ClassifyOptions):
     """One image as JSON."""
 
     image: str | None = Field(
         None, description="The image file in base64; a `data:` URL is welcome too."
     )
-    url: str | None = Field(None, description="Where to fetch the image, if the server allows it.")
+    url: str | None = Field(None, description=_URL)
 
 
 class BatchItem(BaseModel):
     """One image of a JSON batch."""
 
     image: str | None = Field(None, description="The image file in base64.")
-    url: str | None = Field(None, description="Where to fetch the image, if the server allows it.")
+    url: str | None = Field(None, description=_URL)
 
 
 class BatchBody(ClassifyOptions):
