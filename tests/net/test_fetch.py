@@ -16,6 +16,7 @@ from viewfinder.errors import (
     BlockedAddressError,
     DeadlineExceededError,
     FetchFailedError,
+    OverloadedError,
     UnsupportedMediaTypeError,
 )
 from viewfinder.imaging.decode import recognise
@@ -286,7 +287,7 @@ async def test_a_host_that_never_ends_is_given_up_in_time(host: Host) -> None:
         gone.set()
 
     host.answers["/"] = trickle
-    async with fetching(host, timeout_s=0.2) as fetch:
+    async with fetching(host, timeout_s=1) as fetch:
         with pytest.raises(FetchFailedError, match="cannot be reached"):
             await fetch(host.url())
         await soon(gone.is_set)
@@ -343,6 +344,7 @@ async def test_only_so_many_connections_are_open_at_a_time(host: Host) -> None:
         with pytest.raises(DeadlineExceededError):
             await fetch(host.url(), within=0.2)
         assert host.connections == 16
+        assert not any(task.done() for task in tasks)
         open_.set()
         assert await asyncio.gather(*tasks) == [CAT] * 20
 
@@ -364,6 +366,17 @@ async def test_only_so_many_images_are_held_at_a_time(host: Host) -> None:
         async with fetcher.fetch(url, later) as content:
             assert content == CAT
     await fetcher.close()
+
+
+async def test_a_host_that_was_not_asked_is_not_to_blame(host: Host) -> None:
+    settings = FetchSettings(enabled=True, allow_private=True, ports=(host.port,), timeout_s=0.1)
+    fetcher = Fetcher(settings, Limits(image_bytes=MIB, bodies_bytes=MIB), recognise)
+    async with fetcher._room:
+        with pytest.raises(OverloadedError):
+            async with fetcher.fetch(host.url("/cat.jpg"), time.monotonic() + 300):
+                pass
+    await fetcher.close()
+    assert host.reached() == 0
 
 
 async def test_a_png_is_fetched_too(host: Host) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.net.hosts import PUBLIC, Host, Names, answer, fetching, hosting, let_be_public
 from tests.support import photo
 
-from viewfinder.errors import BlockedAddressError, FetchFailedError
+from viewfinder.errors import BlockedAddressError, FetchFailedError, OverloadedError
 
 CAT = photo("cat.jpg")
 
@@ -113,7 +113,7 @@ async def test_slow_name_servers_do_not_hold_the_threads_of_others(
     async with fetching(public, allow_private=False, timeout_s=0.2) as fetch:
         urls = [public.url(name=f"n{number}.example.com") for number in range(40)]
         told = await asyncio.gather(*map(fetch, urls), return_exceptions=True)
-        assert {type(error) for error in told} == {FetchFailedError}
+        assert {type(error) for error in told} <= {FetchFailedError, OverloadedError}
         async with asyncio.timeout(30):
             assert await asyncio.to_thread(lambda: "free") == "free"
         answered.set()

@@ -73,7 +73,7 @@ class Photo:
 
         Raises:
             RequestError: There are none.
-            DeadlineExceededError: They did not come in time.
+            ServiceError: They could not be fetched in time.
         """
         if isinstance(self.data, RequestError):
             raise self.data

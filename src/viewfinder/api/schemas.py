@@ -37,8 +37,8 @@ class ClassifyOptions(BaseModel):
 
 
 _URL = (
-    "In place of `image`: where to fetch it from, over `http` or `https` and from a public address, "
-    "where the server has `fetch.enabled` on."
+    "In place of `image`: where to fetch it from, over `http` or `https` from a public address. "
+    "Only where the server has `fetch.enabled` on."
 )
 
 

@@ -10,8 +10,8 @@ import httpcore2
 import httpx2
 
 from viewfinder import __version__
-from viewfinder.errors import DeadlineExceededError, FetchFailedError
-from viewfinder.net.client import NO_ANSWER, Client
+from viewfinder.errors import DeadlineExceededError, FetchFailedError, OverloadedError
+from viewfinder.net.client import CONNECTIONS, NO_ANSWER, Client
 from viewfinder.net.urls import read_redirect, read_url
 from viewfinder.settings import FetchSettings, Limits
 
@@ -27,6 +27,7 @@ _REDIRECTS = {
     HTTPStatus.TEMPORARY_REDIRECT,
     HTTPStatus.PERMANENT_REDIRECT,
 }
+_BUSY = "Too many images are being fetched already."
 # No format needs more to be told.
 _TELLING_BYTES = 64
 # A body in tiny pieces is dear to read: as many as this, and one more for so many bytes.
@@ -51,6 +52,7 @@ class Fetcher:
         # A URL is short, and what it stands for is not: requests that wait with their images must
         # not fill the memory. Each counts as the longest.
         self._room = asyncio.Semaphore(max(1, limits.bodies_bytes // limits.image_bytes))
+        self._lines = asyncio.Semaphore(CONNECTIONS)
         self._look = look
         self._client = Client(allow_private=settings.allow_private)
 
@@ -66,18 +68,23 @@ class Fetcher:
             BlockedAddressError: It, or where it leads, is not at a public address.
             FetchFailedError: There is no such image, or it does not come as it should, in time.
             DeadlineExceededError: The deadline was sooner.
+            OverloadedError: Others were being fetched for all of that time.
             ViewfinderError: What `look` raises.
         """
         first = read_url(url, self._settings.ports, allow_private=self._settings.allow_private)
         async with AsyncExitStack() as held:
-            left = deadline - time.monotonic()
+            left, asked = deadline - time.monotonic(), False
             try:
                 async with asyncio.timeout(min(left, self._settings.timeout_s)):
                     await held.enter_async_context(self._room)
-                    content = await self._follow(first)
+                    async with self._lines:
+                        asked = True
+                        content = await self._follow(first)
             except TimeoutError as error:
                 if left < self._settings.timeout_s:
                     raise DeadlineExceededError("The image was not fetched in time.") from error
+                if not asked:
+                    raise OverloadedError(_BUSY, retry_after_s=1) from error
                 raise FetchFailedError(NO_ANSWER) from error
             yield content
 
