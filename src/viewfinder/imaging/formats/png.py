@@ -85,10 +85,10 @@ def _chunk(kind: bytes, contents: Sequence[memoryview]) -> list[bytes | memoryvi
 def _check_texts(texts: Sequence[tuple[bytes, memoryview]]) -> None:
     """Refuse a flood of text. None of it is used, and no more than the limit is ever inflated."""
     left = _MOST_TEXT - sum(len(text) for _, text in texts)
-    for kind, text in texts:
-        if left < 0 or len(texts) > _MOST_TEXTS:
-            raise InvalidImageError("The PNG image holds more text than any encoder writes.")
-        left -= _inflated_length(kind, bytes(text), left + 1)
+    for kind, text in texts[:_MOST_TEXTS]:
+        left -= _inflated_length(kind, bytes(text), max(0, left) + 1)
+    if left < 0 or len(texts) > _MOST_TEXTS:
+        raise InvalidImageError("The PNG image holds more text than any encoder writes.")
 
 
 def _inflated_length(kind: bytes, text: bytes, most: int) -> int:
