@@ -102,7 +102,7 @@ def _check_size(found: str, size: tuple[int, int], limits: Limits) -> None:
     most = limits.jpeg_pixels if found == "JPEG" else limits.pixels
     if max(size) > limits.side:
         raise ImageTooLargeError(
-            f"The image is {width} x {height}; its longer side may be {limits.side} pixels."
+            f"The image is {width} x {height}; the limit of a side is {limits.side} pixels."
         )
     if width * height > most:
         raise ImageTooLargeError(
