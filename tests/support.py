@@ -66,6 +66,11 @@ def encode(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     return file.getvalue()
 
 
+def same_pixels(image: Image.Image, other: Image.Image) -> bool:
+    """Whether two images look alike to the last pixel."""
+    return np.array_equal(np.asarray(image), np.asarray(other))
+
+
 def grey(brightness: int, size: tuple[int, int] = (32, 32)) -> bytes:
     """A flat grey PNG, which the fake engine answers by its brightness."""
     return encode(Image.new("L", size, brightness))

@@ -1,11 +1,9 @@
 """Bytes to upright RGB, within limits that are checked before a pixel is decoded."""
 
-import contextlib
-import re
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Final
 
-import numpy as np
 from PIL import Image
 
 from viewfinder.errors import (
@@ -14,11 +12,20 @@ from viewfinder.errors import (
     UnsupportedMediaTypeError,
     ViewfinderError,
 )
+from viewfinder.imaging.colour import to_rgb
+from viewfinder.imaging.formats import bmp, gif, jpeg, png, webp
+from viewfinder.imaging.formats.plain import Plain
 from viewfinder.settings import Limits
 
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 ACCEPTED: Final = "JPEG, PNG, WebP, GIF or BMP"
-_BACKGROUND = (255, 255, 255)
+_PLAIN: Final[Mapping[str, Callable[[bytes], Plain]]] = {
+    "JPEG": jpeg.plain,
+    "PNG": png.plain,
+    "WEBP": webp.plain,
+    "GIF": gif.plain,
+    "BMP": bmp.plain,
+}
+FORMATS: Final = tuple(_PLAIN)
 
 
 def decode(data: bytes, *, limits: Limits, enough: tuple[int, int] | None = None) -> Image.Image:
@@ -31,7 +38,8 @@ def decode(data: bytes, *, limits: Limits, enough: tuple[int, int] | None = None
         data: The file's bytes. The format is read from them, never from a name or a header.
         limits: The most pixels and the longest side that will be decoded.
         enough: Width and height that suffice. A larger JPEG is decoded at 1/2, 1/4 or 1/8 of its
-            size as long as both stay at least this, which is up to eight times quicker.
+            size as long as both stay at least this, which is up to eight times quicker; a larger
+            image with transparency is averaged down likewise.
 
     Returns:
         An image of mode RGB.
@@ -42,16 +50,18 @@ def decode(data: bytes, *, limits: Limits, enough: tuple[int, int] | None = None
         InvalidImageError: One of the formats, but damaged.
     """
     found = recognise(data)
-    if found == "JPEG":
-        _check_segments(data)
     try:
-        with Image.open(BytesIO(data), formats=(found,)) as image:
-            _check_size(image, limits.jpeg_pixels if found == "JPEG" else limits.pixels, limits)
-            orientation = _orientation(image)
+        plain = _PLAIN[found](data)
+        _check_size(found, plain.size, limits)
+        if enough is not None and plain.orientation in _ON_ITS_SIDE:
+            enough = enough[::-1]
+        with _open(found, plain.data) as image:
+            _check_size(found, image.size, limits)  # what the decoder understood
             if enough is not None:
-                image.draft(None, enough[::-1] if orientation in _ON_ITS_SIDE else enough)
+                image.draft(None, enough)
             image.load()
-            return _to_rgb(image.transpose(_TURNS[orientation]) if orientation > 1 else image)
+            rgb = to_rgb(image, enough)
+        return rgb.transpose(_TURNS[plain.orientation]) if plain.orientation > 1 else rgb
     except ViewfinderError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -91,64 +101,25 @@ def sniff(data: bytes) -> str | None:
 _BMP_HEADERS = {length.to_bytes(4, "little") for length in (12, 16, 40, 52, 56, 64, 108, 124)}
 
 
-def _check_segments(data: bytes) -> None:
-    """Refuse a JPEG that is cheap to send and dear to decode, whatever its size in pixels.
-
-    A scan takes 75 bytes and costs a pass over all pixels; encoders write ten or so. Segments and
-    fill bytes before the first scan are read one by one in Python. What follows the end of the
-    image (another photo, a film, an archive) is not looked at.
-    """
-    place, scans, started = 2, 0, False
-    for _ in range(_MOST_SEGMENTS):
-        marker = _MARKER.search(data, place)
-        if marker is None or marker[1] == _END_OF_IMAGE:
-            return
-        if marker.end() - marker.start() > _MOST_FILL:
-            break
-        if marker[1] == _START_OF_SCAN:
-            scans += 1
-            # Searching through a scan is slow, and the lock is held: where there are few of what
-            # could be one, counting those is enough.
-            if not started and data.count(b"\xff\xda", marker.start()) <= _MOST_SCANS:
-                return
-            started = True
-        if scans > _MOST_SCANS:
-            break
-        place = marker.end()
-        if marker[1] not in _WITHOUT_LENGTH:
-            place += int.from_bytes(data[place : place + 2])
-    raise InvalidImageError("The JPEG image has more scans or segments than any encoder writes.")
+def _open(found: str, data: bytes) -> Image.Image:
+    if found == "PNG":
+        return png.CheckedPng(BytesIO(data))
+    return Image.open(BytesIO(data), formats=(found,))
 
 
-# Inside a scan, FF 00 is a byte of data and FF D0-D7 a restart: neither ends it.
-_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
-_START_OF_SCAN, _END_OF_IMAGE = b"\xda", b"\xd9"
-_WITHOUT_LENGTH = {b"\x01", b"\xd8"}
-_MOST_SCANS, _MOST_SEGMENTS, _MOST_FILL = 100, 2000, 4096
-
-
-def _check_size(image: Image.Image, most_pixels: int, limits: Limits) -> None:
-    width, height = image.size
-    if max(width, height) > limits.side:
+def _check_size(found: str, size: tuple[int, int], limits: Limits) -> None:
+    width, height = size
+    most = limits.jpeg_pixels if found == "JPEG" else limits.pixels
+    if max(size) > limits.side:
         raise ImageTooLargeError(
-            f"The image is {width} x {height}; its longer side may be {limits.side} pixels."
+            f"The image is {width} x {height}; the limit of a side is {limits.side} pixels."
         )
-    if width * height > most_pixels:
+    if width * height > most:
         raise ImageTooLargeError(
-            f"The image is {width} x {height}; a {image.format} may have {most_pixels:,} pixels."
+            f"The image is {width} x {height}; a {found} may have {most:,} pixels."
         )
 
 
-def _orientation(image: Image.Image) -> int:
-    """As EXIF says, 1-8; 1 is upright."""
-    # Whatever is broken in it: EXIF is an ornament, the photo is what counts.
-    with contextlib.suppress(Exception):
-        found = image.getexif().get(_ORIENTATION)
-        return found if isinstance(found, int) and found in range(1, 9) else 1
-    return 1
-
-
-_ORIENTATION = 0x0112
 _ON_ITS_SIDE = range(5, 9)
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -159,14 +130,3 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip at 255
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        flat = Image.new("RGB", rgba.size, _BACKGROUND)
-        flat.paste(rgba, mask=rgba)
-        return flat
-    return image if image.mode == "RGB" else image.convert("RGB")
