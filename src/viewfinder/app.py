@@ -11,12 +11,17 @@ from viewfinder import __version__
 from viewfinder.api import errors, health
 from viewfinder.api.dependencies import Services
 from viewfinder.api.guards.admission import Admission
+from viewfinder.api.guards.client import ClientAddress
 from viewfinder.api.guards.context import RequestContext
+from viewfinder.api.guards.idempotency import Idempotency
 from viewfinder.api.guards.origin import LoopbackOnly, NoUpgrade, ReadOnlyModels
+from viewfinder.api.guards.rate import RateLimit
 from viewfinder.api.loopback import is_loopback
 from viewfinder.api.openapi import DocumentedAPI
 from viewfinder.api.v1 import classify, models
 from viewfinder.errors import RequestError, ServiceError
+from viewfinder.idempotency.opening import open_answers
+from viewfinder.quota.rate import open_counter
 from viewfinder.registry.registry import BUILTIN_MODEL
 from viewfinder.registry.store import open_store
 from viewfinder.serving.callbacks import Callbacks, find_callbacks
@@ -41,7 +46,12 @@ def build_services(settings: Settings) -> Services:
     devices = Devices(threads=settings.compute_threads, capacity=settings.queue_size)
     callbacks = Callbacks(find_callbacks())
     return Services(
-        settings, models, devices, ClassifyService(models, devices, settings, callbacks)
+        settings,
+        models,
+        devices,
+        ClassifyService(models, devices, settings, callbacks),
+        open_counter(settings),
+        open_answers(settings),
     )
 
 
@@ -68,6 +78,8 @@ async def running(services: Services) -> AsyncIterator[None]:
         await asyncio.to_thread(services.devices.close)
         await services.classify.close()
         await services.models.close()
+        await services.rate.close()
+        await services.answers.close()
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -99,10 +111,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     web.install(app)
     errors.install(app)
     # The last one added is the outermost.
+    app.add_middleware(Idempotency)
     app.add_middleware(Admission)
+    if settings.rate_limit.enabled:
+        app.add_middleware(RateLimit)
     app.add_middleware(ReadOnlyModels, public=not is_loopback(settings.host))
     if is_loopback(settings.host):
         app.add_middleware(LoopbackOnly)
     app.add_middleware(NoUpgrade)
+    if settings.trusted_proxies:
+        app.add_middleware(ClientAddress, trusted=settings.trusted_proxies)
     app.add_middleware(RequestContext)
     return app

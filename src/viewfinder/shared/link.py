@@ -34,7 +34,9 @@ class Link(Protocol):
         """Close the connections."""
 
 
-def open_link(url: str, *, setting: str, what: str, patience_s: float) -> Link:
+def open_link(
+    url: str, *, setting: str, what: str, patience_s: float, connections: int = 32
+) -> Link:
     """A way to the Redis at an address. Nothing is connected yet.
 
     Args:
@@ -42,6 +44,7 @@ def open_link(url: str, *, setting: str, what: str, patience_s: float) -> Link:
         setting: Where the address comes from, to say so when it makes no sense.
         what: Of what the log tells that it is away: "the result cache".
         patience_s: Seconds that one question may take, connecting included.
+        connections: How many there may be; further questions wait their turn.
 
     Raises:
         MissingExtraError: The package is not installed.
@@ -51,5 +54,7 @@ def open_link(url: str, *, setting: str, what: str, patience_s: float) -> Link:
         module = importlib.import_module("viewfinder.shared.redis_link")
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"{what.capitalize()} in Redis", "redis") from error
-    link = module.RedisLink(url, setting=setting, what=what, patience_s=patience_s)
+    link = module.RedisLink(
+        url, setting=setting, what=what, patience_s=patience_s, connections=connections
+    )
     return cast("Link", link)

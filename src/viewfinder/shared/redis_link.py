@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -17,7 +18,6 @@ from viewfinder.shared.link import Answer, NoAnswerError
 logger = logging.getLogger(__name__)
 
 _LEFT_ALONE_S = 2.0
-_CONNECTIONS = 32
 # What Redis says of a key that holds another kind of value: somebody else's, and no reason to
 # leave it.
 _OTHER_KIND = "WRONGTYPE"
@@ -30,11 +30,13 @@ class RedisLink:
         SettingsError: The address makes no sense.
     """
 
-    def __init__(self, url: str, *, setting: str, what: str, patience_s: float) -> None:
+    def __init__(
+        self, url: str, *, setting: str, what: str, patience_s: float, connections: int
+    ) -> None:
         try:
             # A connection that Redis has closed meanwhile is replaced, without a pause.
             pool = ConnectionPool.from_url(
-                url, max_connections=_CONNECTIONS, retry=Retry(NoBackoff(), 1)
+                url, max_connections=connections, retry=Retry(NoBackoff(), 1)
             )
             pool.connection_kwargs["decode_responses"] = False  # values are no text
             pool.make_connection()  # without connecting: an option that does not exist shows here
@@ -46,11 +48,12 @@ class RedisLink:
             ) from error
         self._redis = Redis(connection_pool=pool)
         # Waiting for a connection is no sign that Redis is away: the pool itself would say so.
-        self._free = asyncio.Semaphore(_CONNECTIONS)
+        self._free = asyncio.Semaphore(connections)
         self._what = what
         self._patience_s = patience_s
         self._away = False
         self._next_try = 0.0
+        self._silent_since = math.inf
 
     @property
     def left_alone(self) -> bool:
@@ -63,12 +66,16 @@ class RedisLink:
             if self.left_alone:
                 raise NoAnswerError
             # One asks whether it is back; the others need not wait for what comes of it.
-            self._next_try = time.monotonic() + _LEFT_ALONE_S
+            began = time.monotonic()
+            self._next_try = began + _LEFT_ALONE_S
             try:
                 async with asyncio.timeout(self._patience_s):
                     answer = await command(self._redis)
             except (RedisError, OSError) as error:
-                if not (isinstance(error, ResponseError) and str(error).startswith(_OTHER_KIND)):
+                if isinstance(error, TimeoutError) and began < self._silent_since:
+                    # Once may be the fault of this process, when it is busy.
+                    self._silent_since = min(time.monotonic(), self._silent_since)
+                elif not _is_of_other_kind(error):
                     self._leave_alone(error)
                 raise NoAnswerError from error
             self._welcome()
@@ -90,3 +97,8 @@ class RedisLink:
         if self._away:
             logger.info("%s in Redis is back", self._what)
         self._away = False
+        self._silent_since = math.inf
+
+
+def _is_of_other_kind(error: Exception) -> bool:
+    return isinstance(error, ResponseError) and str(error).startswith(_OTHER_KIND)
