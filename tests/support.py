@@ -193,6 +193,7 @@ def serving(
         env=environment(home, **settings),
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     assert process.stderr is not None
     lines: list[str] = []
@@ -214,7 +215,8 @@ def serving(
         assert found is not None, lines
         yield Server(process, found[0], lines)
     finally:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its workers too
         process.wait(60)
         reader.join(10)
         process.stderr.close()

@@ -5,7 +5,9 @@ from viewfinder.idempotency.store import AnswerStore, MemoryAnswers
 from viewfinder.settings import Settings
 from viewfinder.shared.link import open_link
 
-_REDIS_PATIENCE_S = 0.5
+# Longer than for what can be done without: the other answer is a refusal.
+_REDIS_PATIENCE_S = 2.0
+_REDIS_CONNECTIONS = 8
 # What a batch, or a model that has to be loaded, may take beyond the time to begin.
 _LEASE_MARGIN_S = 60
 
@@ -24,6 +26,7 @@ def open_answers(settings: Settings) -> AnswerStore:
         setting="redis_url",
         what="the memory of idempotency keys",
         patience_s=_REDIS_PATIENCE_S,
+        connections=_REDIS_CONNECTIONS,
     )
     lease_s = settings.request_timeout_s + _LEASE_MARGIN_S
     return RedisAnswers(link, ttl_s=settings.idempotency_s, lease_s=lease_s)
