@@ -139,6 +139,7 @@ def test_two_keys_are_refused_and_255_characters_are_not(http: httpx2.Client) ->
         (grey(7), "/v1/classify?top_k=1", "image/png"),
         (grey(7), "/v1/classify", "image/jpeg"),
     ],
+    ids=["photo", "longer", "shorter", "query", "type"],
 )
 def test_another_request_with_the_same_key_is_refused(
     http: httpx2.Client, engine: Engine, body: bytes, path: str, kind: str
