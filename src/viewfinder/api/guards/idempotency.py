@@ -67,8 +67,9 @@ class Idempotency:
             await self._app(scope, receive, send)
             return
         answers = services_of(scope).answers
+        body = _Body(scope, receive)
         try:
-            found = await _ask(answers, _name(scope, given), scope, receive)
+            found = await _ask(answers, _name(scope, given), body)
         except (IdempotencyInProgressError, NotReadyError) as error:
             await refuse(error, scope, receive, send, {"Retry-After": str(_RETRY_S)})
         except (RequestError, ServiceError) as error:
@@ -77,11 +78,11 @@ class Idempotency:
             if isinstance(found, Kept):
                 await _repeat(found, send)
             else:
-                execution = _Execution(answers, found, scope, receive, send)
-                await execution.run(self._app)
+                execution = _Execution(answers, found, body, send)
+                await execution.run(self._app, scope)
 
 
-async def _ask(store: AnswerStore, name: str, scope: Scope, receive: Receive) -> Claim | Kept:
+async def _ask(store: AnswerStore, name: str, body: "_Body") -> Claim | Kept:
     """The right to carry the request out, or its answer.
 
     Raises:
@@ -95,7 +96,6 @@ async def _ask(store: AnswerStore, name: str, scope: Scope, receive: Receive) ->
             "A request with this Idempotency-Key is being worked on; ask again for its answer."
         )
     if isinstance(found, Kept):
-        body = _Body(scope, receive)
         await body.read(at_most=found.asked.length)
         if body.asked() != found.asked:
             raise IdempotencyKeyReusedError(
@@ -191,22 +191,19 @@ class _Body:
 class _Execution:
     """Carries out one request that was claimed, and sees to it that the claim ends."""
 
-    def __init__(
-        self, store: AnswerStore, claim: Claim, scope: Scope, receive: Receive, send: Send
-    ) -> None:
+    def __init__(self, store: AnswerStore, claim: Claim, body: _Body, send: Send) -> None:
         self._store = store
         self._claim = claim
-        self._scope = scope
-        self._body = _Body(scope, receive)
+        self._body = body
         self._forward = send
         self._start: Message = {}
         self._answer = bytearray()
         self._settled = False
 
-    async def run(self, app: ASGIApp) -> None:
+    async def run(self, app: ASGIApp, scope: Scope) -> None:
         """Let the route answer."""
         try:
-            await app(self._scope, self._body.receive, self._send)
+            await app(scope, self._body.receive, self._send)
         finally:
             if not self._settled:
                 await self._store.free(self._claim)
