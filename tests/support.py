@@ -199,6 +199,7 @@ def serving(
         env=environment(home, **{"DRAIN__DELAY_S": 0, **settings}),
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     assert process.stderr is not None
     lines: list[str] = []
@@ -220,7 +221,8 @@ def serving(
         assert found is not None, lines
         yield Server(process, found[0], lines)
     finally:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its workers too
         process.wait(60)
         reader.join(10)
         process.stderr.close()

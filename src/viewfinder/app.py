@@ -12,14 +12,19 @@ from viewfinder.api import errors, health
 from viewfinder.api.dependencies import Services
 from viewfinder.api.guards.admission import Admission
 from viewfinder.api.guards.body import Bodies
+from viewfinder.api.guards.client import ClientAddress
 from viewfinder.api.guards.context import RequestContext
+from viewfinder.api.guards.idempotency import Idempotency
 from viewfinder.api.guards.origin import LoopbackOnly, NoUpgrade, ReadOnlyModels
+from viewfinder.api.guards.rate import RateLimit
 from viewfinder.api.loopback import is_loopback
 from viewfinder.api.openapi import DocumentedAPI
 from viewfinder.api.v1 import classify, models
 from viewfinder.errors import RequestError, ServiceError
+from viewfinder.idempotency.opening import open_answers
 from viewfinder.imaging.decode import recognise
 from viewfinder.net.fetch import Fetcher
+from viewfinder.quota.rate import open_counter
 from viewfinder.registry.registry import BUILTIN_MODEL
 from viewfinder.registry.store import open_store
 from viewfinder.serving.callbacks import Callbacks, find_callbacks
@@ -43,8 +48,15 @@ def build_services(settings: Settings) -> Services:
     models = ModelManager(open_store(settings.store, settings.home), settings, default=default)
     devices = Devices(threads=settings.compute_threads, capacity=settings.queue_size)
     callbacks = Callbacks(find_callbacks())
-    classify = ClassifyService(models, devices, settings, callbacks)
-    return Services(settings, models, devices, classify, _fetcher(settings))
+    return Services(
+        settings,
+        models,
+        devices,
+        ClassifyService(models, devices, settings, callbacks),
+        open_counter(settings),
+        open_answers(settings),
+        _fetcher(settings),
+    )
 
 
 def _fetcher(settings: Settings) -> Fetcher | None:
@@ -78,6 +90,8 @@ async def running(services: Services) -> AsyncIterator[None]:
         await services.models.close()
         if services.fetcher is not None:
             await services.fetcher.close()
+        await services.rate.close()
+        await services.answers.close()
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -109,11 +123,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     web.install(app)
     errors.install(app)
     # The last one added is the outermost.
+    app.add_middleware(Idempotency)
     app.add_middleware(Bodies, limits=settings.limits)
     app.add_middleware(Admission)
+    if settings.rate_limit.enabled:
+        app.add_middleware(RateLimit)
     app.add_middleware(ReadOnlyModels, public=not is_loopback(settings.host))
     if is_loopback(settings.host):
         app.add_middleware(LoopbackOnly)
     app.add_middleware(NoUpgrade)
+    if settings.trusted_proxies:
+        app.add_middleware(ClientAddress, trusted=settings.trusted_proxies)
     app.add_middleware(RequestContext)
     return app

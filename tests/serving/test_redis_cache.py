@@ -121,7 +121,7 @@ async def _comes_back(service: ClassifyService, redis: RedisServer, brightness: 
 def impatient(redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A Redis that was away is tried again soon."""
     assert redis
-    monkeypatch.setattr("viewfinder.serving.redis_cache._LEFT_ALONE_S", 0.2)
+    monkeypatch.setattr("viewfinder.shared.redis_link._LEFT_ALONE_S", 0.2)
 
 
 @pytest.mark.usefixtures("impatient")

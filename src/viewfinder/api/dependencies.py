@@ -6,13 +6,17 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field, TypeAdapter, ValidationError
+from starlette.types import Scope
 
 from viewfinder.api.schemas import ClassifyOptions
+from viewfinder.idempotency.store import AnswerStore
 from viewfinder.net.fetch import Fetcher
+from viewfinder.quota.rate import Counter
 from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.scheduler import Devices
 from viewfinder.serving.service import ClassifyService
 from viewfinder.settings import Settings
+from viewfinder.types import Principal
 
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
 _LONGEST_MS = 24 * 3600 * 1000
@@ -21,18 +25,41 @@ MILLISECONDS: TypeAdapter[int] = TypeAdapter(Annotated[int, Field(ge=1, le=_LONG
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The parts of one running process; no `fetcher` where images by URL are switched off."""
+    """The parts of one running process.
+
+    Attributes:
+        settings: The options.
+        models: Which there are, and which answer.
+        devices: The queues of work.
+        classify: Answers for photos.
+        rate: Counts what each caller asks.
+        answers: What was answered to requests with an idempotency key.
+        fetcher: Brings images by URL; None where they are switched off.
+    """
 
     settings: Settings
     models: ModelManager
     devices: Devices
     classify: ClassifyService
+    rate: Counter
+    answers: AnswerStore
     fetcher: Fetcher | None = None
 
 
-async def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
+def services_of(scope: Scope) -> Services:
+    """The parts of the process that a request came to."""
+    services: Services = scope["app"].state.services
     return services
+
+
+def principal_of(scope: Scope) -> Principal | None:
+    """Who asks; None as long as nobody has shown a key that counts."""
+    principal: Principal | None = scope["state"].get("principal")
+    return principal
+
+
+async def _services(request: Request) -> Services:
+    return services_of(request.scope)
 
 
 ServicesDep = Annotated[Services, Depends(_services)]

@@ -11,6 +11,7 @@ from viewfinder.api.schemas import FieldError, Problem
 from viewfinder.errors import (
     MalformedRequestError,
     OverloadedError,
+    RateLimitedError,
     RequestError,
     ServiceError,
     ViewfinderError,
@@ -100,7 +101,7 @@ def install(app: FastAPI) -> None:
         if not isinstance(error, RequestError | ServiceError):
             raise error  # the outermost guard logs it
         headers = {}
-        if isinstance(error, OverloadedError):
+        if isinstance(error, OverloadedError | RateLimitedError):
             headers["Retry-After"] = str(error.retry_after_s)
         if error.code == "payload_too_large":
             headers["Connection"] = "close"  # the rest of the body is not worth reading

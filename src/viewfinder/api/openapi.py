@@ -9,6 +9,8 @@ from pydantic.json_schema import models_json_schema
 
 from viewfinder.api.dependencies import MILLISECONDS, TIMEOUT_HEADER
 from viewfinder.api.errors import MEDIA_TYPE
+from viewfinder.api.guards.idempotency import HEADER, LONGEST_KEY, takes_key
+from viewfinder.api.guards.rate import is_free
 from viewfinder.api.schemas import AliasBody, BatchBody, ClassifyOptions, PhotoBody, Problem
 from viewfinder.registry.routing import Traffic
 
@@ -44,6 +46,29 @@ _TIMEOUT = {
     **MILLISECONDS.json_schema(),
     "description": "Milliseconds within which the work must begin; the server's own limit if that "
     "is less.",
+}
+_KEY_PARAMETER = _parameter(
+    HEADER,
+    "header",
+    {
+        "type": "string",
+        "pattern": f"^[!-~]{{1,{LONGEST_KEY}}}$",
+        "description": "A new, unguessable text for each request. Sent again with the same key, a "
+        "request that was answered is not carried out again: its answer is repeated, with "
+        "`Idempotency-Replayed: true`.",
+    },
+)
+_SECONDS = {"schema": {"type": "integer", "minimum": 1}}
+_LIMITED = {
+    "Retry-After": {"description": "Seconds after which to ask again.", **_SECONDS},
+    "RateLimit-Policy": {
+        "description": 'The limit: `"default";q=600;w=60` is 600 requests in 60 seconds.',
+        "schema": {"type": "string"},
+    },
+    "RateLimit": {
+        "description": 'What remains of it: `"default";r=599;t=60`. On every answer that counts.',
+        "schema": {"type": "string"},
+    },
 }
 ONE_PHOTO = _operation("file", _BINARY, PhotoBody)
 ONE_PHOTO["requestBody"]["content"]["image/*"] = {"schema": _BINARY}
@@ -82,8 +107,13 @@ def _document(app: FastAPI) -> dict[str, Any]:
         "description": "An error; `code` says which.",
         "content": {MEDIA_TYPE: {"schema": {"$ref": f"{_COMPONENTS}Problem"}}},
     }
-    for operations in document["paths"].values():
-        for operation in operations.values():
+    limited = problem | {"description": "More requests than the limit.", "headers": _LIMITED}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
             operation["responses"].pop("422", None)
             operation["responses"]["default"] = problem
+            if not is_free(path):
+                operation["responses"]["429"] = limited
+            if takes_key(method.upper(), path):
+                operation["parameters"] = [*operation.get("parameters", []), _KEY_PARAMETER]
     return document

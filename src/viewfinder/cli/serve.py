@@ -64,7 +64,7 @@ def serve(
             "Serve 127.0.0.1, or put a gateway in front and say --insecure."
         )
     _check_models(settings)
-    _check_cache(settings)
+    _check_shared(settings)
     listener = listen(settings.host, settings.port)
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     address = f"http://{shown}:{listener.getsockname()[1]}"
@@ -92,11 +92,21 @@ def _check_models(settings: "Settings") -> None:
             catalog.resolve(name)
 
 
-def _check_cache(settings: "Settings") -> None:
-    """Stop before the start when the cache cannot be used as it is asked for."""
+def _check_shared(settings: "Settings") -> None:
+    """Stop before the start when a Redis cannot be used as it is asked for."""
+    from viewfinder.idempotency.opening import open_answers
+    from viewfinder.quota.rate import open_counter
     from viewfinder.serving.cache import open_cache
 
-    open_cache(settings.cache)  # connects to nothing yet
+    # These connect to nothing yet.
+    open_cache(settings.cache)
+    open_counter(settings)
+    open_answers(settings)
+    if settings.workers > 1 and settings.rate_limit.enabled and settings.redis_url is None:
+        say(
+            f"Each of the {settings.workers} workers counts requests for itself; "
+            "with the setting redis_url they count together."
+        )
 
 
 def _application(settings: "Settings") -> "FastAPI":

@@ -2,22 +2,24 @@
 
 import asyncio
 import hashlib
-import importlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Protocol
 
 from cachetools import LRUCache
 
 from viewfinder import __version__
 from viewfinder.engines.loader import LoadedVariant
-from viewfinder.errors import MissingExtraError, RequestError
+from viewfinder.errors import RequestError
 from viewfinder.serving.compute import Computed, Scores
+from viewfinder.serving.redis_cache import RedisCache
 from viewfinder.settings import CacheSettings
+from viewfinder.shared.link import open_link
 
 _LARGE = 256 * 1024
 # Those who send the same photo at once should not part ways over a moment.
 _SLACK_S = 0.25
+_REDIS_PATIENCE_S = 0.5
 
 
 class ResultCache(Protocol):
@@ -67,11 +69,13 @@ def open_cache(settings: CacheSettings) -> ResultCache | None:
         return None
     if settings.redis_url is None:
         return MemoryCache(settings.size)
-    try:
-        shared = importlib.import_module("viewfinder.serving.redis_cache")
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("A result cache in Redis", "redis") from error
-    return cast("ResultCache", shared.RedisCache(settings.redis_url, ttl_s=settings.ttl_s))
+    link = open_link(
+        settings.redis_url,
+        setting="cache.redis_url",
+        what="the result cache",
+        patience_s=_REDIS_PATIENCE_S,
+    )
+    return RedisCache(link, ttl_s=settings.ttl_s)
 
 
 async def digest_of(data: bytes) -> str:

@@ -1,0 +1,1 @@
+"""What the processes of one service share: a Redis, and how to do without."""
