@@ -4,16 +4,20 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
 from viewfinder import __version__
 from viewfinder.api import errors, health
 from viewfinder.api.dependencies import Services
+from viewfinder.api.guards.access import Authorise, Identify
 from viewfinder.api.guards.admission import Admission
 from viewfinder.api.guards.context import RequestContext
 from viewfinder.api.guards.origin import LoopbackOnly, NoUpgrade, ReadOnlyModels
-from viewfinder.api.loopback import is_loopback
+from viewfinder.api.loopback import asks_for_key, is_loopback
 from viewfinder.api.openapi import DocumentedAPI
 from viewfinder.api.v1 import classify, models
 from viewfinder.errors import RequestError, ServiceError
@@ -25,6 +29,9 @@ from viewfinder.serving.scheduler import Devices
 from viewfinder.serving.service import ClassifyService
 from viewfinder.settings import Settings, load_settings
 from viewfinder.web import routes as web
+
+if TYPE_CHECKING:
+    from viewfinder.access.access import Access
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +50,24 @@ def build_services(settings: Settings) -> Services:
     return Services(
         settings, models, devices, ClassifyService(models, devices, settings, callbacks)
     )
+
+
+@asynccontextmanager
+async def guarding(settings: Settings) -> AsyncIterator["Access | None"]:
+    """Follow the keys, where they are asked for; elsewhere nothing of that is even imported.
+
+    Raises:
+        OperatorError: The database cannot be used, or something is asked for that is not installed.
+    """
+    if not asks_for_key(settings):
+        yield None
+        return
+    access: Access = await import_module("viewfinder.access.access").open_access(settings)
+    try:
+        await access.start()
+        yield access
+    finally:
+        await access.close()
 
 
 @asynccontextmanager
@@ -80,12 +105,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        services = build_services(settings)
-        app.state.services = services
-        async with running(services):
-            yield
+        async with guarding(settings) as access:
+            services = replace(build_services(settings), access=access)
+            app.state.services = services
+            async with running(services):
+                yield
 
+    guarded = asks_for_key(settings)
     app = DocumentedAPI(
+        guarded=guarded,
         title="Viewfinder",
         version=__version__,
         description="A photo in, a label out.",
@@ -100,9 +128,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     errors.install(app)
     # The last one added is the outermost.
     app.add_middleware(Admission)
-    app.add_middleware(ReadOnlyModels, public=not is_loopback(settings.host))
-    if is_loopback(settings.host):
-        app.add_middleware(LoopbackOnly)
+    if guarded:
+        app.add_middleware(Authorise)
+        app.add_middleware(Identify)
+    else:
+        app.add_middleware(ReadOnlyModels, public=not is_loopback(settings.host))
+        if is_loopback(settings.host):
+            app.add_middleware(LoopbackOnly)
     app.add_middleware(NoUpgrade)
     app.add_middleware(RequestContext)
     return app

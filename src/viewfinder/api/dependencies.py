@@ -1,7 +1,8 @@
 """What a route needs from the running application."""
 
+import hashlib
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
@@ -12,6 +13,10 @@ from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.scheduler import Devices
 from viewfinder.serving.service import ClassifyService
 from viewfinder.settings import Settings
+
+if TYPE_CHECKING:
+    from viewfinder.access.access import Access
+    from viewfinder.types import Principal
 
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
 _LONGEST_MS = 24 * 3600 * 1000
@@ -26,6 +31,7 @@ class Services:
     models: ModelManager
     devices: Devices
     classify: ClassifyService
+    access: "Access | None" = None
 
 
 async def _services(request: Request) -> Services:
@@ -44,7 +50,7 @@ class Call:
         services: Who can give them.
         options: How, as far as the query says it.
         deadline: On the clock of `time.monotonic`.
-        caller: Who asks, as far as that is known: the key that they show, not checked here.
+        caller: Who asks, as far as that is known; no secret.
     """
 
     services: Services
@@ -74,8 +80,17 @@ def read_call(request: Request) -> Call:
         options,
         request.scope["state"]["began"]
         + patience(headers.get(TIMEOUT_HEADER), services.settings.request_timeout_s),
-        headers.get("x-api-key") or headers.get("authorization"),
+        _caller(request),
     )
+
+
+def _caller(request: Request) -> str | None:
+    """The principal; on a server that asks for no key, a digest of the one that is shown anyway."""
+    principal: Principal | None = request.scope["state"].get("principal")
+    if principal is not None:
+        return principal.id
+    shown = request.headers.get("x-api-key") or request.headers.get("authorization")
+    return hashlib.sha256(shown.encode()).hexdigest()[:32] if shown else None
 
 
 def patience(header: str | None, limit: float) -> float:
