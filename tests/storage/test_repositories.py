@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from viewfinder.errors import ConflictError
 from viewfinder.storage.database import Database
 from viewfinder.storage.repositories import ApiKey, ApiKeys
+from viewfinder.storage.tables import api_keys
 
 NOW = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -53,6 +55,24 @@ async def test_only_keys_that_count_are_valid(database: Database) -> None:
     assert {key.name for key in await keys.valid(NOW)} == {"robot-1", "robot-3"}
 
 
+async def test_the_state_is_another_after_each_change_and_not_after_a_use(
+    database: Database,
+) -> None:
+    keys = ApiKeys(database)
+    seen = [await keys.state()]
+    for change in (
+        keys.add(_key(1)),
+        keys.add(_key(2)),
+        keys.revoke("robot-1", NOW),
+        keys.revoke("robot-2", NOW),
+    ):
+        await change
+        seen.append(await keys.state())
+    assert len(set(seen)) == 5
+    await keys.record_use({_key(1).id: NOW})
+    assert await keys.state() == seen[-1]
+
+
 @pytest.mark.parametrize("which", [_key().id, _key().name])
 async def test_a_key_is_revoked_by_id_or_name_and_only_once(database: Database, which: str) -> None:
     keys = ApiKeys(database)
@@ -81,3 +101,18 @@ async def test_many_at_once_lose_nothing(database: Database) -> None:
     found = await keys.all()
     assert len(found) == 40
     assert {key.last_used for key in found} == {NOW}
+
+
+async def test_who_reads_and_then_writes_is_not_refused_for_what_another_wrote(
+    database: Database,
+) -> None:
+    keys = ApiKeys(database)
+    async with database.writing() as connection:
+        await connection.execute(select(api_keys))
+        other = asyncio.create_task(keys.add(_key(2)))
+        await asyncio.wait({other}, timeout=0.3)  # on SQLite it waits until this one has ended
+        await connection.execute(
+            api_keys.insert().values(id="1", name="1", digest="1", scopes="", created=NOW)
+        )
+    await other
+    assert len(await keys.all()) == 2

@@ -52,6 +52,7 @@ class Keyring:
         self._refresh_s = refresh_s
         self._clock = clock
         self._entries: dict[str, _Entry] = {}
+        self._state: object = None
         self._used: dict[str, float] = {}
         self._flushed = clock()
         self._away = False
@@ -129,8 +130,13 @@ class Keyring:
         self._away = False
 
     async def _snapshot(self) -> None:
+        # Reading a thousand keys holds up the event loop for 10 ms: only where there is news.
+        state = await self._keys.state()
+        if state == self._state:
+            return
         now = datetime.fromtimestamp(self._clock(), UTC)
         self._entries = {key.id: _entry(key) for key in await self._keys.valid(now)}
+        self._state = state
 
     async def _flush(self) -> None:
         used, self._used = self._used, {}

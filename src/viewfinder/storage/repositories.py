@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import RowMapping, bindparam, or_, select, update
+from sqlalchemy import RowMapping, bindparam, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from viewfinder.errors import ConflictError
@@ -78,6 +78,17 @@ class ApiKeys:
                 select(api_keys).where(api_keys.c.revoked.is_(None), lasts)
             )
             return tuple(_key(row) for row in rows.mappings())
+
+    async def state(self) -> tuple[object, ...]:
+        """A value that is another once a key is made or revoked, and costs little to look at."""
+        created, revoked = api_keys.c.created, api_keys.c.revoked
+        async with self._database.reading() as connection:
+            rows = await connection.execute(
+                select(
+                    func.count(created), func.max(created), func.count(revoked), func.max(revoked)
+                )
+            )
+            return tuple(rows.one())
 
     async def revoke(self, which: str, now: datetime) -> ApiKey | None:
         """Take back the key in use that has this id or name; None if there is none."""
