@@ -14,6 +14,10 @@ from viewfinder.access.keys import parse_token
 from viewfinder.storage.schema import REVISION
 
 
+def _run(*arguments: str | Path, home: Path, **settings: Any) -> subprocess.CompletedProcess[str]:
+    return run_command(*arguments, home=home, timeout=300, **settings)
+
+
 def _failed(result: subprocess.CompletedProcess[str], code: int = 1) -> str:
     """What a command that failed says: one line."""
     assert result.returncode == code, result
@@ -24,14 +28,14 @@ def _failed(result: subprocess.CompletedProcess[str], code: int = 1) -> str:
 
 
 def _keys(home: Path) -> list[dict[str, object]]:
-    result = run_command("keys", "list", "--json", home=home)
+    result = _run("keys", "list", "--json", home=home)
     assert result.returncode == 0
     found: list[dict[str, object]] = json.loads(result.stdout)["keys"]
     return found
 
 
 def test_a_key_is_made_shown_once_listed_and_revoked(tmp_path: Path) -> None:
-    made = run_command("keys", "create", "robot", home=tmp_path)
+    made = _run("keys", "create", "robot", home=tmp_path)
     token = parse_token(made.stdout.rstrip("\n"))  # and nothing else is on stdout
     assert token is not None
     assert "not shown again" in made.stderr
@@ -40,19 +44,19 @@ def test_a_key_is_made_shown_once_listed_and_revoked(tmp_path: Path) -> None:
     (key,) = _keys(tmp_path)
     assert (key["id"], key["name"], key["state"]) == (token.id, "robot", "valid")
     assert (key["scopes"], key["last_used"]) == (["classify", "read"], None)
-    shown = run_command("keys", "list", home=tmp_path)
+    shown = _run("keys", "list", home=tmp_path)
     assert "robot" in shown.stdout
     assert token.secret not in shown.stdout + json.dumps(key)
 
-    assert "a key robot already" in _failed(run_command("keys", "create", "robot", home=tmp_path))
-    assert run_command("keys", "revoke", token.id, home=tmp_path).returncode == 0
+    assert "a key robot already" in _failed(_run("keys", "create", "robot", home=tmp_path))
+    assert _run("keys", "revoke", token.id, home=tmp_path).returncode == 0
     assert [key["state"] for key in _keys(tmp_path)] == ["revoked"]
-    assert "no key robot" in _failed(run_command("keys", "revoke", "robot", home=tmp_path))
+    assert "no key robot" in _failed(_run("keys", "revoke", "robot", home=tmp_path))
 
 
 def test_a_key_is_made_as_it_is_asked_for(tmp_path: Path) -> None:
     options = ("--scope", "manage", "--scope", "read", "--expires", "8w", "--requests", "9")
-    result = run_command("keys", "create", "admin", *options, "--json", home=tmp_path)
+    result = _run("keys", "create", "admin", *options, "--json", home=tmp_path)
     made = json.loads(result.stdout)
     token = parse_token(made.pop("token"))
     assert token is not None
@@ -65,13 +69,13 @@ def test_a_key_is_made_as_it_is_asked_for(tmp_path: Path) -> None:
     "options", [("a b",), ("x", "--expires", "90"), ("x", "--scope", "admin"), ("0123456789ab",)]
 )
 def test_a_key_that_makes_no_sense_is_not_made(tmp_path: Path, options: tuple[str, ...]) -> None:
-    _failed(run_command("keys", "create", *options, home=tmp_path), code=2)
+    _failed(_run("keys", "create", *options, home=tmp_path), code=2)
     assert not (tmp_path / "viewfinder.db").exists()
 
 
 def test_keys_made_by_several_processes_at_once_are_all_kept(tmp_path: Path) -> None:
     def make(number: int) -> subprocess.CompletedProcess[str]:
-        return run_command("keys", "create", f"robot-{number}", home=tmp_path, timeout=120)
+        return _run("keys", "create", f"robot-{number}", home=tmp_path)
 
     with ThreadPoolExecutor(6) as pool:
         made = list(pool.map(make, range(6)))
@@ -81,7 +85,7 @@ def test_keys_made_by_several_processes_at_once_are_all_kept(tmp_path: Path) -> 
 
 def test_the_database_is_upgraded_by_command(tmp_path: Path) -> None:
     first, second = (
-        json.loads(run_command("db", "upgrade", "--json", home=tmp_path).stdout) for _ in range(2)
+        json.loads(_run("db", "upgrade", "--json", home=tmp_path).stdout) for _ in range(2)
     )
     assert (first, second) == (
         {"from": None, "to": REVISION},
@@ -90,16 +94,16 @@ def test_the_database_is_upgraded_by_command(tmp_path: Path) -> None:
 
 
 def test_a_public_address_without_a_key_is_not_served(tmp_path: Path) -> None:
-    result = run_command("serve", "--host", "192.0.2.1", home=tmp_path)
+    result = _run("serve", "--host", "192.0.2.1", home=tmp_path)
     assert "viewfinder keys create" in _failed(result)
 
 
 def test_a_public_address_asks_for_keys_once_there_is_one(tmp_path: Path) -> None:
     fake_bundle(tmp_path / "models")
-    run_command("keys", "create", "robot", home=tmp_path)
-    assert "cannot listen" in _failed(run_command("serve", "--host", "192.0.2.1", home=tmp_path))
-    run_command("keys", "revoke", "robot", home=tmp_path)
-    result = run_command("serve", "--host", "192.0.2.1", home=tmp_path)
+    _run("keys", "create", "robot", home=tmp_path)
+    assert "cannot listen" in _failed(_run("serve", "--host", "192.0.2.1", home=tmp_path))
+    _run("keys", "revoke", "robot", home=tmp_path)
+    result = _run("serve", "--host", "192.0.2.1", home=tmp_path)
     assert "viewfinder keys create" in _failed(result)
 
 
@@ -121,7 +125,7 @@ def test_a_public_server_asks_for_keys_unless_it_is_told_not_to(tmp_path: Path) 
 
 
 def test_keys_switched_off_at_a_public_address_take_a_word_more(tmp_path: Path) -> None:
-    result = run_command("serve", "--host", "192.0.2.1", home=tmp_path, AUTH__ENABLED="false")
+    result = _run("serve", "--host", "192.0.2.1", home=tmp_path, AUTH__ENABLED="false")
     assert "--insecure" in _failed(result)
 
 
@@ -134,7 +138,7 @@ def test_a_loopback_server_may_ask_for_keys_before_there_are_any(tmp_path: Path)
 def test_a_database_that_cannot_be_read_stops_the_start_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "viewfinder.db").write_bytes(b"no database " * 1000)
     for command in (("serve", "--port", "0"), ("keys", "list"), ("keys", "create", "x")):
-        result = run_command(*command, home=tmp_path, AUTH__ENABLED="true")
+        result = _run(*command, home=tmp_path, AUTH__ENABLED="true")
         assert "viewfinder.db cannot be used" in _failed(result)
 
 
@@ -148,7 +152,7 @@ def test_a_database_that_cannot_be_read_stops_the_start_in_one_line(tmp_path: Pa
 def test_a_setting_that_leads_nowhere_stops_the_start(
     tmp_path: Path, given: dict[str, Any], says: str
 ) -> None:
-    result = run_command("serve", "--port", "0", home=tmp_path, AUTH__ENABLED="true", **given)
+    result = _run("serve", "--port", "0", home=tmp_path, AUTH__ENABLED="true", **given)
     assert says in _failed(result, code=2)
 
 
@@ -171,13 +175,13 @@ def test_without_a_package_the_command_that_installs_it_is_told(
         f"raise ModuleNotFoundError(name='{package}')"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "absent"))
-    result = run_command("serve", "--port", "0", home=tmp_path, AUTH__ENABLED="true", **given)
+    result = _run("serve", "--port", "0", home=tmp_path, AUTH__ENABLED="true", **given)
     assert f"pip install 'viewfinder[{extra}]'" in _failed(result)
 
 
 def test_doctor_says_whether_keys_guard_the_server(tmp_path: Path) -> None:
     def finding(**settings: Any) -> tuple[str, str]:
-        result = run_command("doctor", "--json", home=tmp_path, **settings)
+        result = _run("doctor", "--json", home=tmp_path, **settings)
         (found,) = (f for f in json.loads(result.stdout)["findings"] if f["part"] == "keys")
         return found["state"], found["detail"]
 
@@ -185,7 +189,7 @@ def test_doctor_says_whether_keys_guard_the_server(tmp_path: Path) -> None:
     asked: dict[str, Any] = {"AUTH__ENABLED": "true"}
     assert "viewfinder keys create" in finding(**asked)[1]
     assert not (tmp_path / "viewfinder.db").exists()
-    run_command("keys", "create", "robot", home=tmp_path)
+    _run("keys", "create", "robot", home=tmp_path)
     assert finding(**asked) == ("ok", "asked for at 127.0.0.1: 1 valid key")
     (tmp_path / "viewfinder.db").write_bytes(b"no database " * 1000)
     assert finding(**asked)[0] == "broken"
@@ -198,7 +202,7 @@ def test_doctor_shows_no_password(tmp_path: Path) -> None:
         "CACHE__REDIS_URL": "redis://user:hunter2@redis.example/1",
     }
     for options in ((), ("--json",)):
-        result = run_command("doctor", "--settings", *options, home=tmp_path, **given)
+        result = _run("doctor", "--settings", *options, home=tmp_path, **given)
         assert result.returncode == 0
         assert "example" in result.stdout
         assert "hunter2" not in result.stdout

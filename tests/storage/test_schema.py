@@ -5,7 +5,7 @@ import importlib.util
 import sqlite3
 import stat
 import subprocess
-import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, create_engine, text
-from tests.support import environment, needs, run_command
+from tests.support import needs, run_command
 
 from viewfinder.errors import DatabaseError, SettingsError
 from viewfinder.settings import DatabaseSettings, Settings
@@ -71,22 +71,16 @@ async def test_tables_of_a_newer_release_are_left_alone(settings: Settings) -> N
 
 def test_an_upgrade_by_several_at_once_is_done_once(settings: Settings) -> None:
     url = settings.database.url
-    given = {} if url is None else {"DATABASE__URL": url}
-    script = "from viewfinder.cli.main import run; run()"
-    command = [sys.executable, "-c", script, "db", "upgrade", "--json"]
-    tries = [
-        subprocess.Popen(
-            command,
-            env=environment(settings.home, **given),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(4)
-    ]
-    said = [one.communicate(timeout=60) for one in tries]
-    assert [one.returncode for one in tries] == [0] * 4, said
-    assert sorted(out.count("null") for out, _ in said) == [0, 0, 0, 1]
+    given: dict[str, Any] = {} if url is None else {"DATABASE__URL": url}
+
+    def run(_: int) -> subprocess.CompletedProcess[str]:
+        command = ("db", "upgrade", "--json")
+        return run_command(*command, home=settings.home, timeout=300, **given)
+
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(run, range(4)))
+    assert [result.returncode for result in done] == [0] * 4, done
+    assert sorted(result.stdout.count("null") for result in done) == [0, 0, 0, 1]
 
 
 async def test_a_postgresql_without_tables_names_the_command(settings: Settings) -> None:
@@ -160,7 +154,7 @@ def test_a_password_is_never_told(tmp_path: Path) -> None:
     needs("the extra postgres", met=importlib.util.find_spec("psycopg") is not None)
     url = "postgresql://somebody:hunter2@127.0.0.1:1/name"
     for command in (("db", "upgrade"), ("keys", "list"), ("doctor", "--settings"), ("doctor",)):
-        result = run_command(*command, home=tmp_path, DATABASE__URL=url)
+        result = run_command(*command, home=tmp_path, timeout=300, DATABASE__URL=url)
         assert "127.0.0.1" in result.stdout + result.stderr
         assert "hunter2" not in result.stdout + result.stderr
         assert "Traceback" not in result.stderr
