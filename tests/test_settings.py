@@ -7,7 +7,14 @@ import pytest
 
 from tests.support import ROOT, settings_file
 from viewfinder.errors import SettingsError
-from viewfinder.settings import Settings, available_cores, flatten, load_settings, origins
+from viewfinder.settings import (
+    Settings,
+    available_cores,
+    flatten,
+    load_settings,
+    origins,
+    without_password,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -113,3 +120,23 @@ def test_all_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_value_out_of_range_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(SettingsError, match="the setting"):
         load_settings(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("redis://:hunter2@h:1/0", "redis://:***@h:1/0"),
+        ("rediss://u:hunter2@h/0", "rediss://u:***@h/0"),
+        ("postgresql://u:hunt/er@2@h/db", "postgresql://u:***@h/db"),
+        (
+            "postgresql://h/db?user=u&password=hunter2&x=1",
+            "postgresql://h/db?user=u&password=***&x=1",
+        ),
+        ("postgresql://h/db?sslPassword=hunter2", "postgresql://h/db?sslPassword=***"),
+        ("postgresql://u@h:1/db", "postgresql://u@h:1/db"),
+        ("s3://bucket/prefix", "s3://bucket/prefix"),
+        ("127.0.0.1", "127.0.0.1"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(address: str, shown: str) -> None:
+    assert without_password(address) == shown

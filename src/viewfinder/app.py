@@ -4,12 +4,16 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
 from viewfinder import __version__
 from viewfinder.api import errors, health
 from viewfinder.api.dependencies import Services
+from viewfinder.api.guards.access import Authorise, Identify
 from viewfinder.api.guards.admission import Admission
 from viewfinder.api.guards.body import Bodies
 from viewfinder.api.guards.client import ClientAddress
@@ -17,7 +21,7 @@ from viewfinder.api.guards.context import RequestContext
 from viewfinder.api.guards.idempotency import Idempotency
 from viewfinder.api.guards.origin import LoopbackOnly, NoUpgrade, ReadOnlyModels
 from viewfinder.api.guards.rate import RateLimit
-from viewfinder.api.loopback import is_loopback
+from viewfinder.api.loopback import asks_for_key, is_loopback
 from viewfinder.api.openapi import DocumentedAPI
 from viewfinder.api.v1 import classify, models
 from viewfinder.errors import RequestError, ServiceError
@@ -33,6 +37,9 @@ from viewfinder.serving.scheduler import Devices
 from viewfinder.serving.service import ClassifyService
 from viewfinder.settings import Settings, load_settings
 from viewfinder.web import routes as web
+
+if TYPE_CHECKING:
+    from viewfinder.access.access import Access
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +70,24 @@ def _fetcher(settings: Settings) -> Fetcher | None:
     if not settings.fetch.enabled:
         return None
     return Fetcher(settings.fetch, settings.limits, recognise)
+
+
+@asynccontextmanager
+async def guarding(settings: Settings) -> AsyncIterator["Access | None"]:
+    """Follow the keys, where they are asked for; elsewhere nothing of that is even imported.
+
+    Raises:
+        OperatorError: The database cannot be used, or something is asked for that is not installed.
+    """
+    if not asks_for_key(settings):
+        yield None
+        return
+    access: Access = await import_module("viewfinder.access.access").open_access(settings)
+    try:
+        await access.start()
+        yield access
+    finally:
+        await access.close()
 
 
 @asynccontextmanager
@@ -104,12 +129,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        services = build_services(settings)
-        app.state.services = services
-        async with running(services):
-            yield
+        async with guarding(settings) as access:
+            services = replace(build_services(settings), access=access)
+            app.state.services = services
+            async with running(services):
+                yield
 
+    guarded = asks_for_key(settings)
     app = DocumentedAPI(
+        guarded=guarded,
         title="Viewfinder",
         version=__version__,
         description="A photo in, a label out.",
@@ -126,11 +154,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Idempotency)
     app.add_middleware(Bodies, limits=settings.limits)
     app.add_middleware(Admission)
+    if guarded:
+        app.add_middleware(Authorise)
     if settings.rate_limit.enabled:
         app.add_middleware(RateLimit)
-    app.add_middleware(ReadOnlyModels, public=not is_loopback(settings.host))
-    if is_loopback(settings.host):
-        app.add_middleware(LoopbackOnly)
+    if guarded:
+        app.add_middleware(Identify)
+    else:
+        app.add_middleware(ReadOnlyModels, public=not is_loopback(settings.host))
+        if is_loopback(settings.host):
+            app.add_middleware(LoopbackOnly)
     app.add_middleware(NoUpgrade)
     if settings.trusted_proxies:
         app.add_middleware(ClientAddress, trusted=settings.trusted_proxies)

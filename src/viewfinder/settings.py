@@ -7,6 +7,7 @@ nested by two underscores: `VIEWFINDER_LIMITS__SIDE`), the TOML file, the defaul
 import contextlib
 import math
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -356,6 +357,12 @@ def origins(settings: Settings, flags: dict[str, Any]) -> dict[str, tuple[Any, s
         return next((source for source, given in sources if name in given), "default")
 
     return {name: (value, origin(name)) for name, value in flatten(settings.model_dump()).items()}
+
+
+def without_password(address: str) -> str:
+    """An address that can be shown: rather too much is hidden than too little."""
+    hidden = re.sub(r"(://[^:/@?]*):.*@", r"\1:***@", address)
+    return re.sub(r"([?&][a-z_]*password=)[^&]*", r"\1***", hidden, flags=re.IGNORECASE)
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

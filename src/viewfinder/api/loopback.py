@@ -1,7 +1,9 @@
-"""Whether an address can only mean this machine."""
+"""Whether an address can only mean this machine, and whether a key is asked for there."""
 
 from functools import lru_cache
 from ipaddress import ip_address
+
+from viewfinder.settings import Settings
 
 
 @lru_cache(maxsize=256)
@@ -13,3 +15,9 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def asks_for_key(settings: Settings) -> bool:
+    """Whether a server asks for a key: as it is told, else everywhere but at a loopback address."""
+    told = settings.auth.enabled
+    return not is_loopback(settings.host) if told is None else told

@@ -9,6 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from viewfinder.api.dependencies import MILLISECONDS, TIMEOUT_HEADER
 from viewfinder.api.errors import MEDIA_TYPE
+from viewfinder.api.guards.access import needed_scope
 from viewfinder.api.guards.idempotency import HEADER, LONGEST_KEY, takes_key
 from viewfinder.api.guards.rate import is_free
 from viewfinder.api.schemas import AliasBody, BatchBody, ClassifyOptions, PhotoBody, Problem
@@ -82,12 +83,23 @@ def json_body(schema: type[BaseModel]) -> dict[str, Any]:
 
 
 class DocumentedAPI(FastAPI):
-    """A FastAPI application with a complete OpenAPI document."""
+    """A FastAPI application with a complete OpenAPI document.
+
+    Args:
+        guarded: Whether a key is asked for.
+        options: What FastAPI takes.
+    """
+
+    def __init__(self, *, guarded: bool, **options: Any) -> None:
+        super().__init__(**options)
+        self._guarded = guarded
 
     def openapi(self) -> dict[str, Any]:
         """The document, made once."""
         if self.openapi_schema is None:
             self.openapi_schema = _document(self)
+            if self._guarded:
+                _add_security(self.openapi_schema)
         return self.openapi_schema
 
 
@@ -117,3 +129,14 @@ def _document(app: FastAPI) -> dict[str, Any]:
             if takes_key(method.upper(), path):
                 operation["parameters"] = [*operation.get("parameters", []), _KEY_PARAMETER]
     return document
+
+
+def _add_security(document: dict[str, Any]) -> None:
+    document["components"]["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer"},
+        "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    }
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            scope = needed_scope(method.upper(), path)
+            operation["security"] = [{"bearer": [scope]}, {"key": [scope]}] if scope else []

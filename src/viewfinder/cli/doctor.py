@@ -3,11 +3,14 @@
 import platform
 import sys
 from dataclasses import asdict, dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from viewfinder.cli.console import Json, print_json, print_table
+
+if TYPE_CHECKING:
+    from viewfinder.settings import Settings
 
 _STYLES = {"ok": "green", "missing": "yellow", "broken": "red"}
 
@@ -41,7 +44,7 @@ def doctor(
     if settings:
         _print_settings(as_json=as_json)
         return
-    findings = [_system(), *_extras(), *_models(), _store()]
+    findings = [_system(), *_extras(), *_models(), _store(), _keys()]
     if as_json:
         print_json({"findings": [asdict(finding) for finding in findings]})
     else:
@@ -141,12 +144,59 @@ def _store() -> Finding:
     return Finding("model store", "missing", f"{folder} does not exist yet; that is fine")
 
 
-def _print_settings(*, as_json: bool) -> None:
-    from viewfinder.settings import load_settings, origins
+def _keys() -> Finding:
+    """Whether keys guard a server with these settings. No database is made for that."""
+    from viewfinder.api.loopback import asks_for_key
+    from viewfinder.errors import OperatorError
+    from viewfinder.settings import load_settings
 
-    table = origins(load_settings(), {})
+    settings = load_settings()
+    if not asks_for_key(settings):
+        return Finding("keys", "missing", f"not asked for at {settings.host}")
+    try:
+        ways = _ways_in(settings)
+    except OperatorError as error:
+        return Finding("keys", "broken", error.detail)
+    if not ways:
+        return Finding("keys", "missing", "asked for, and there is none: viewfinder keys create")
+    return Finding("keys", "ok", f"asked for at {settings.host}: {', '.join(ways)}")
+
+
+def _ways_in(settings: "Settings") -> list[str]:
+    import asyncio
+    from pathlib import Path
+
+    from viewfinder.access.access import open_access
+    from viewfinder.storage.database import SQLITE, database_url
+
+    url, auth = database_url(settings), settings.auth
+    ways = []
+    if url.get_backend_name() != SQLITE or Path(str(url.database)).is_file():
+
+        async def look() -> int:
+            access = await open_access(settings)
+            try:
+                await access.look()
+            finally:
+                await access.close()
+            return access.keys
+
+        count = asyncio.run(look())
+        ways += [f"{count} valid keys" if count > 1 else "1 valid key"] if count else []
+    if auth.bootstrap_key_file is not None:
+        ways.append("the bootstrap key")
+    if auth.oidc.issuer is not None:
+        ways.append(f"tokens of {auth.oidc.issuer}")
+    return ways
+
+
+def _print_settings(*, as_json: bool) -> None:
+    from viewfinder.settings import load_settings, origins, without_password
+
+    found = origins(load_settings(), {}).items()
+    table = {name: (without_password(str(value)), origin) for name, (value, origin) in found}
     if as_json:
-        print_json({name: {"value": str(v), "from": origin} for name, (v, origin) in table.items()})
+        print_json({name: {"value": v, "from": origin} for name, (v, origin) in table.items()})
         return
     print_table(
         ("setting", "value", "from"),

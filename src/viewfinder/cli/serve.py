@@ -33,7 +33,7 @@ def serve(
         ),
     ] = None,
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Serve a public address although nothing guards it.")
+        bool, typer.Option("--insecure", help="Serve a public address without asking for a key.")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -45,7 +45,6 @@ def serve(
     # When it has drained, it raises the signal that stopped it once more: a job well done.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
-    from viewfinder.api.loopback import is_loopback
     from viewfinder.server.listener import listen
     from viewfinder.server.run import run
     from viewfinder.settings import load_settings
@@ -58,11 +57,7 @@ def serve(
         models=tuple(model or ()) or None,
         default_model=model[0] if model else None,
     )
-    if not is_loopback(settings.host) and not insecure:
-        fail(
-            f"{settings.host} can be reached by others and this server has no keys. "
-            "Serve 127.0.0.1, or put a gateway in front and say --insecure."
-        )
+    settings = _decide_on_keys(settings, insecure=insecure)
     _check_models(settings)
     _check_shared(settings)
     listener = listen(settings.host, settings.port)
@@ -78,6 +73,45 @@ def serve(
     configure_logging()
     if not run(partial(_application, settings), settings, listener):
         fail("the server could not start")
+
+
+def _decide_on_keys(settings: "Settings", *, insecure: bool) -> "Settings":
+    """Settings that say whether a key is asked for; stop where nobody could get in, or anybody."""
+    from viewfinder.api.loopback import asks_for_key, is_loopback
+
+    public = not is_loopback(settings.host)
+    open_to_all = insecure and settings.auth.enabled is None
+    asked = asks_for_key(settings) and not open_to_all
+    if public and not asked and not insecure:
+        fail(
+            f"{settings.host} can be reached by others, and auth.enabled is false: anybody could "
+            "use it. Ask for keys, or put a gateway in front and say --insecure."
+        )
+    if asked and not _look_at_keys(settings) and public:
+        fail(
+            f"{settings.host} can be reached by others, and there is no key yet: make one with "
+            "`viewfinder keys create NAME`, serve 127.0.0.1, or say --insecure."
+        )
+    auth = settings.auth.model_copy(update={"enabled": asked})
+    return settings.model_copy(update={"auth": auth})
+
+
+def _look_at_keys(settings: "Settings") -> bool:
+    """Whether somebody can get in; stop before the start when that cannot be told."""
+    import asyncio
+
+    from viewfinder.access.access import open_access
+
+    async def look() -> bool:
+        access = await open_access(settings)
+        try:
+            await access.look()
+        finally:
+            await access.close()
+        auth = settings.auth
+        return bool(access.keys or auth.bootstrap_key_file or auth.oidc.issuer)
+
+    return asyncio.run(look())
 
 
 def _check_models(settings: "Settings") -> None:

@@ -8,7 +8,8 @@ from viewfinder.api.dependencies import TIMEOUT_HEADER, Services, patience
 from viewfinder.api.guards.refusal import refuse
 from viewfinder.errors import OverloadedError, ServiceError
 
-_CLASSIFY = {"/classify", "/v1/classify", "/batch-classify", "/v1/batch-classify"}
+CLASSIFY = frozenset({"/classify", "/v1/classify", "/batch-classify", "/v1/batch-classify"})
+"""Where photos are sent."""
 
 
 class Admission:
@@ -23,7 +24,7 @@ class Admission:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
-        if scope["type"] == "http" and scope["path"] in _CLASSIFY:
+        if scope["type"] == "http" and scope["path"] in CLASSIFY:
             services: Services = scope["app"].state.services
             header = Headers(scope=scope).get(TIMEOUT_HEADER)
             try:

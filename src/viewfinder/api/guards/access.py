@@ -1,0 +1,97 @@
+"""Who asks, and whether they may."""
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from viewfinder.api.dependencies import principal_of, services_of
+from viewfinder.api.guards.admission import CLASSIFY
+from viewfinder.api.guards.refusal import refuse
+from viewfinder.errors import ForbiddenError, UnauthenticatedError
+from viewfinder.types import AccessScope, Principal
+
+PUBLIC = frozenset({"/", "/docs", "/health", "/health/live", "/health/ready", "/openapi.json"})
+"""What anybody may look at; so are the files below `/static/`."""
+
+_LOOKS = {"GET", "HEAD"}
+_BEARER = "bearer "
+
+
+def needed_scope(method: str, path: str) -> AccessScope | None:
+    """What one needs to be allowed to ask this; None for what anybody may.
+
+    What is not named here is not forgotten: it needs `read` to look and `manage` for the rest.
+    """
+    if method in _LOOKS:
+        is_public = path in PUBLIC or path.startswith("/static/")
+        return None if is_public else "read"
+    return "classify" if method == "POST" and path in CLASSIFY else "manage"
+
+
+class Identify:
+    """Finds out who asks, and refuses nobody.
+
+    It leaves `principal` in the state of the request, which is None for who shows no key, or one
+    that does not count; then `identity_error` says what is wrong with it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] == "http":
+            state = scope["state"]
+            try:
+                state["principal"], state["identity_error"] = await _principal(scope), None
+            except UnauthenticatedError as error:
+                state["principal"], state["identity_error"] = None, error
+        await self._app(scope, receive, send)
+
+
+class Authorise:
+    """Refuses who may not ask this, before a body is read."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] == "http":
+            needed = needed_scope(scope["method"], scope["path"])
+            principal = principal_of(scope)
+            if needed is not None and principal is None:
+                error = scope["state"]["identity_error"] or UnauthenticatedError(
+                    "This server asks for a key: send it as `Authorization: Bearer <key>` or as "
+                    "`X-API-Key`."
+                )
+                await refuse(error, scope, receive, send, {"WWW-Authenticate": "Bearer"})
+                return
+            if needed is not None and principal is not None and needed not in principal.scopes:
+                lacking = ForbiddenError(f"This key lacks the scope `{needed}`.")
+                await refuse(lacking, scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+async def _principal(scope: Scope) -> Principal | None:
+    token = _token(scope)
+    if token is None:
+        return None
+    access = services_of(scope).access
+    if access is None:
+        raise UnauthenticatedError("This server knows no keys.")
+    return await access.identify(token)
+
+
+def _token(scope: Scope) -> str | None:
+    """The key that is shown; in either header, and the same in both."""
+    shown = set()
+    for name, value in scope["headers"]:
+        if name == b"x-api-key":
+            shown.add(value.decode("latin-1").strip())
+        elif name == b"authorization":
+            text = value.decode("latin-1")
+            if text[: len(_BEARER)].lower() == _BEARER:  # another scheme is somebody else's
+                shown.add(text[len(_BEARER) :].strip())
+    if len(shown) > 1:
+        raise UnauthenticatedError("The request has two keys that differ; send one.")
+    return shown.pop() if shown else None

@@ -1,0 +1,173 @@
+"""The database: SQLite in a file, or PostgreSQL. Its address, its connections, its state.
+
+Import it only where a database is needed: SQLAlchemy takes a third of a second and 25 MB.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from viewfinder.errors import DatabaseError, MissingExtraError, SettingsError
+from viewfinder.settings import Settings, without_password
+
+SQLITE = "sqlite"
+_FILE = "viewfinder.db"
+_DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+}
+_WRITES = "viewfinder_writes"
+_CONNECT_S = 5
+_PATIENCE_S = 15
+
+
+class Database:
+    """Connections to one database, whose tables are as this release wants them.
+
+    Args:
+        engine: Where the connections come from.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that only reads.
+
+        Raises:
+            DatabaseError: The database cannot be reached or read.
+        """
+        with told(self._engine.url):
+            async with asyncio.timeout(_PATIENCE_S), self._engine.begin() as connection:
+                yield connection
+
+    @contextlib.asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that writes, and is kept when the block ends without an error.
+
+        Raises:
+            DatabaseError: The database cannot be reached or written.
+        """
+        writer = self._engine.execution_options(**{_WRITES: True})
+        with told(self._engine.url):
+            async with asyncio.timeout(_PATIENCE_S), writer.begin() as connection:
+                yield connection
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._engine.dispose()
+
+
+def database_url(settings: Settings) -> URL:
+    """The address of the database, with the driver that is used for it.
+
+    Raises:
+        SettingsError: It makes no sense, or is of another kind of database.
+    """
+    given = settings.database.url
+    if given is None:
+        return URL.create(_DRIVERS[SQLITE], database=str(settings.home / _FILE))
+    shown = without_password(given)
+    try:
+        url = make_url(given)
+    except (ArgumentError, ValueError) as error:
+        raise SettingsError(f"the setting database.url is not valid: {shown}") from error
+    if url.drivername not in _DRIVERS or not url.database or url.database == ":memory:":
+        raise SettingsError(
+            f"the setting database.url is not valid: {shown} is neither postgresql://user@host/name"
+            " nor sqlite:////path/of/a.db"
+        )
+    return url.set(drivername=_DRIVERS[url.drivername])
+
+
+def connect_options(url: URL) -> dict[str, Any]:
+    """What makes a connection give up in time."""
+    if url.get_backend_name() == SQLITE:
+        return {"connect_args": {"timeout": _CONNECT_S}}
+    return {
+        "connect_args": {"connect_timeout": _CONNECT_S, "tcp_user_timeout": 1000 * _PATIENCE_S},
+        "pool_pre_ping": True,
+        "pool_size": 2,
+    }
+
+
+def prepare(engine: Engine) -> Engine:
+    """Set how connections of an engine behave: on SQLite, what is not its default."""
+    if engine.dialect.name == SQLITE:
+        event.listen(engine, "connect", _on_connect)
+        event.listen(engine, "begin", _on_begin)
+    return engine
+
+
+def _on_connect(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # Python's driver would begin, or not, as it sees fit
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _on_begin(connection: Connection) -> None:
+    # Who reads first and writes then would be refused where another has written meanwhile.
+    writes = connection.get_execution_options().get(_WRITES)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def make_writer(engine: Engine) -> Engine:
+    """The same engine, with transactions that write."""
+    return engine.execution_options(**{_WRITES: True})
+
+
+@contextlib.contextmanager
+def told(url: URL) -> Iterator[None]:
+    """Turn what a driver raises into one plain line, without the password."""
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:  # a TimeoutError is an OSError
+        reason = _reason(error, url)
+        raise DatabaseError(f"the database {_shown(url)} cannot be used: {reason}") from error
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("A database on PostgreSQL", "postgres") from error
+
+
+def _shown(url: URL) -> str:
+    if url.get_backend_name() == SQLITE:
+        return str(url.database)
+    return without_password(url.set(drivername="postgresql").render_as_string())
+
+
+def _reason(error: Exception, url: URL) -> str:
+    cause = getattr(error, "orig", None) or error
+    text = str(getattr(cause, "strerror", None) or cause).strip() or "it does not answer"
+    line = text.splitlines()[0]
+    return line.replace(str(url.password), "***") if url.password else line
+
+
+def make_file(url: URL) -> Path:
+    """The file of a SQLite database, made for its owner alone if it is not there."""
+    path = Path(str(url.database))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    return path
+
+
+def connect(url: URL) -> Database:
+    """Connections to a database whose tables are there; none is made yet."""
+    with told(url):
+        engine = create_async_engine(url, **connect_options(url))
+        prepare(engine.sync_engine)
+        return Database(engine)

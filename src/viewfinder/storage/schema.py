@@ -1,0 +1,129 @@
+"""Bringing a database to what this release wants, and saying so where that is not done yet."""
+
+import asyncio
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, inspect, text
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import NullPool
+
+from viewfinder.errors import DatabaseError
+from viewfinder.settings import Settings
+from viewfinder.storage.database import (
+    SQLITE,
+    Database,
+    connect,
+    connect_options,
+    database_url,
+    make_file,
+    make_writer,
+    prepare,
+    told,
+)
+
+# Known here, so that Alembic is imported only by who has something to do with it.
+REVISION = "0001"
+"""The newest step in `migrations`."""
+
+# Any number that is ours: whoever holds it upgrades, the others wait.
+_UPGRADING = 0x7669657766
+
+
+async def open_database(settings: Settings) -> Database:
+    """The database of the settings. SQLite is made, and upgraded, where that is needed.
+
+    Raises:
+        DatabaseError: It cannot be reached, read or written; its tables are of a newer release; or,
+            on PostgreSQL, they are not there or of an older one.
+        MissingExtraError: PostgreSQL is asked for and not installed.
+        SettingsError: The address makes no sense.
+    """
+    url = database_url(settings)
+    if url.get_backend_name() == SQLITE:
+        await asyncio.to_thread(upgrade, settings)
+    else:
+        found = await asyncio.to_thread(_look, url)
+        if found != REVISION:
+            lacks = "has no tables yet" if found is None else "has the tables of an older release"
+            raise DatabaseError(f"the database {lacks}; run `viewfinder db upgrade`")
+    return connect(url)
+
+
+def upgrade(settings: Settings) -> tuple[str | None, str]:
+    """Bring a database to what this release wants; when several try at once, one does it.
+
+    Returns:
+        The step at which it was, None if it was empty, and the one at which it is.
+
+    Raises:
+        DatabaseError: It cannot be reached or written, or its tables are of a newer release.
+        MissingExtraError: PostgreSQL is asked for and not installed.
+        SettingsError: The address makes no sense.
+    """
+    url = database_url(settings)
+    if url.get_backend_name() != SQLITE:
+        return _upgrade(url)
+    with told(url), _locked(make_file(url)):
+        return _upgrade(url)
+
+
+def _upgrade(url: URL) -> tuple[str | None, str]:
+    with _engine(url) as engine, make_writer(engine).begin() as connection:
+        if engine.dialect.name != SQLITE:
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADING})"))
+        found = _revision(connection)
+        if found != REVISION:
+            _migrate(connection)
+        return found, REVISION
+
+
+def _look(url: URL) -> str | None:
+    with _engine(url) as engine, engine.begin() as connection:
+        return _revision(connection)
+
+
+@contextmanager
+def _engine(url: URL) -> Iterator[Engine]:
+    """A plain engine of this thread: Alembic knows no other."""
+    plain = url.set(drivername=url.drivername.replace("+aiosqlite", ""))
+    with told(url):
+        options = {k: v for k, v in connect_options(url).items() if k == "connect_args"}
+        engine = prepare(create_engine(plain, poolclass=NullPool, **options))
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    if found is not None and found > REVISION:
+        raise DatabaseError(
+            "the database has the tables of a newer release of Viewfinder; upgrade this one"
+        )
+    return found
+
+
+def _migrate(connection: Connection) -> None:
+    command, config = import_module("alembic.command"), import_module("alembic.config")
+    steps: Any = config.Config()
+    steps.set_main_option("script_location", "viewfinder.storage:migrations")
+    steps.attributes["connection"] = connection
+    command.upgrade(steps, REVISION)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """SQLite's own locks do not cover the change to WAL, which comes before any transaction."""
+    lock = path.with_name(f"{path.name}.lock")
+    with lock.open("w") as file:
+        lock.chmod(0o600)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
