@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
@@ -196,6 +197,7 @@ def serving(
         env=environment(home, **{"DRAIN__DELAY_S": 0, **settings}),
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,  # a group of its own, as a terminal makes
     )
     assert process.stderr is not None
     lines: list[str] = []
@@ -217,7 +219,8 @@ def serving(
         assert found is not None, lines
         yield Server(process, found[0], lines)
     finally:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait(60)
         reader.join(10)
         process.stderr.close()
@@ -336,6 +339,21 @@ def asking(server: "LocalServer | Server", request: bytes = b"") -> Iterator[soc
     with socket.create_connection(server.address, timeout=30) as connection:
         connection.sendall(request)
         yield connection
+
+
+def workers_of(server: Server) -> list[int]:
+    """The processes that a server with several workers has now."""
+    found = []
+    for child in psutil.Process(server.process.pid).children():
+        with contextlib.suppress(psutil.Error):
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child.pid)
+    return found
+
+
+def in_full(reduced: int, full: int) -> int:
+    """How often: less in a usual run of the tests than where promises are shown in full."""
+    return full if FULL else reduced
 
 
 def eventually(happened: Callable[[], object], *, within: float = 30) -> None:
