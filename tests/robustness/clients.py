@@ -5,11 +5,10 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from tests.support import read_answer
+from tests.support import eventually, read_answer
 
 REFUSED, LOST = "refused", "lost"
 _PATIENCE_S = 60
@@ -80,10 +79,15 @@ class Clients:
             thread.join(_PATIENCE_S)
             assert not thread.is_alive()
 
+    def go_on(self, requests: int) -> None:
+        """Until so many more have been answered well."""
+        enough = self.kinds["200"] + requests
+        eventually(lambda: self.kinds["200"] >= enough, within=_PATIENCE_S)
+
     @property
     def kinds(self) -> Counter[str]:
         """How many requests ended how."""
-        return count(self.outcomes)
+        return Counter(one.kind for one in list(self.outcomes))
 
     @property
     def excusable(self) -> list[Outcome]:
@@ -127,8 +131,3 @@ class Clients:
         except (OSError, http.client.HTTPException):
             return LOST, True
         return str(answer.status), answer.headers["Connection"] == "close"
-
-
-def count(outcomes: Sequence[Outcome]) -> Counter[str]:
-    """How many ended how."""
-    return Counter(one.kind for one in outcomes)

@@ -28,6 +28,8 @@ from tests.support import (
     request_of,
     serving,
     serving_here,
+    serving_one,
+    workers_of,
 )
 
 from viewfinder.server import drain
@@ -37,6 +39,7 @@ from viewfinder.settings import Settings
 # Ten threads of which eight are busy: 80% load.
 THREADS, KEPT, NEW = 10, 4, 4
 PHOTO = grey(0)
+_BARE = 20_000_000
 CLOSING = "Connection: close"
 READY = b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
 LARGE = b"GET /assets/vendor/swagger-ui/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -92,7 +95,7 @@ def test_under_load_every_request_that_was_accepted_is_answered(
             server.address, request_of(PHOTO), kept=KEPT, new=NEW, until_refused=True
         ) as clients,
     ):
-        eventually(lambda: clients.kinds["200"] > 50)
+        clients.go_on(50)
         _signalled(server, sign, workers=workers)
         clients.wait()
         assert server.process.wait(40) == 0
@@ -130,27 +133,32 @@ def test_readiness_goes_first_and_requests_are_answered_meanwhile(tmp_path: Path
         assert server.process.wait(30) == 0
 
 
-def test_who_connects_at_the_last_moment_is_answered(
-    store: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kept", [False, True])
+def test_what_is_sent_at_the_last_moment_is_answered(
+    store: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch, *, kept: bool
 ) -> None:
-    """In the queue of the listener, with all that is asked, when it closes."""
-    waiting: list[socket.socket] = []
+    """By who is in the queue of the listener when it closes, and by who has long been connected."""
+    connections: list[socket.socket] = []
     stop = DrainingServer._stop_listening
 
     async def late(server: DrainingServer, sockets: Iterable[socket.socket]) -> None:
-        for _ in range(20):
-            waiting.append(socket.create_connection(address, timeout=30))
-            waiting[-1].sendall(request_of(PHOTO))
+        if not kept:
+            connections.extend(socket.create_connection(address, timeout=30) for _ in range(20))
+        for connection in connections:
+            connection.sendall(request_of(PHOTO))
         await stop(server, sockets)
 
     monkeypatch.setattr(DrainingServer, "_stop_listening", late)
-    fake_bundle(store)
-    with serving_here(Settings(model_store=store, default_model="fake", threads=1)) as server:
-        address = server.address
-    assert [read_answer(connection).status for connection in waiting] == [200] * 20
-    assert engine.calls
-    for connection in waiting:
-        connection.close()
+    with contextlib.ExitStack() as stack:
+        with serving_one(store, engine) as server:
+            address = server.address
+            if kept:
+                connections.append(stack.enter_context(asking(server, request_of(PHOTO))))
+                assert read_answer(connections[0]).read()
+        assert len(connections) == (1 if kept else 20)
+        for connection in connections:
+            stack.enter_context(connection)
+            assert read_answer(connection).status == 200
 
 
 def test_nobody_gets_in_between_the_last_look_at_the_queue_and_its_end(
@@ -249,8 +257,10 @@ def test_a_signal_while_workers_start_ends_them_all_without_a_word(
     tmp_path: Path, sign: int
 ) -> None:
     with serving(tmp_path, "--workers", "2", until="Viewfinder on") as server:
-        eventually(lambda: psutil.Process(server.process.pid).children())
-        children = psutil.Process(server.process.pid).children(recursive=True)
+        eventually(lambda: len(workers_of(server)) == 2)
+        children = [psutil.Process(pid) for pid in workers_of(server)]
+        # They are about to import what they need.
+        eventually(lambda: all(child.memory_info().rss > _BARE for child in children))
         _signalled(server, sign, workers=2)
         assert server.process.wait(40) == 0
         eventually(lambda: not any(child.is_running() for child in children))
