@@ -32,9 +32,15 @@ def withdraw(store: Path, name: str, version: int) -> None:
         (store / name / str(version)).rename(Path(scratch) / "gone")
 
 
-def publish_fake(store: Path, name: str) -> None:
-    """Write a model for the fake engine, which takes no time: the server alone is measured."""
-    graph = json.dumps({"classes": _CLASSES}).encode()
+def publish_fake(store: Path, name: str, *, milliseconds: float = 0) -> None:
+    """Write a model for the fake engine: the server alone is measured.
+
+    Args:
+        store: The folder of all models.
+        name: Of the model.
+        milliseconds: What each photo takes, without work for the processor.
+    """
+    graph = json.dumps({"classes": _CLASSES, "milliseconds": milliseconds}).encode()
     variant = Variant(
         name="only",
         format="fake",
