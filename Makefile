@@ -14,12 +14,13 @@ EMPTY :=
 READY = .venv/ready-$(1)$(subst $(EMPTY) $(EMPTY),$(COMMA),$(sort $(EXTRAS)))
 BIN := .venv/bin
 
-.PHONY: help setup dev serve test check format bench clean
+.PHONY: help setup dev serve test soak check format bench clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make serve    set up and serve on http://127.0.0.1:$(PORT)   (PORT=8080 for another)"
 	@echo "make test     set up and run the tests    (EXTRAS=train for those that need TensorFlow)"
+	@echo "make soak     show the promises of robustness in full, which takes long"
 	@echo "make setup    set up only: .venv/bin/viewfinder"
 	@echo "make check    format, lint, types, layers"
 	@echo "make format   mend what can be mended"
@@ -53,6 +54,9 @@ serve: setup
 
 test: dev
 	$(BIN)/pytest -n auto
+
+soak: dev
+	TESTS_FULL=1 $(BIN)/pytest tests/robustness -v --durations=0
 
 check: dev
 	$(BIN)/ruff format --check .
