@@ -13,6 +13,7 @@ from typing import Any
 from tests.support import ROOT, fake_bundle, grey
 from viewfinder.pipelines.foreign import SCALINGS, ForeignGraph, make_bundle
 from viewfinder.registry.bundle import MANIFEST, describe, seal
+from viewfinder.registry.manifest import Manifest
 from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE
 
 
@@ -77,15 +78,22 @@ def builtin_graph() -> bytes:
     return (BUILTIN_STORE / BUILTIN_MODEL / "1" / "model.int8.tflite").read_bytes()
 
 
-def _becomes_not_a_number(folder: Path) -> None:
-    """A graph whose weights are none, and that was sealed with them."""
+def colours(folder: Path) -> tuple[Manifest, dict[str, bytes]]:
+    """Make the folder a version of a small model for LiteRT; its manifest, and its other files."""
     path = ROOT / "tests" / "data" / "foreign-float.tflite"
     graph = ForeignGraph(path, ("red", "green", "blue"), SCALINGS["-1-1"])
     manifest, files = make_bundle(graph, folder.parent.name, datetime(2026, 1, 1, tzinfo=UTC))
-    document = json.loads(seal(manifest)) | {"version": int(folder.name)}
-    for name, content in files.items():
-        (folder / name).parent.mkdir(exist_ok=True)
+    manifest = manifest.model_copy(update={"version": int(folder.name)})
+    for name, content in {**files, MANIFEST: seal(manifest)}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
+    return manifest, files
+
+
+def _becomes_not_a_number(folder: Path) -> None:
+    """A graph whose weights are none, and that was sealed with them."""
+    manifest, files = colours(folder)
+    document = json.loads(seal(manifest))
     weight, none = struct.pack("<f", 4), struct.pack("<f", math.nan)
     name = manifest.variant().file.path
     damaged = files[name].replace(weight, none)

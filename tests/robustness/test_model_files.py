@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import httpx2
 import numpy as np
 import pytest
+from tests.broken import becomes_litert, builtin_graph
+from tests.engines.test_probe import FATAL
 from tests.engines.test_saved_model import _save
 from tests.support import ROOT, fake_bundle, grey, in_full, serving
 
@@ -125,6 +127,14 @@ def _damaged_graph(store: Path, name: str, dice: Dice) -> None:
     _litert(store, name, _damaged(GRAPH, dice))
 
 
+def _fatal_graph(store: Path, name: str, dice: Dice) -> None:
+    """A graph over which LiteRT is known to abort, and the process with it."""
+    graph = bytearray(builtin_graph())
+    offset, value = dice.choice(FATAL)
+    graph[offset] = value
+    becomes_litert(store / name / "1", bytes(graph))
+
+
 def _payload(store: Path, name: str, dice: Dice) -> None:
     """What writes the marker as soon as anybody unpickles, or imports, it."""
     marker = store.parent / "marker"
@@ -146,6 +156,7 @@ KINDS: tuple[Callable[[Path, str, Dice], None], ...] = (
     *(_other_manifest,) * 9,
     *(_damaged_manifest,) * 5,
     *(_damaged_graph,) * 4,
+    _fatal_graph,
     *(_payload,) * 2,
 )
 

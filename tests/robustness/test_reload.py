@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from benchmarks.stores import withdraw
-from tests.broken import BROKEN, good
+from tests.broken import BROKEN, colours, good
 from tests.robustness.clients import Clients
 from tests.support import Server, eventually, fake_bundle, grey, in_full, request_of, serving
 
@@ -29,20 +28,22 @@ def _client(server: Server) -> httpx2.Client:
 
 
 def test_while_versions_come_and_go_no_request_fails(tmp_path: Path) -> None:
-    store = tmp_path / "models"
-    fake_bundle(store, version=1)
+    """Of a real runtime, that would not stand an engine closed under a request."""
+    place, aside = tmp_path / "models" / "colours", tmp_path / "2"
+    for version in (1, 2):
+        colours(place / str(version))
+    (place / "2").rename(aside)
     with (
-        serving(tmp_path, "--model", "fake", CACHE__ENABLED="false") as server,
+        serving(tmp_path, "--model", "colours", "--threads", "2", CACHE__ENABLED="false") as server,
         _client(server) as client,
         Clients(server.address, PHOTO, kept=3, new=1) as clients,
     ):
         for turn in range(RELOADS):
-            if turn % 2:
-                withdraw(store, "fake", 2)
-            else:
-                fake_bundle(store, version=2, milliseconds=turn % 5)
+            comes = turn % 2 == 0
+            source, target = (aside, place / "2") if comes else (place / "2", aside)
+            source.rename(target)
             _reload(client)
-            assert _version(client) == (1 if turn % 2 else 2)
+            assert _version(client) == (2 if comes else 1)
             clients.go_on(20)
     assert clients.kinds.keys() == {"200"}
 

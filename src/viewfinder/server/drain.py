@@ -20,12 +20,13 @@ from viewfinder.server.protocol import GuardedProtocol
 
 CLOSING_S = 5.0
 """Seconds for what is left to do when all requests are answered or cut."""
+GIVEN_UP = 1
+"""The exit status of what did not come to its own end."""
 
 logger = logging.getLogger(__name__)
 _TICKS_PER_CHECK = 5
 _TICK_S = 0.1
 _SETTLING_S = 0.05
-_GIVEN_UP = 1
 _LAST_WORD_S = 1.0
 _SO_ATTACH_FILTER = 26  # Linux; Python has no name for it
 
@@ -39,13 +40,16 @@ class DrainingServer(uvicorn.Server):
 
     Args:
         config: Says how long each phase may take.
+
+    Attributes:
+        impatient: Whether a person waits for the end.
     """
 
     def __init__(self, config: ServerConfig) -> None:
         super().__init__(config)
         self._config = config
         self._settings = config.drain
-        self._impatient = False
+        self.impatient = False
         self._told, self._stopped = threading.Event(), threading.Event()
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
@@ -60,11 +64,11 @@ class DrainingServer(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop."""
         if not self.should_exit:
-            self._impatient = sig == signal.SIGINT
+            self.impatient = self.impatient or sig == signal.SIGINT
             super().handle_exit(sig, frame)
             self._told.set()
         elif sig == signal.SIGINT:
-            os._exit(_GIVEN_UP)
+            os._exit(GIVEN_UP)
 
     async def on_tick(self, counter: int) -> bool:
         """Look after the connections, twice a second."""
@@ -85,7 +89,7 @@ class DrainingServer(uvicorn.Server):
 
     @property
     def _delay_s(self) -> float:
-        return 0.0 if self._impatient else self._settings.delay_s
+        return 0.0 if self.impatient else self._settings.delay_s
 
     async def _tend(self, seconds: float, *, until_quiet: bool = False) -> None:
         loop, counter = asyncio.get_running_loop(), 0
@@ -141,7 +145,7 @@ class DrainingServer(uvicorn.Server):
         saying = threading.Thread(target=logger.error, args=(words,), daemon=True)
         saying.start()
         saying.join(_LAST_WORD_S)
-        os._exit(_GIVEN_UP)
+        os._exit(GIVEN_UP)
 
 
 def _let_nobody_in(listener: socket.socket) -> None:

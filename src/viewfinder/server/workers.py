@@ -9,18 +9,35 @@ import socket
 import threading
 import time
 from functools import cached_property
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
+from types import FrameType
 
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from viewfinder.server.config import ServerConfig
-from viewfinder.server.drain import CLOSING_S, DrainingServer
+from viewfinder.server.drain import CLOSING_S, GIVEN_UP, DrainingServer
 
 logger = logging.getLogger(__name__)
 _ENDS = (signal.SIGINT, signal.SIGTERM)
-_GIVEN_UP = 1
 _LOOK_S = 0.1
+
+
+class WorkerServer(DrainingServer):
+    """Ctrl-C reaches the workers and their supervisor, who says when it is time to stop.
+
+    While the supervisor still holds the socket, clients go on to connect, and somebody must answer.
+    """
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop, on SIGTERM."""
+        if sig != signal.SIGINT:
+            super().handle_exit(sig, frame)
+        elif self.impatient or self.should_exit:
+            os._exit(GIVEN_UP)
+        else:
+            self.impatient = True
 
 
 class Worker(Process):
@@ -37,9 +54,9 @@ class Worker(Process):
         super().__init__(config, sockets)
 
     @cached_property
-    def server(self) -> DrainingServer:
+    def server(self) -> WorkerServer:
         """The server inside, in the worker's own process."""
-        return DrainingServer(self._ours)
+        return WorkerServer(self._ours)
 
     def target(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until told to stop."""
@@ -86,6 +103,7 @@ class Supervisor(Multiprocess):
 
     def _start(self) -> Worker:
         worker = Worker(self._ours, self.sockets)
+        resource_tracker.ensure_running()  # it would unblock the signals when it starts
         # What comes while the interpreter starts waits, and raises nothing there.
         signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
         worker.start()
@@ -127,7 +145,7 @@ class Supervisor(Multiprocess):
             if time.monotonic() > end or signal.SIGINT in self.signal_queue:
                 for process in self.processes:
                     process.kill()
-                os._exit(_GIVEN_UP)
+                os._exit(GIVEN_UP)
             time.sleep(_LOOK_S)
 
     def handle_hup(self) -> None:
