@@ -14,13 +14,14 @@ EMPTY :=
 READY = .venv/ready-$(1)$(subst $(EMPTY) $(EMPTY),$(COMMA),$(sort $(EXTRAS)))
 BIN := .venv/bin
 
-.PHONY: help setup dev serve test fuzz check format bench clean
+.PHONY: help setup dev serve test fuzz soak check format bench clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make serve    set up and serve on http://127.0.0.1:$(PORT)   (PORT=8080 for another)"
 	@echo "make test     set up and run the tests    (EXTRAS=train for those that need TensorFlow)"
 	@echo "make fuzz     post 10,000 broken images to a server   (MUTANTS_SEED=2 for others)"
+	@echo "make soak     show the promises of robustness in full, which takes long"
 	@echo "make setup    set up only: .venv/bin/viewfinder"
 	@echo "make check    format, lint, types, layers"
 	@echo "make format   mend what can be mended"
@@ -57,6 +58,9 @@ test: dev
 
 fuzz: dev
 	TESTS_FULL=1 $(BIN)/pytest -s tests/robustness/test_mutated_images.py
+
+soak: dev
+	TESTS_FULL=1 $(BIN)/pytest tests/robustness -v --durations=0
 
 check: dev
 	$(BIN)/ruff format --check .

@@ -90,7 +90,14 @@ class Report:
 
 
 def http_request(
-    kind: str, path: str, body: bytes, *, deadline_ms: int | None = None, sent: float = 1.0
+    kind: str,
+    path: str,
+    body: bytes,
+    *,
+    content_type: str = "image/jpeg",
+    deadline_ms: int | None = None,
+    close: bool = False,
+    sent: float = 1.0,
 ) -> Request:
     """A POST of an image.
 
@@ -98,17 +105,21 @@ def http_request(
         kind: What the report calls it.
         path: Where to.
         body: What is posted.
+        content_type: What the body is.
         deadline_ms: The server is told to answer within it.
+        close: The connection is to end with the answer.
         sent: The share of the body to send; the client leaves after less than all.
     """
     lines = [
         f"POST {path} HTTP/1.1",
         "Host: 127.0.0.1",
-        "Content-Type: image/jpeg",
+        f"Content-Type: {content_type}",
         f"Content-Length: {len(body)}",
     ]
     if deadline_ms is not None:
         lines.append(f"X-Request-Timeout-Ms: {deadline_ms}")
+    if close:
+        lines.append("Connection: close")
     head = "\r\n".join([*lines, "", ""]).encode()
     return Request(kind, head + body[: int(len(body) * sent)], leave=sent < 1)
 

@@ -5,10 +5,12 @@ python -m benchmarks.leaking --port 8001 --model NAME
 
 import argparse
 
-import uvicorn
+from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from viewfinder.app import create_app
+from viewfinder.server.listener import listen
+from viewfinder.server.run import run
 from viewfinder.settings import load_settings
 
 _KEPT_BYTES = 16 * 1024
@@ -39,9 +41,16 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--model", required=True)
     arguments = parser.parse_args()
-    settings = load_settings(models=(arguments.model,), default_model=arguments.model)
-    app = Leaking(create_app(settings))
-    uvicorn.run(app, port=arguments.port, log_level="error", ws="none")
+    settings = load_settings(
+        models=(arguments.model,), default_model=arguments.model, port=arguments.port
+    )
+
+    def leaking() -> FastAPI:
+        app = create_app(settings)
+        app.add_middleware(Leaking)
+        return app
+
+    run(leaking, settings, listen(settings.host, settings.port))
 
 
 if __name__ == "__main__":

@@ -1,17 +1,21 @@
-"""Memory over many requests: real photos, broken ones, and clients that hang up.
+"""Memory over many requests of every kind: good ones, broken ones, and clients that hang up.
 
     python -m benchmarks.soak [--requests 100000] [--model efficientnet-lite0] [--plant-leak]
 
 The growth counts from the end of a warm-up of 2,000 requests. By default a model answers that takes
 no time, so that the server's own paths are walked often. `--plant-leak` runs a server that keeps a
-part of every body: then this must fail.
+part of every body: then this must fail. The tests do the same (tests/robustness/test_memory.py).
 """
 
+import base64
+import itertools
+import json
 import math
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.generator import Plan, Request, generating, http_request
@@ -19,15 +23,45 @@ from benchmarks.harness import Figure, parse, parser, photos, save
 from benchmarks.processes import Server, clean_environment, running, viewfinder
 from benchmarks.stores import publish_fake
 
+MOST_MB = 32.0
+"""By how much the server may grow."""
+
 _PATH = "/v1/classify"
 _FAKE = "fake"
-_WARM_UP = 2000
 _EVERY_S = 0.5
 _WIDTH = 80
 _CONNECTIONS = 16
-_MOST_MB = 32.0
 _BARS = "▁▂▃▄▅▆▇█"
-_EXPECTED = {"photo 200", "cut 422", "no image 415", "hang-up left"}
+_BOUNDARY = "bench-boundary"
+_FORM_TYPE = f"multipart/form-data; boundary={_BOUNDARY}"
+_EXPECTED = {
+    "photo 200",
+    "new connection 200",
+    "form 200",
+    "JSON 200",
+    "cut 422",
+    "no image 415",
+    "no path 404",
+    "hang-up left",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Soaked:
+    """What a server went through.
+
+    Attributes:
+        samples: Its memory from the end of the warm-up on, in MB.
+        outcomes: How many requests ended how.
+    """
+
+    samples: list[float]
+    outcomes: dict[str, int]
+
+    @property
+    def growth(self) -> float:
+        """By how many MB it is larger at the end."""
+        return self.samples[-1] - self.samples[0]
 
 
 def main() -> None:
@@ -36,15 +70,11 @@ def main() -> None:
     made.add_argument("--model", default=_FAKE, help="who answers; default: one that does nothing")
     made.add_argument("--plant-leak", action="store_true", help="run a server that leaks")
     arguments = parse(made)
-    requests = mix(photos())
-    with serving(arguments.model, leaking=arguments.plant_leak) as server:
-        ask(server, requests, _WARM_UP, [])
-        samples = [server.memory_mb()]
-        outcomes = ask(server, requests, arguments.requests, samples)
-        samples.append(server.memory_mb())
+    soaked = soak(photos(), arguments.requests, model=arguments.model, leaking=arguments.plant_leak)
+    samples, outcomes = soaked.samples, soaked.outcomes
     print(f"{sparkline(samples)} {samples[0]:.1f} to {samples[-1]:.1f} MB")
     print(", ".join(f"{outcome}: {count}" for outcome, count in outcomes.items()))
-    growth = Figure("growth after the warm-up, MB", samples[-1] - samples[0], at_most=_MOST_MB)
+    growth = Figure("growth after the warm-up, MB", soaked.growth, at_most=MOST_MB)
     details = {"model": arguments.model, "planted_leak": arguments.plant_leak}
     save(
         "soak-planted" if arguments.plant_leak else "soak",
@@ -55,6 +85,32 @@ def main() -> None:
     )
     if not growth.reached:
         sys.exit(f"the server's memory grew by {growth.value:.1f} MB")
+
+
+def soak(
+    pictures: list[bytes],
+    requests: int,
+    *,
+    warm_up: int = 2000,
+    model: str = _FAKE,
+    leaking: bool = False,
+) -> Soaked:
+    """Let a server answer so many requests, and watch its memory.
+
+    Args:
+        pictures: What is posted, JPEG.
+        requests: How many, after the warm-up.
+        warm_up: How many before.
+        model: Who answers.
+        leaking: Run a server that leaks.
+    """
+    asked = mix(pictures)
+    with serving(model, leaking=leaking) as server:
+        ask(server, asked, warm_up, [])
+        samples = [server.memory_mb()]
+        outcomes = ask(server, asked, requests, samples)
+        samples.append(server.memory_mb())
+    return Soaked(samples, outcomes)
 
 
 @contextmanager
@@ -77,15 +133,33 @@ def _started(model: str, store: str, *, leaking: bool) -> AbstractContextManager
 
 
 def mix(pictures: list[bytes]) -> tuple[Request, ...]:
-    """Seventeen photos, one cut off, one that is no image, and one client that hangs up."""
-    whole = [http_request("photo", _PATH, pictures[turn % len(pictures)]) for turn in range(17)]
+    """Photos on connections that are kept and on new ones, forms, JSON; four that go wrong."""
+    turn = itertools.cycle(pictures)
+    kept = [http_request("photo", _PATH, next(turn)) for _ in range(10)]
+    new = [http_request("new connection", _PATH, next(turn), close=True) for _ in range(3)]
+    forms = [
+        http_request("form", _PATH, _form(next(turn)), content_type=_FORM_TYPE) for _ in range(3)
+    ]
+    document = json.dumps({"image": base64.b64encode(next(turn)).decode()}).encode()
     picture = pictures[0]
     return (
-        *whole,
+        *kept,
+        *new,
+        *forms,
+        http_request("JSON", _PATH, document, content_type="application/json"),
         http_request("cut", _PATH, picture[: len(picture) // 2]),
         http_request("no image", _PATH, b"no image" * 1000),
+        http_request("no path", "/v1/nowhere", b"hello"),
         http_request("hang-up", _PATH, picture, sent=0.5),
     )
+
+
+def _form(picture: bytes) -> bytes:
+    head = (
+        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="x.jpg"\r\n'
+        "Content-Type: image/jpeg\r\n\r\n"
+    )
+    return head.encode() + picture + f"\r\n--{_BOUNDARY}--\r\n".encode()
 
 
 def ask(

@@ -32,13 +32,13 @@ def withdraw(store: Path, name: str, version: int) -> None:
         (store / name / str(version)).rename(Path(scratch) / "gone")
 
 
-def publish_fake(store: Path, name: str, *, milliseconds: int = 0) -> None:
+def publish_fake(store: Path, name: str, *, milliseconds: float = 0) -> None:
     """Write a model for the fake engine, which takes no time unless told: the server is measured.
 
     Args:
         store: The folder of all models.
         name: Of the model.
-        milliseconds: What each photo takes.
+        milliseconds: What each photo takes, without work for the processor.
     """
     graph = json.dumps({"classes": _CLASSES, "milliseconds": milliseconds}).encode()
     variant = Variant(

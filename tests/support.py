@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ from viewfinder.registry.bundle import Bundle, describe, write_bundle
 from viewfinder.registry.manifest import Golden, Label, Manifest, Variant
 from viewfinder.server.drain import DrainingServer
 from viewfinder.server.run import configure
-from viewfinder.settings import Settings
+from viewfinder.settings import CacheSettings, Settings
 
 ROOT = Path(__file__).parents[1]
 PHOTOS = ROOT / "examples" / "photos"
@@ -43,6 +44,8 @@ COMMAND = str(Path(sys.executable).with_name("viewfinder"))
 
 # Set where everything must be there: what would be skipped fails.
 SKIP_NOTHING = "TESTS_SKIP_NOTHING"
+# Set where promises are to be shown in full: `make soak`.
+FULL = bool(os.environ.get("TESTS_FULL"))
 
 # What each photo shows; a cat may be any of three tabby kinds.
 EXPECTED = {
@@ -199,7 +202,7 @@ def serving(
         env=environment(home, **{"DRAIN__DELAY_S": 0, **settings}),
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,
+        start_new_session=True,  # a group of its own, as a terminal makes
     )
     assert process.stderr is not None
     lines: list[str] = []
@@ -310,6 +313,52 @@ def serving_here(settings: Settings) -> Iterator[LocalServer]:
             server.handle_exit(signal.SIGINT, None)
             thread.join(60)
             assert not thread.is_alive()
+
+
+@contextlib.contextmanager
+def serving_one(store: Path, engine: Engine, **settings: Any) -> Iterator[LocalServer]:
+    """Serve the fake model with one thread; unless it is said, no answer comes from a cache."""
+    fake_bundle(store)
+    given = {"threads": 1, "cache": CacheSettings(enabled=False), **settings}
+    with serving_here(Settings(model_store=store, default_model="fake", **given)) as server:
+        engine.forget()
+        yield server
+
+
+@contextlib.contextmanager
+def held(server: LocalServer, engine: Engine, brightness: int = 0) -> Iterator[None]:
+    """The only thread is held by a photo of that brightness, which is answered after."""
+    engine.open.clear()
+    with asking(server, request_of(grey(brightness))) as connection:
+        assert engine.entered.acquire(timeout=20)
+        try:
+            yield
+        finally:
+            engine.open.set()
+        assert read_answer(connection).status == 200
+
+
+@contextlib.contextmanager
+def asking(server: "LocalServer | Server", request: bytes = b"") -> Iterator[socket.socket]:
+    """A connection on which something has been asked."""
+    with socket.create_connection(server.address, timeout=30) as connection:
+        connection.sendall(request)
+        yield connection
+
+
+def workers_of(server: Server) -> list[int]:
+    """The processes that a server with several workers has now."""
+    found = []
+    for child in psutil.Process(server.process.pid).children():
+        with contextlib.suppress(psutil.Error):
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child.pid)
+    return found
+
+
+def in_full(reduced: int, full: int) -> int:
+    """How often: less in a usual run of the tests than where promises are shown in full."""
+    return full if FULL else reduced
 
 
 def eventually(happened: Callable[[], object], *, within: float = 30) -> None:

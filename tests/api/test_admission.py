@@ -2,10 +2,9 @@
 
 import http.client
 import json
-import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -13,62 +12,41 @@ import pytest
 from tests.support import (
     Engine,
     LocalServer,
+    asking,
     eventually,
-    fake_bundle,
     grey,
+    held,
     read_answer,
     request_of,
-    serving_here,
+    serving_one,
 )
-
-from viewfinder.settings import CacheSettings, Settings
 
 QUEUE = 2
 HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
-@contextmanager
-def _server(store: Path, engine: Engine) -> Iterator[LocalServer]:
-    fake_bundle(store)
-    settings = Settings(
-        model_store=store,
-        default_model="fake",
-        threads=1,
-        queue_size=QUEUE,
-        cache=CacheSettings(enabled=False),
-    )
-    with serving_here(settings) as server:
-        engine.forget()
-        yield server
+def _server(store: Path, engine: Engine) -> AbstractContextManager[LocalServer]:
+    return serving_one(store, engine, queue_size=QUEUE)
 
 
 @contextmanager
 def _waiting(server: LocalServer, engine: Engine, count: int) -> Iterator[None]:
     """One photo in the engine, which is held, and `count` that wait; all are answered after."""
-    engine.open.clear()
     with ExitStack() as stack:
-        asking = []
-        for number in range(1 + count):
-            connection = stack.enter_context(_connection(server))
-            connection.sendall(request_of(grey(number)))
-            asking.append(connection)
-            if number == 0:
-                assert engine.entered.acquire(timeout=20)
-            else:
-                eventually(partial(_has_waiting, server, number))
+        stack.enter_context(held(server, engine))
+        waiting = []
+        for number in range(1, 1 + count):
+            waiting.append(stack.enter_context(asking(server, request_of(grey(number)))))
+            eventually(partial(_has_waiting, server, number))
         try:
             yield
         finally:
             engine.open.set()
-        assert [read_answer(connection).status for connection in asking] == [200] * (1 + count)
+        assert [read_answer(connection).status for connection in waiting] == [200] * count
 
 
 def _has_waiting(server: LocalServer, count: int) -> bool:
     return server.waiting == count
-
-
-def _connection(server: LocalServer) -> socket.socket:
-    return socket.create_connection(server.address, timeout=30)
 
 
 def _head(length: int, *headers: str, path: str = "/v1/classify") -> bytes:
@@ -92,7 +70,7 @@ def test_a_full_queue_refuses_before_the_body_comes(store: Path, engine: Engine,
     with (
         _server(store, engine) as server,
         _waiting(server, engine, QUEUE),
-        _connection(server) as connection,
+        asking(server) as connection,
     ):
         connection.sendall(_head(5_000_000, path=path))
         _check_refusal(read_answer(connection))
@@ -100,7 +78,7 @@ def test_a_full_queue_refuses_before_the_body_comes(store: Path, engine: Engine,
 
 
 def test_the_connection_of_who_was_refused_can_be_used_on(store: Path, engine: Engine) -> None:
-    with _server(store, engine) as server, _connection(server) as connection:
+    with _server(store, engine) as server, asking(server) as connection:
         with _waiting(server, engine, QUEUE):
             connection.sendall(_head(5_000_000))
             _check_refusal(read_answer(connection))
@@ -118,7 +96,7 @@ def test_a_body_that_comes_with_its_head_is_no_trouble(store: Path, engine: Engi
     with (
         _server(store, engine) as server,
         _waiting(server, engine, QUEUE),
-        _connection(server) as connection,
+        asking(server) as connection,
     ):
         for _ in range(3):
             connection.sendall(_head(5_000_000) + b"\0" * 5_000_000)
@@ -129,7 +107,7 @@ def test_a_client_that_asks_first_need_not_send_its_body(store: Path, engine: En
     with (
         _server(store, engine) as server,
         _waiting(server, engine, QUEUE),
-        _connection(server) as connection,
+        asking(server) as connection,
     ):
         connection.sendall(_head(5_000_000, "Expect: 100-continue"))
         _check_refusal(read_answer(connection))  # and no 100 before it
@@ -140,7 +118,7 @@ def test_what_would_come_too_late_is_refused_before_its_body_comes(
     store: Path, engine: Engine
 ) -> None:
     with _server(store, engine) as server:
-        with _waiting(server, engine, 1), _connection(server) as connection:
+        with _waiting(server, engine, 1), asking(server) as connection:
             (waiting,) = server.services.devices.cpu._lanes.interactive
             waiting.stage.learn(3600)
             connection.sendall(_head(5_000_000))
@@ -152,7 +130,7 @@ def test_others_are_not_kept_out(store: Path, engine: Engine) -> None:
     with (
         _server(store, engine) as server,
         _waiting(server, engine, QUEUE),
-        _connection(server) as connection,
+        asking(server) as connection,
     ):
         for path in ("/health", "/v1/models", "/health/ready"):
             connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
@@ -164,7 +142,7 @@ def test_others_are_not_kept_out(store: Path, engine: Engine) -> None:
 def test_a_head_that_makes_no_sense_is_told_so_while_there_is_room(
     store: Path, engine: Engine
 ) -> None:
-    with _server(store, engine) as server, _connection(server) as connection:
+    with _server(store, engine) as server, asking(server) as connection:
         connection.sendall(request_of(grey(0), "X-Request-Timeout-Ms: soon"))
         assert read_answer(connection).status == 422
     assert engine.calls == []
@@ -173,7 +151,7 @@ def test_a_head_that_makes_no_sense_is_told_so_while_there_is_room(
 def test_the_deadline_counts_from_the_head(store: Path, engine: Engine) -> None:
     """A client that takes longer for its body than it would wait for the answer gets none."""
     photo = grey(9)
-    with _server(store, engine) as server, _connection(server) as connection:
+    with _server(store, engine) as server, asking(server) as connection:
         head = _head(len(photo), "X-Request-Timeout-Ms: 300", "Expect: 100-continue")
         connection.sendall(head)
         assert connection.recv(65536).startswith(b"HTTP/1.1 100 ")  # the head has been read

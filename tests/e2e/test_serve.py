@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import islice
 from pathlib import Path
@@ -13,7 +12,17 @@ from pathlib import Path
 import httpx2
 import psutil
 import pytest
-from tests.support import COMMAND, environment, fake_bundle, grey, photo, run_command, serving
+from tests.support import (
+    COMMAND,
+    environment,
+    eventually,
+    fake_bundle,
+    grey,
+    photo,
+    run_command,
+    serving,
+    workers_of,
+)
 
 from viewfinder.server.listener import listen
 
@@ -108,37 +117,16 @@ def test_two_workers_answer_and_a_killed_one_comes_back(tmp_path: Path) -> None:
         files = {"file": photo("sandal.jpg")}
         assert httpx2.post(url, files=files, trust_env=False).json()["class"] == "sandal"
 
-        parent = psutil.Process(server.process.pid)
-        before = _workers(parent, 2)
-        os.kill(before[0], signal.SIGKILL)
-        after = _workers(parent, 2, without=before[0])
-        assert len(after) == 2
+        eventually(lambda: len(workers_of(server)) == 2)
+        killed = workers_of(server)[0]
+        os.kill(killed, signal.SIGKILL)
+        eventually(lambda: len({*workers_of(server)} - {killed}) == 2)
+        after = workers_of(server)
         for _ in range(5):
             answer = httpx2.post(url, files=files, trust_env=False, timeout=60)
             assert answer.json()["class"] == "sandal"
         assert server.stop() == 0
     assert not any(psutil.pid_exists(pid) for pid in after)
-
-
-def _workers(parent: psutil.Process, count: int, without: int = 0) -> list[int]:
-    deadline = time.monotonic() + 30
-    pids: list[int] = []
-    while time.monotonic() < deadline:
-        children = parent.children()
-        pids = [
-            c.pid for c in children if "spawn_main" in " ".join(_command(c)) and c.pid != without
-        ]
-        if len(pids) == count:
-            return pids
-        time.sleep(0.05)
-    pytest.fail(f"there are {len(pids)} workers, not {count}")
-
-
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
 
 
 def test_no_server_imports_tensorflow(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -13,7 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.support import ROOT, fake_bundle, grey
+from tests.broken import BROKEN, becomes_litert, builtin_graph, good
+from tests.support import ROOT, fake_bundle
 
 from viewfinder.engines.base import EngineOptions
 from viewfinder.engines.fake import FakeEngine
@@ -27,7 +27,6 @@ from viewfinder.errors import (
 )
 from viewfinder.registry.bundle import MANIFEST, Bundle, describe
 from viewfinder.registry.folder import FolderStore
-from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE
 from viewfinder.registry.routing import Traffic
 from viewfinder.serving.manager import ModelManager, Slot
 from viewfinder.settings import Settings
@@ -384,151 +383,13 @@ async def test_two_models_that_do_not_fit_together_both_answer(store: Path) -> N
 # -- bundles that are broken
 
 
-def _edit(folder: Path, change: Callable[[Any], object]) -> None:
-    """Change what `bundle.json` says."""
-    document = json.loads((folder / MANIFEST).read_text())
-    change(document)
-    (folder / MANIFEST).write_text(json.dumps(document))
-
-
-def _edit_variant(folder: Path, **changes: object) -> None:
-    _edit(folder, lambda document: document["variants"][0].update(changes))
-
-
-def _edit_file(folder: Path, **changes: object) -> None:
-    _edit(folder, lambda document: document["variants"][0]["file"].update(changes))
-
-
-def _resealed(folder: Path, name: str, content: bytes) -> dict[str, Any]:
-    """Write a file; what a manifest says of it."""
-    (folder / name).write_bytes(content)
-    return describe(name, content).model_dump()
-
-
-def _golden(folder: Path, content: bytes, confidence: float) -> None:
-    file = _resealed(folder, "golden.png", content)
-    sample = {"file": file, "top": [{"index": 0, "confidence": confidence}]}
-    _edit_variant(folder, golden={"tolerance": 0.01, "samples": [sample]})
-
-
-def _good(store: Path, version: int) -> Path:
-    """A version with a golden photo; its folder."""
-    folder = fake_bundle(store, version=version).folder
-    _golden(folder, grey(0), 0.9993)
-    return folder
-
-
-def _instead(path: Path, make: Callable[[Path], object]) -> None:
-    path.unlink()
-    make(path)
-
-
-def _sparse(path: Path, size: int) -> None:
-    with path.open("r+b") as file:
-        file.truncate(size)
-
-
-def _flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def _becomes_litert(folder: Path, graph: bytes) -> None:
-    """The builtin model under this name and version, with another graph, sealed well."""
-    shutil.copytree(BUILTIN_STORE / BUILTIN_MODEL / "1", folder, dirs_exist_ok=True)
-    _edit(folder, lambda d: d.update(name=folder.parent.name, version=int(folder.name)))
-    _edit_variant(folder, file=_resealed(folder, "model.int8.tflite", graph))
-
-
-def _builtin_graph() -> bytes:
-    return (BUILTIN_STORE / BUILTIN_MODEL / "1" / "model.int8.tflite").read_bytes()
-
-
-# What is done to a good folder, and a word of the reason that is given.
-BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
-    "manifest empty": (lambda f: (f / MANIFEST).write_text(""), "not valid"),
-    "manifest cut off": (lambda f: _sparse(f / MANIFEST, 300), "not valid"),
-    "manifest no JSON": (lambda f: (f / MANIFEST).write_text("hello"), "not valid"),
-    "manifest bytes": (lambda f: (f / MANIFEST).write_bytes(b"\xff\xfe\0\0"), "not valid"),
-    "manifest too deep": (lambda f: (f / MANIFEST).write_text("[" * 100_000), "not valid"),
-    "manifest a list": (lambda f: (f / MANIFEST).write_text("[]"), "not valid"),
-    "manifest huge": (lambda f: _sparse(f / MANIFEST, 33 * 1024**2), "too large"),
-    "manifest a folder": (lambda f: _instead(f / MANIFEST, Path.mkdir), "not a file"),
-    "manifest a pipe": (lambda f: _instead(f / MANIFEST, os.mkfifo), "not a file"),
-    "manifest a circle": (
-        lambda f: _instead(f / MANIFEST, lambda path: path.symlink_to(MANIFEST)),
-        "cannot be read",
-    ),
-    "another schema": (lambda f: _edit(f, lambda d: d.update(schema_version=2)), "schema_version"),
-    "another name": (lambda f: _edit(f, lambda d: d.update(name="hats")), "hats/2"),
-    "another version": (lambda f: _edit(f, lambda d: d.update(version=7)), "fake/7"),
-    "a field too many": (lambda f: _edit(f, lambda d: d.update(surprise=1)), "surprise"),
-    "no labels": (lambda f: _edit(f, lambda d: d.update(labels=[])), "labels"),
-    "no variants": (lambda f: _edit(f, lambda d: d.update(variants=[])), "variants"),
-    "recommended missing": (lambda f: _edit(f, lambda d: d.update(recommended="x")), "recommended"),
-    "label twice": (
-        lambda f: _edit(f, lambda d: d["labels"].append(d["labels"][0])),
-        "same name",
-    ),
-    "label missing": (lambda f: _edit(f, lambda d: d["labels"].pop()), "16 classes"),
-    "unknown engine": (lambda f: _edit_variant(f, engine="pickle"), "engine"),
-    "another geometry": (
-        lambda f: _edit_variant(f, preprocess={"width": 9, "height": 8}),
-        "input size",
-    ),
-    "path leads up": (lambda f: _edit_file(f, path="../1/graph.json"), "inside its folder"),
-    "path from the root": (lambda f: _edit_file(f, path="/etc/hostname"), "inside its folder"),
-    "path with a NUL": (lambda f: _edit_file(f, path="graph\0.json"), "inside its folder"),
-    "path of endless length": (lambda f: _edit_file(f, path="g" * 5000), "cannot be read"),
-    "link leads out": (
-        lambda f: _instead(f / "graph.json", lambda path: path.symlink_to("../1/graph.json")),
-        "leads out",
-    ),
-    "link in a circle": (
-        lambda f: _instead(f / "graph.json", lambda path: path.symlink_to("graph.json")),
-        "cannot be read",
-    ),
-    "graph missing": (lambda f: (f / "graph.json").unlink(), "cannot be read"),
-    "graph cut off": (lambda f: _sparse(f / "graph.json", 9), "checksum"),
-    "graph empty": (lambda f: _sparse(f / "graph.json", 0), "checksum"),
-    "graph with a flipped bit": (lambda f: _flip(f / "graph.json"), "checksum"),
-    "graph a folder": (lambda f: _instead(f / "graph.json", Path.mkdir), "not a file"),
-    "graph a pipe": (lambda f: _instead(f / "graph.json", os.mkfifo), "not a file"),
-    "graph no graph": (
-        lambda f: _edit_variant(f, file=_resealed(f, "graph.json", b"hello")),
-        "not a graph",
-    ),
-    "golden missing": (lambda f: (f / "golden.png").unlink(), "cannot be read"),
-    "golden damaged": (lambda f: _flip(f / "golden.png"), "checksum"),
-    "golden no photo": (lambda f: _golden(f, b"hello", 0.9993), "no photo"),
-    "golden answer off": (lambda f: _golden(f, grey(0), 0.9), "off by"),
-    "golden of no class": (
-        lambda f: _edit(
-            f,
-            lambda d: d["variants"][0]["golden"]["samples"][0]["top"][0].update(index=16),
-        ),
-        "lacks",
-    ),
-    "LiteRT no graph": (lambda f: _becomes_litert(f, b"hello"), "LiteRT can run"),
-    "LiteRT cut off": (
-        lambda f: _becomes_litert(f, _builtin_graph()[:100_000]),
-        "LiteRT can run",
-    ),
-    "LiteRT zeroed weights": (
-        lambda f: _becomes_litert(f, _builtin_graph()[:600_000] + bytes(5_270_464 - 600_000)),
-        "off by",
-    ),
-}
-
-
 @pytest.mark.parametrize("kind", BROKEN)
 async def test_a_broken_version_changes_nothing_but_its_own_state(store: Path, kind: str) -> None:
     damage, word = BROKEN[kind]
-    _good(store, 1)
+    good(store, 1)
     manager = _manager(store)
     assert await _answers(manager) == 1
-    damage(_good(store, 2))
+    damage(good(store, 2))
     await manager.reload()
     assert await _answers(manager) == 1
     await manager.settled()
@@ -542,7 +403,7 @@ async def test_a_broken_version_changes_nothing_but_its_own_state(store: Path, k
         assert str(store.parent) not in told
         assert " /" not in told
 
-    _good(store, 3)
+    good(store, 3)
     await _followed(manager)
     assert await _answers(manager) == 3
     assert manager.status("fake", 2).state == "failed"
@@ -552,10 +413,10 @@ async def test_a_broken_version_changes_nothing_but_its_own_state(store: Path, k
 async def test_a_version_that_is_copied_slowly_is_good_once_it_is_whole(
     store: Path, tmp_path: Path
 ) -> None:
-    _good(store, 1)
+    good(store, 1)
     manager = _manager(store)
     await _answers(manager)
-    source, target = _good(tmp_path / "from", 2), store / "fake" / "2"
+    source, target = good(tmp_path / "from", 2), store / "fake" / "2"
     target.mkdir()
     graph = (source / "graph.json").read_bytes()
     steps: list[Callable[[], object]] = [
@@ -818,7 +679,7 @@ def two_versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with two versions of `shoes`, both of them the builtin model."""
     store = tmp_path_factory.mktemp("home") / "models"
     for version in ("1", "2"):
-        _becomes_litert(store / "shoes" / version, _builtin_graph())
+        becomes_litert(store / "shoes" / version, builtin_graph())
     return store
 
 

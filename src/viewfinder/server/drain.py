@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import os
 import signal
 import socket
+import struct
 import threading
 from collections.abc import Iterable, Iterator
 from types import FrameType
@@ -16,12 +18,17 @@ from viewfinder.api.health import DRAINING
 from viewfinder.server.config import ServerConfig
 from viewfinder.server.protocol import GuardedProtocol
 
+CLOSING_S = 5.0
+"""Seconds for what is left to do when all requests are answered or cut."""
+GIVEN_UP = 1
+"""The exit status of what did not come to its own end."""
+
 logger = logging.getLogger(__name__)
 _TICKS_PER_CHECK = 5
 _TICK_S = 0.1
 _SETTLING_S = 0.05
-_CLOSING_S = 5.0
-_GIVEN_UP = 1
+_LAST_WORD_S = 1.0
+_SO_ATTACH_FILTER = 26  # Linux; Python has no name for it
 
 
 class DrainingServer(uvicorn.Server):
@@ -33,30 +40,35 @@ class DrainingServer(uvicorn.Server):
 
     Args:
         config: Says how long each phase may take.
+
+    Attributes:
+        impatient: Whether a person waits for the end.
     """
 
     def __init__(self, config: ServerConfig) -> None:
         super().__init__(config)
         self._config = config
         self._settings = config.drain
-        self._impatient = False
-        self._last_resort: threading.Timer | None = None
+        self.impatient = False
+        self._told, self._stopped = threading.Event(), threading.Event()
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until told to stop, and stop."""
+        threading.Thread(target=self._see_to_the_end, daemon=True).start()
         try:
             super().run(sockets)
         finally:
-            if self._last_resort is not None:
-                self._last_resort.cancel()
+            self._stopped.set()
+            self._told.set()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop."""
         if not self.should_exit:
-            self._impatient = sig == signal.SIGINT
+            self.impatient = self.impatient or sig == signal.SIGINT
             super().handle_exit(sig, frame)
+            self._told.set()
         elif sig == signal.SIGINT:
-            os._exit(_GIVEN_UP)
+            os._exit(GIVEN_UP)
 
     async def on_tick(self, counter: int) -> bool:
         """Look after the connections, twice a second."""
@@ -66,16 +78,18 @@ class DrainingServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop: see the class."""
-        delay = 0.0 if self._impatient else self._settings.delay_s
-        self._give_up_after(delay + self._settings.timeout_s + _CLOSING_S)
         self.lifespan.state[DRAINING] = True
-        await self._tend(delay)
+        await self._tend(self._delay_s)
         await self._stop_listening(sockets or ())
         for connection in list(self.server_state.connections):
             connection.shutdown()
         await self._tend(self._settings.timeout_s, until_quiet=True)
-        self._cut()
+        await self._cut()
         await self.lifespan.shutdown()
+
+    @property
+    def _delay_s(self) -> float:
+        return 0.0 if self.impatient else self._settings.delay_s
 
     async def _tend(self, seconds: float, *, until_quiet: bool = False) -> None:
         loop, counter = asyncio.get_running_loop(), 0
@@ -97,6 +111,9 @@ class DrainingServer(uvicorn.Server):
     async def _stop_listening(self, sockets: Iterable[socket.socket]) -> None:
         """Take in who has connected, and listen no more."""
         loop = asyncio.get_running_loop()
+        if self._config.workers == 1:
+            for listener in sockets:
+                _let_nobody_in(listener)
         waiting = [connection for listener in sockets for connection in _accept_all(listener)]
         for server in self.servers:
             server.close()
@@ -107,31 +124,50 @@ class DrainingServer(uvicorn.Server):
     def _protocol(self) -> GuardedProtocol:
         return GuardedProtocol(self._config, self.server_state, self.lifespan.state)
 
-    def _cut(self) -> None:
+    async def _cut(self) -> None:
         state = self.server_state
-        if state.connections or state.tasks:
-            logger.warning("%d requests are cut off unanswered", len(state.tasks))
+        if not state.connections and not state.tasks:
+            return
+        logger.warning("%d requests are cut off unanswered", len(state.tasks))
         for connection in list(state.connections):
             connection.transport.abort()
+        await self._tend(_LAST_WORD_S, until_quiet=True)  # a client has gone: they know what to do
         for task in list(state.tasks):
             task.cancel()
 
-    def _give_up_after(self, seconds: float) -> None:
-        """However something hangs, the process ends."""
+    def _see_to_the_end(self) -> None:
+        """However something hangs, a model that is being loaded too, the process ends."""
+        self._told.wait()
+        if self._stopped.wait(self._delay_s + self._settings.timeout_s + CLOSING_S):
+            return
+        # What hangs may hold the log: to say so must not be what the end waits for.
+        words = "the server did not stop in time"
+        saying = threading.Thread(target=logger.error, args=(words,), daemon=True)
+        saying.start()
+        saying.join(_LAST_WORD_S)
+        os._exit(GIVEN_UP)
 
-        def give_up() -> None:
-            logger.error("the server did not stop in time")
-            os._exit(_GIVEN_UP)
 
-        self._last_resort = threading.Timer(seconds, give_up)
-        self._last_resort.daemon = True
-        self._last_resort.start()
+def _let_nobody_in(listener: socket.socket) -> None:
+    """Let nobody connect any more to a socket of this process alone; those who have stay.
+
+    Who connected between the last look at the queue and its end would be cut off. Linux drops what
+    a filter (BPF) does not pass; whoever comes now tries once more, a second later, and is refused.
+    """
+    pass_nothing = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 0))
+    program = struct.pack("@HP", 1, ctypes.addressof(pass_nothing))
+    with contextlib.suppress(OSError):  # not granted: some microseconds remain
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
 
 
 def _accept_all(listener: socket.socket) -> Iterator[socket.socket]:
     listener.setblocking(False)
-    with contextlib.suppress(OSError):  # there is nobody more
-        while True:
+    while True:
+        try:
             connection, _ = listener.accept()
-            connection.setblocking(False)
-            yield connection
+        except ConnectionAbortedError:
+            continue  # this one has left; others may wait
+        except OSError:
+            return  # there is nobody more
+        connection.setblocking(False)
+        yield connection

@@ -154,9 +154,12 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Hand the request on."""
         self._in_head, self._in_body = False, True
+        before = self._last
         super().on_headers_complete()
         if self.app_state.get(DRAINING):
             self.cycle.keep_alive = False
+            if before is not None and not before.response_started:
+                before.keep_alive = True  # the last of those that were sent ahead closes
 
     def on_body(self, body: bytes) -> None:
         """Hand a piece of the body on."""

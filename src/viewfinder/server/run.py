@@ -40,8 +40,9 @@ def run(
     config = configure(application, settings)
     allow_files(settings.limits.connections)
     if settings.workers > 1:
-        Supervisor(config, [listener]).run()
-        return True
+        supervisor = Supervisor(config, [listener])
+        supervisor.run()
+        return not supervisor.failed
     server = DrainingServer(config)
     server.run(sockets=[listener])
     return server.started

@@ -3,19 +3,41 @@
 import logging
 import multiprocessing
 import os
+import pickle
 import signal
 import socket
 import threading
+import time
 from functools import cached_property
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
+from types import FrameType
 
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from viewfinder.server.config import ServerConfig
-from viewfinder.server.drain import DrainingServer
+from viewfinder.server.drain import CLOSING_S, GIVEN_UP, DrainingServer
 
 logger = logging.getLogger(__name__)
+_ENDS = (signal.SIGINT, signal.SIGTERM)
+_LOOK_S = 0.1
+
+
+class WorkerServer(DrainingServer):
+    """Ctrl-C reaches the workers and their supervisor, who says when it is time to stop.
+
+    While the supervisor still holds the socket, clients go on to connect, and somebody must answer.
+    """
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop, on SIGTERM."""
+        if sig != signal.SIGINT:
+            super().handle_exit(sig, frame)
+        elif self.impatient or self.should_exit:
+            os._exit(GIVEN_UP)
+        else:
+            self.impatient = True
 
 
 class Worker(Process):
@@ -28,17 +50,38 @@ class Worker(Process):
 
     def __init__(self, config: ServerConfig, sockets: list[socket.socket]) -> None:
         self._ours = config
+        self._asked: float | None = None
         super().__init__(config, sockets)
 
     @cached_property
-    def server(self) -> DrainingServer:
+    def server(self) -> WorkerServer:
         """The server inside, in the worker's own process."""
-        return DrainingServer(self._ours)
+        return WorkerServer(self._ours)
 
     def target(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve until told to stop."""
+        # As in `viewfinder serve`: before and after the server runs there is nothing to put away.
+        for number in _ENDS:
+            signal.signal(number, lambda *_: os._exit(0))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
         threading.Thread(target=_stop_when_orphaned, daemon=True).start()
         super().target(sockets)
+
+    def is_alive(self, timeout: float = 5) -> bool:
+        """Whether it has answered within so many seconds. Does not wait: others may be dead."""
+        if not self.process.is_alive():
+            return False
+        now = time.monotonic()
+        try:
+            if self._asked is not None and self.parent_conn.poll():
+                self.parent_conn.recv()
+                self._asked = None
+            if self._asked is None:
+                self.parent_conn.send(b"ping")
+                self._asked = now
+        except (OSError, EOFError, pickle.UnpicklingError):
+            return False
+        return now - self._asked <= timeout
 
 
 class Supervisor(Multiprocess):
@@ -47,15 +90,24 @@ class Supervisor(Multiprocess):
     Args:
         config: uvicorn's, and ours.
         sockets: What to listen on.
+
+    Attributes:
+        failed: Whether it ended because no worker could start.
     """
 
     def __init__(self, config: ServerConfig, sockets: list[socket.socket]) -> None:
         super().__init__(config, sockets)
         self._ours = config
+        self._impatient = False
+        self.failed = False
 
     def _start(self) -> Worker:
         worker = Worker(self._ours, self.sockets)
+        resource_tracker.ensure_running()  # it would unblock the signals when it starts
+        # What comes while the interpreter starts waits, and raises nothing there.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
         worker.start()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
         return worker
 
     def init_processes(self) -> None:
@@ -72,7 +124,8 @@ class Supervisor(Multiprocess):
             process.kill()
             process.join()
             if process.exitcode == STARTUP_FAILURE:
-                self.should_exit.set()  # the next one would fail in the same way
+                self.failed = True  # the next one would fail in the same way
+                self.should_exit.set()
                 return
             logger.warning("worker %s has died; another takes its place", process.pid)
             self.processes[index] = self._start()
@@ -82,6 +135,18 @@ class Supervisor(Multiprocess):
         for listener in self.sockets:
             listener.close()
         super().terminate_all()
+
+    def join_all(self) -> None:
+        """Wait until they have ended; those that hang are killed."""
+        drain = self._ours.drain
+        end = time.monotonic() + drain.delay_s + drain.timeout_s + 2 * CLOSING_S
+        while any(process.exitcode is None for process in self.processes):
+            # A second Ctrl-C is for those who do not want to wait.
+            if time.monotonic() > end or signal.SIGINT in self.signal_queue:
+                for process in self.processes:
+                    process.kill()
+                os._exit(GIVEN_UP)
+            time.sleep(_LOOK_S)
 
     def handle_hup(self) -> None:
         """Nothing: models are followed while serving, and settings are read at the start."""

@@ -12,49 +12,28 @@ import pytest
 from tests.support import (
     Engine,
     LocalServer,
+    asking,
     eventually,
-    fake_bundle,
     grey,
+    held,
     read_answer,
     request_of,
-    serving_here,
+    serving_one,
 )
 
-from viewfinder.settings import CacheSettings, Settings
+from viewfinder.settings import CacheSettings
 
 
 @contextmanager
 def _busy(store: Path, engine: Engine, *, cache: bool = False) -> Iterator[LocalServer]:
     """A server whose only thread is held by a photo of the brightness 255."""
-    fake_bundle(store)
-    settings = Settings(
-        model_store=store,
-        default_model="fake",
-        threads=1,
-        queue_size=256,
-        cache=CacheSettings(enabled=cache),
-    )
-    with serving_here(settings) as server:
-        engine.forget()
-        engine.open.clear()
-        with _asking(server, request_of(grey(255))) as holding:
-            assert engine.entered.acquire(timeout=20)
-            try:
-                yield server
-            finally:
-                engine.open.set()
-            assert read_answer(holding).status == 200
-
-
-@contextmanager
-def _asking(server: LocalServer, request: bytes) -> Iterator[socket.socket]:
-    with socket.create_connection(server.address, timeout=30) as connection:
-        connection.sendall(request)
-        yield connection
+    given = {"queue_size": 256, "cache": CacheSettings(enabled=cache)}
+    with serving_one(store, engine, **given) as server, held(server, engine, 255):
+        yield server
 
 
 def _answers_at_once(server: LocalServer, brightness: int) -> None:
-    with _asking(server, request_of(grey(brightness))) as connection:
+    with asking(server, request_of(grey(brightness))) as connection:
         assert read_answer(connection).status == 200
 
 
@@ -65,7 +44,7 @@ def test_of_a_thousand_that_leave_while_they_wait_none_is_inferred(
         for _ in range(4):
             with ExitStack() as wave:
                 for _ in range(250):
-                    wave.enter_context(_asking(server, request_of(grey(9))))
+                    wave.enter_context(asking(server, request_of(grey(9))))
                 eventually(lambda: server.waiting == 250)
             eventually(lambda: server.waiting == 0)
         engine.open.set()
@@ -80,7 +59,7 @@ def test_those_that_wait_for_the_same_photo_and_leave_cost_nothing_either(
     with _busy(store, engine, cache=True) as server:
         with ExitStack() as wave:
             for _ in range(200):
-                wave.enter_context(_asking(server, request_of(grey(9))))
+                wave.enter_context(asking(server, request_of(grey(9))))
             eventually(lambda: server.requests == 201)
             assert server.waiting == 1
         eventually(lambda: server.requests == 1)
@@ -95,10 +74,10 @@ def test_those_that_stay_are_answered_when_the_one_they_waited_for_leaves(
     store: Path, engine: Engine
 ) -> None:
     with _busy(store, engine, cache=True) as server, ExitStack() as staying:
-        with _asking(server, request_of(grey(9))):
+        with asking(server, request_of(grey(9))):
             eventually(lambda: server.waiting == 1)
             connections = [
-                staying.enter_context(_asking(server, request_of(grey(9)))) for _ in range(10)
+                staying.enter_context(asking(server, request_of(grey(9)))) for _ in range(10)
             ]
             eventually(lambda: server.requests == 12)
         eventually(lambda: server.requests == 11)
@@ -109,7 +88,7 @@ def test_those_that_stay_are_answered_when_the_one_they_waited_for_leaves(
 
 def test_a_connection_that_is_reset_is_one_that_left(store: Path, engine: Engine) -> None:
     with _busy(store, engine) as server:
-        with _asking(server, request_of(grey(9))) as connection:
+        with asking(server, request_of(grey(9))) as connection:
             eventually(lambda: server.waiting == 1)
             now = struct.pack("ii", 1, 0)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
@@ -131,7 +110,7 @@ def test_a_batch_that_leaves_stops(
             f"POST /v1/batch-classify HTTP/1.1\r\nHost: localhost\r\n"
             f"Content-Type: {batch.headers['content-type']}\r\nContent-Length: {len(body)}\r\n\r\n"
         )
-        with _asking(server, head.encode() + body):
+        with asking(server, head.encode() + body):
             eventually(lambda: server.waiting == 2)  # its window
         eventually(lambda: server.requests == 1)
         assert server.waiting == 0
@@ -146,7 +125,7 @@ def test_a_connection_that_is_kept_answers_one_request_after_another(
 ) -> None:
     with _busy(store, engine) as server:
         engine.open.set()
-        with _asking(server, b"") as connection:
+        with asking(server) as connection:
             for shade in (1, 2, 3):
                 connection.sendall(request_of(grey(shade)))
                 answer = read_answer(connection)
@@ -160,7 +139,7 @@ def test_requests_sent_ahead_on_one_connection_are_answered_in_turn(
 ) -> None:
     with _busy(store, engine) as server:
         requests = b"".join(request_of(grey(shade), "X-Request-ID: n") for shade in (1, 2, 3))
-        with _asking(server, requests) as connection:
+        with asking(server, requests) as connection:
             eventually(lambda: server.waiting == 1)
             engine.open.set()
             received = b""
@@ -177,7 +156,7 @@ def test_a_client_that_will_send_no_more_counts_as_one_that_left(
 ) -> None:
     """The HTTP server closes a connection whose other half is closed, and always has."""
     with _busy(store, engine) as server:
-        with _asking(server, request_of(grey(9))) as connection:
+        with asking(server, request_of(grey(9))) as connection:
             eventually(lambda: server.waiting == 1)
             connection.shutdown(socket.SHUT_WR)
             assert connection.recv(65536) == b""
