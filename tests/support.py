@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -454,11 +455,26 @@ def request_of(photo: bytes, *headers: str, path: str = "/v1/classify") -> bytes
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + photo
 
 
-def read_answer(connection: socket.socket) -> http.client.HTTPResponse:
-    """The next answer on a connection."""
-    answer = http.client.HTTPResponse(connection)
-    answer.begin()
-    return answer
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer.
+
+    Attributes:
+        status: As a number.
+        headers: By their names, in any case.
+        body: What it says.
+    """
+
+    status: int
+    headers: Message
+    body: bytes
+
+
+def read_answer(connection: socket.socket) -> Answer:
+    """The next answer on a connection, to its end."""
+    with http.client.HTTPResponse(connection) as answer:
+        answer.begin()
+        return Answer(answer.status, answer.headers, answer.read())
 
 
 def exchange(address: tuple[str, int], request: bytes, *, timeout: float = 20) -> bytes:

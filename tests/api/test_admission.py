@@ -1,6 +1,5 @@
 """Overload is answered from the head of a request alone."""
 
-import http.client
 import json
 import time
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.support import (
+    Answer,
     Engine,
     LocalServer,
     asking,
@@ -54,11 +54,11 @@ def _head(length: int, *headers: str, path: str = "/v1/classify") -> bytes:
     return "\r\n".join([*lines, f"Content-Length: {length}", "", ""]).encode()
 
 
-def _check_refusal(answer: http.client.HTTPResponse) -> None:
+def _check_refusal(answer: Answer) -> None:
     assert answer.status == 503
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert int(answer.headers["Retry-After"]) >= 1
-    problem = json.loads(answer.read())
+    problem = json.loads(answer.body)
     assert (problem["code"], problem["status"]) == ("overloaded", 503)
     assert problem["request_id"] == answer.headers["X-Request-ID"]
 
@@ -86,7 +86,6 @@ def test_the_connection_of_who_was_refused_can_be_used_on(store: Path, engine: E
             connection.sendall(HEALTH)
             health = read_answer(connection)
             assert health.status == 200
-            health.read()
         connection.sendall(request_of(grey(100)))
         assert read_answer(connection).status == 200
     assert engine.calls == [[0], [1], [2], [100]]
@@ -136,7 +135,6 @@ def test_others_are_not_kept_out(store: Path, engine: Engine) -> None:
             connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             answer = read_answer(connection)
             assert answer.status == 200
-            answer.read()
 
 
 def test_a_head_that_makes_no_sense_is_told_so_while_there_is_room(
@@ -160,5 +158,5 @@ def test_the_deadline_counts_from_the_head(store: Path, engine: Engine) -> None:
         connection.sendall(photo)
         answer = read_answer(connection)
         assert answer.status == 504
-        assert json.loads(answer.read())["code"] == "deadline_exceeded"
+        assert json.loads(answer.body)["code"] == "deadline_exceeded"
     assert engine.calls == []

@@ -1,11 +1,12 @@
 """Web servers as tests need them: bare sockets that answer what they are told, and count."""
 
 import contextlib
+import errno
 import socket
 import ssl
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
@@ -19,6 +20,7 @@ from viewfinder.net.fetch import Fetcher
 from viewfinder.settings import MIB, FetchSettings, Limits
 
 PUBLIC = "127.0.0.2"  # what `let_be_public` takes for an address of the internet
+_TRIES = 50
 
 Script = Callable[[socket.socket], None]
 
@@ -178,3 +180,38 @@ def _as_found(address: str, port: int) -> tuple[Any, ...]:
     if ":" in address:
         return (socket.AF_INET6, *stream, (address, port, 0, 0))
     return (socket.AF_INET, *stream, (address, port))
+
+
+@contextlib.contextmanager
+def hosting_together(
+    *addresses: str, answers: Mapping[str, bytes | Script] | None = None
+) -> Iterator[list[Host]]:
+    """Web servers at several addresses and one port, which others may hold at some of them.
+
+    Args:
+        addresses: Where they are.
+        answers: What the first one says.
+    """
+    with contextlib.ExitStack() as stack:
+        yield _at_one_port(stack, addresses, answers)
+
+
+def _at_one_port(
+    stack: contextlib.ExitStack,
+    addresses: Sequence[str],
+    answers: Mapping[str, bytes | Script] | None,
+) -> list[Host]:
+    for tries in range(_TRIES, 0, -1):
+        with contextlib.ExitStack() as attempt:
+            try:
+                hosts = [attempt.enter_context(hosting(answers, address=addresses[0]))]
+                for address in addresses[1:]:
+                    one = hosting(address=address, port=hosts[0].port)
+                    hosts.append(attempt.enter_context(one))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or tries == 1:
+                    raise
+            else:
+                stack.push(attempt.pop_all())
+                return hosts
+    raise AssertionError

@@ -127,7 +127,6 @@ class Clients:
         try:
             connection.sendall(self._request)
             answer = read_answer(connection)
-            answer.read()
         except (OSError, http.client.HTTPException):
             return LOST, True
         return str(answer.status), answer.headers["Connection"] == "close"

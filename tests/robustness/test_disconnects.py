@@ -130,7 +130,6 @@ def test_a_connection_that_is_kept_answers_one_request_after_another(
                 connection.sendall(request_of(grey(shade)))
                 answer = read_answer(connection)
                 assert answer.status == 200
-                answer.read()
     assert engine.calls == [[255], [1], [2], [3]]
 
 

@@ -4,20 +4,27 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from tests.net.hosts import PUBLIC, Host, Names, answer, hosting, let_be_public, redirect
+from tests.net.hosts import (
+    PUBLIC,
+    Host,
+    Names,
+    answer,
+    hosting,
+    hosting_together,
+    let_be_public,
+    redirect,
+)
 from tests.support import (
     EXPECTED,
     LocalServer,
     Server,
     fake_bundle,
-    free_port,
     grey,
     photo,
     serving,
@@ -238,10 +245,8 @@ class Sinks:
 
 @pytest.fixture(scope="module")
 def sinks() -> Iterator[Sinks]:
-    port = free_port()
-    with ExitStack() as stack:
-        wheres = ("0.0.0.0", "::") if socket.has_ipv6 else ("0.0.0.0",)
-        yield Sinks([stack.enter_context(hosting(address=where, port=port)) for where in wheres])
+    with hosting_together("0.0.0.0", *(("::",) if socket.has_ipv6 else ())) as hosts:
+        yield Sinks(hosts)
 
 
 @pytest.fixture(scope="module")
@@ -319,19 +324,24 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Names:
 
 
 @pytest.fixture
-def public(names: Names) -> Iterator[Host]:
-    """A host on the internet, `photos.example.com`."""
-    names.answers["photos.example.com"] = [[PUBLIC]]
-    with hosting({"/grey.png": answer(grey(100))}, address=PUBLIC) as host:
-        yield host
+def hosts() -> Iterator[list[Host]]:
+    """A host on the internet, and what listens at the same port inside."""
+    private = ("127.0.0.1", "::1") if socket.has_ipv6 else ("127.0.0.1",)
+    with hosting_together(PUBLIC, *private, answers={"/grey.png": answer(grey(100))}) as hosts:
+        yield hosts
 
 
 @pytest.fixture
-def inside(public: Host) -> Iterator[list[Host]]:
-    """What listens at the same port, inside."""
-    with ExitStack() as stack:
-        wheres = ("127.0.0.1", "::1") if socket.has_ipv6 else ("127.0.0.1",)
-        yield [stack.enter_context(hosting(address=where, port=public.port)) for where in wheres]
+def public(names: Names, hosts: list[Host]) -> Host:
+    """The one on the internet, `photos.example.com`."""
+    names.answers["photos.example.com"] = [[PUBLIC]]
+    return hosts[0]
+
+
+@pytest.fixture
+def inside(hosts: list[Host]) -> list[Host]:
+    """Those inside."""
+    return hosts[1:]
 
 
 @pytest.fixture

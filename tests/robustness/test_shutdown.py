@@ -117,13 +117,12 @@ def test_readiness_goes_first_and_requests_are_answered_meanwhile(tmp_path: Path
         def told() -> bool:
             with asking(server, READY) as connection:
                 answer = read_answer(connection)
-                return answer.status == 503 and json.loads(answer.read())["code"] == "not_ready"
+                return answer.status == 503 and json.loads(answer.body)["code"] == "not_ready"
 
         eventually(told, within=3)
         with asking(server, request_of(PHOTO)) as connection:
             answer = read_answer(connection)
             assert (answer.status, answer.headers["Connection"]) == (200, "close")
-            answer.read()
             assert connection.recv(1) == b""
         with asking(server, request_of(PHOTO) * 3) as connection:
             received = b"".join(iter(lambda: connection.recv(65536), b""))
@@ -154,7 +153,7 @@ def test_what_is_sent_at_the_last_moment_is_answered(
             address = server.address
             if kept:
                 connections.append(stack.enter_context(asking(server, request_of(PHOTO))))
-                assert read_answer(connections[0]).read()
+                assert read_answer(connections[0]).body
         assert len(connections) == (1 if kept else 20)
         for connection in connections:
             stack.enter_context(connection)
