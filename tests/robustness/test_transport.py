@@ -1,6 +1,6 @@
 """Hostile HTTP, rows 1-12 of the list, and what else a connection can be made to bear.
 
-Row 12, clients that leave while they wait, is in tests/api/test_disconnects.py.
+Row 12, clients that leave while they wait, is in test_disconnects.py.
 """
 
 import contextlib
