@@ -442,7 +442,12 @@ def test_a_client_that_never_reads_is_cut(hostile: Server) -> None:
 def test_whoever_is_refused_leaves_nothing_behind(store: Path, hostile_: bytes) -> None:
     fake_bundle(store)
     limits = Limits(head_s=0.5, stall_s=0.5)
-    settings = Settings(model_store=store, default_model="fake", limits=limits)
+    settings = Settings(
+        model_store=store,
+        default_model="fake",
+        limits=limits,
+        request_timeout_s=600,  # whatever is cut is cut because of its silence
+    )
     with serving_here(settings) as server:
         assert converse(server.address, hostile_).closed
         eventually(lambda: server.requests == 0)
