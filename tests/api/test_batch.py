@@ -49,15 +49,6 @@ def test_json(client: httpx2.Client) -> None:
     assert codes == ["url_fetch_disabled", "malformed_request", "malformed_request"]
 
 
-def test_64_images_are_accepted_and_65_are_not(client: httpx2.Client) -> None:
-    files = [("files", grey(number)) for number in range(65)]
-    answer = client.post("/v1/batch-classify?model=fake", files=files[:64])
-    assert answer.json()["summary"]["succeeded"] == 64
-    answer = client.post("/v1/batch-classify?model=fake", files=files)
-    assert answer.status_code == 422
-    assert answer.json()["code"] == "invalid_parameter"
-
-
 @pytest.mark.parametrize(
     ("request_", "status", "code"),
     [
@@ -79,14 +70,6 @@ def test_a_batch_that_is_wrong_as_a_whole(
 ) -> None:
     answer = client.post("/v1/batch-classify", **request_)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
-
-
-def test_json_is_for_small_batches(client: httpx2.Client) -> None:
-    images = [{"image": "A" * (4 * 1024 * 1024)}] * 4
-    answer = client.post("/v1/batch-classify", json={"images": images})
-    assert (answer.status_code, answer.json()["code"]) == (413, "payload_too_large")
-    files = [("files", b"A" * (4 * 1024 * 1024))] * 5
-    assert client.post("/v1/batch-classify", files=files).json()["summary"]["total"] == 5
 
 
 def test_an_item_of_the_wrong_form_fails_alone(client: httpx2.Client) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import uuid_utils
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from viewfinder.api.errors import MEDIA_TYPE, to_problem
+from viewfinder.api.errors import MEDIA_TYPE, problem_response, to_problem
 from viewfinder.api.health import DRAINING
 from viewfinder.errors import (
     HeadersTooLargeError,
@@ -57,12 +57,14 @@ class GuardedProtocol(HttpToolsProtocol):
         self._limits = config.limits
         self._body_s = config.body_s
         self._wire: OneWrite
-        self._refusal: RequestError | None = None
+        self._reason: RequestError | None = None  # why the parser was stopped
+        self._refused = False
         self._in_head = self._in_body = False
         self._began = self._heard = self.loop.time()
         # Of the message that comes: bytes of the head, also unparsed ones; headers; bytes on the
-        # wire since then, and those of them that are the body's.
-        self._head_bytes = self._parsed = self._headers = self._wired = self._carried = 0
+        # wire since then, those of them that are the body's, and those after its last.
+        self._head_bytes = self._parsed = self._headers = 0
+        self._wired = self._carried = self._bare = 0
         # Since when the client has taken nothing of what waits for it, and how much that was.
         self._unread_since, self._unread = self._began, 0
 
@@ -84,18 +86,19 @@ class GuardedProtocol(HttpToolsProtocol):
             raise TypeError(transport)
         self._wire = OneWrite(transport, self.loop)
         full = len(self.connections) >= self._limits.connections
-        idle = next((one for one in self.connections if _is_idle(one)), None) if full else None
+        there_is_room = not full or any(_makes_room(one) for one in self.connections)
         super().connection_made(self._wire)
-        if idle is not None:
-            idle.shutdown()
-        elif full:
+        if not there_is_room:
             self._refuse(OverloadedError("Too many connections are open.", retry_after_s=1))
 
     def data_received(self, data: bytes) -> None:
         """Parse; what is too much is refused before it is kept."""
+        if self._refused:
+            return  # what came before is still being answered
         self._heard = self.loop.time()
         if self._in_body:
             self._wired += len(data)
+            self._bare += len(data)
         else:
             if not self._in_head:
                 self._begin_head()
@@ -103,17 +106,25 @@ class GuardedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._in_head and self._head_bytes > self._limits.head_bytes:
             self._refuse(self._too_long())
-        elif self._in_body and self._wired > _MOST_FRAMING * self._carried + _FREE_FRAMING:
+        elif self._in_body and self._is_mostly_framing():
             self._refuse(MalformedRequestError("The chunks of the body are mostly framing."))
+
+    def _is_mostly_framing(self) -> bool:
+        # Of a trailer, the parser keeps the name and the value until both have come.
+        return (
+            self._bare > _FREE_FRAMING
+            or self._wired > _MOST_FRAMING * self._carried + _FREE_FRAMING
+        )
 
     def send_400_response(self, msg: str) -> None:
         """Answer what the parser stopped at."""
         del msg  # the parser's own words
-        self._refuse(self._refusal or MalformedRequestError("The request is not valid HTTP/1.1."))
+        self._refuse(self._reason or MalformedRequestError("The request is not valid HTTP/1.1."))
 
     def _begin_head(self) -> None:
         self._in_head, self._began = True, self._heard
-        self._head_bytes = self._parsed = self._headers = self._wired = self._carried = 0
+        self._head_bytes = self._parsed = self._headers = 0
+        self._wired = self._carried = self._bare = 0
 
     def on_message_begin(self) -> None:
         """Another message, maybe in the same bytes as the one before."""
@@ -142,7 +153,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _stop_parsing(self, refusal: RequestError) -> NoReturn:
         """From inside the parser; it ends, which leads to `send_400_response`."""
-        self._refusal = refusal
+        self._reason = refusal
         raise refusal
 
     def _too_long(self) -> HeadersTooLargeError:
@@ -153,9 +164,11 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Hand the request on."""
-        self._in_head, self._in_body = False, True
+        if sum(name == b"host" for name, _ in self.headers) > 1:  # RFC 9112, section 3.2
+            self._stop_parsing(MalformedRequestError("There may be one header Host."))
         before = self._last
         super().on_headers_complete()
+        self._in_head, self._in_body = False, True
         if self.app_state.get(DRAINING):
             self.cycle.keep_alive = False
             if before is not None and not before.response_started:
@@ -164,6 +177,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Hand a piece of the body on."""
         self._carried += len(body)
+        self._bare = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -193,6 +207,14 @@ class GuardedProtocol(HttpToolsProtocol):
                 self._refuse(RequestTimeoutError("The headers came too slowly."))
         elif self._last is None and now - self._began > self._fresh_s:
             self._wire.close()  # nothing has ever been asked here
+        elif self.idle and self._last is not None and self._is_forgotten(now):
+            self._wire.close()
+
+    def _is_forgotten(self, now: float) -> bool:
+        # uvicorn's own timer starts with the end of an answer, and ends with the next byte: when
+        # that is a byte of the body, which came after its answer, nothing starts it again.
+        silent = now - self._heard > self.timeout_keep_alive
+        return silent and self.timeout_keep_alive_task is None
 
     @property
     def _fresh_s(self) -> float:
@@ -206,22 +228,40 @@ class GuardedProtocol(HttpToolsProtocol):
         elif self.idle and (last is not None or self.loop.time() - self._began > _FRESH_S):
             self._wire.close()
 
+    def make_room(self) -> bool:
+        """Close for the sake of another, if nothing is asked here; say whether that is so."""
+        if not self.idle or self._wire.is_closing():
+            return False  # who is closing makes room already, for one who came before
+        self.shutdown()
+        return self._wire.is_closing()
+
     def _refuse(self, error: RequestError | ServiceError) -> None:
-        """Answer in place of the application, if there is still something to answer; then close."""
-        if self._wire.is_closing():
+        """Answer in place of the application, if there is still something to answer; then close.
+
+        What came whole before is answered first.
+        """
+        if self._refused or self._wire.is_closing():
             return
-        cycle = self._last
-        owed = cycle is None or cycle.response_complete
-        identifier = None
-        if self._in_body and cycle is not None:
+        self._refused = True
+        cycle, identifier = self._last, str(uuid_utils.uuid7())
+        if cycle is None or (cycle.response_complete and not self._in_body):
+            self._wire.write(self._answer(error, identifier))
+            self._wire.close()
+        elif not self._in_body:
+            cycle.keep_alive = False  # it is the last one
+        elif self.pipeline:
+            cycle.keep_alive = False
+            problem = to_problem(error, identifier)
+            refusal: Any = problem_response(problem, {"X-Request-ID": identifier})
+            self.pipeline[0] = (cycle, refusal)  # runs when its turn comes
+        else:
             # It is the body of this request that is at fault: its handler gets no more of it.
-            owed = not cycle.response_started
-            identifier = self.scope["state"].get("request_id")
+            if not cycle.response_started:
+                identifier = self.scope["state"].get("request_id") or identifier
+                self._wire.write(self._answer(error, identifier))
             cycle.disconnected = True
             cycle.message_event.set()
-        if owed and not self.pipeline:
-            self._wire.write(self._answer(error, identifier or str(uuid_utils.uuid7())))
-        self._wire.close()
+            self._wire.close()
 
     def _answer(self, error: RequestError | ServiceError, identifier: str) -> bytes:
         problem = to_problem(error, identifier)
@@ -239,5 +279,5 @@ class GuardedProtocol(HttpToolsProtocol):
         return STATUS_LINE[problem.status] + lines + b"\r\n" + body
 
 
-def _is_idle(connection: object) -> bool:
-    return isinstance(connection, GuardedProtocol) and connection.idle
+def _makes_room(connection: object) -> bool:
+    return isinstance(connection, GuardedProtocol) and connection.make_room()

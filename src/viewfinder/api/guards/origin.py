@@ -13,7 +13,7 @@ _PROXIED = {b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-r
 
 
 class NoUpgrade:
-    """Refuses a body under `Upgrade`, and closes.
+    """Refuses a body under `Upgrade` or `CONNECT`, and closes.
 
     The HTTP parser takes what follows such a head for another protocol or another request, which
     would let one request hide in the body of another.
@@ -27,9 +27,10 @@ class NoUpgrade:
         if scope["type"] == "http":
             headers = Headers(scope=scope)
             has_body = "content-length" in headers or "transfer-encoding" in headers
-            if "upgrade" in headers and has_body:
+            if has_body and ("upgrade" in headers or scope["method"] == "CONNECT"):
                 error = MalformedRequestError(
-                    "This server does not upgrade; send the body without the header Upgrade."
+                    "This server neither upgrades nor tunnels: "
+                    "send no body with the header Upgrade or the method CONNECT."
                 )
                 await refuse(error, scope, receive, send, {"Connection": "close"})
                 return
