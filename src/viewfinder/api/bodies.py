@@ -96,7 +96,7 @@ async def read_photo(request: Request, query: ClassifyOptions) -> tuple[Photo, C
         RequestError: The body is not what the API documents.
         RequestValidationError: An option in the body is out of range.
     """
-    kind = media_type(request.headers)
+    kind = media_type(request.headers.get("content-type"))
     if kind == _MULTIPART:
         photos, options = await _form(request, "file")
         if len(photos) != 1:
@@ -119,7 +119,7 @@ async def read_batch(
         RequestError: The body is not what the API documents, or holds too many images.
         RequestValidationError: An option in the body is out of range.
     """
-    if media_type(request.headers) == _MULTIPART:
+    if media_type(request.headers.get("content-type")) == _MULTIPART:
         photos, options = await _form(request, "files")
         _check_count(len(photos), limits)
         return photos, _merge(query, options)

@@ -226,7 +226,7 @@ def test_what_was_refused_leaves_its_key_free(
     assert refused(grey(7), "/v1/classify?top_k=0") == 422
     assert refused(grey(7), "/v1/classify?model=none") == 404
     with socket.create_connection(server.address, timeout=30) as connection:
-        head = request_of(b"", "Idempotency-Key: key").replace(b"th: 0", b"th: 6000000")
+        head = request_of(b"", "Idempotency-Key: key").replace(b"th: 0", b"th: 60000000")
         connection.sendall(head)
         assert read_answer(connection).status == 413
     engine.failures[9] = RuntimeError("broken")

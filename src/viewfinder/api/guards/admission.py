@@ -1,15 +1,17 @@
 """Overload, answered at the door."""
 
 from fastapi.exceptions import RequestValidationError
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from viewfinder.api.dependencies import TIMEOUT_HEADER, Services, patience
+from viewfinder.api.dependencies import TIMEOUT_HEADER, patience, services_of
+from viewfinder.api.guards.head import header
 from viewfinder.api.guards.refusal import refuse
 from viewfinder.errors import OverloadedError, ServiceError
 
 CLASSIFY = frozenset({"/classify", "/v1/classify", "/batch-classify", "/v1/batch-classify"})
 """Where photos are sent."""
+
+_TIMEOUT = TIMEOUT_HEADER.lower().encode()
 
 
 class Admission:
@@ -25,10 +27,10 @@ class Admission:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
         if scope["type"] == "http" and scope["path"] in CLASSIFY:
-            services: Services = scope["app"].state.services
-            header = Headers(scope=scope).get(TIMEOUT_HEADER)
+            services = services_of(scope)
+            given = header(scope, _TIMEOUT)
             try:
-                seconds = patience(header, services.settings.request_timeout_s)
+                seconds = patience(given, services.settings.request_timeout_s)
                 services.devices.cpu.expect(scope["state"]["began"] + seconds)
             except OverloadedError as error:
                 retry = {"Retry-After": str(error.retry_after_s)}

@@ -1,8 +1,8 @@
 """What a body may be: its type and encoding, its size, and all bodies together."""
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from viewfinder.api.guards.head import header
 from viewfinder.api.guards.refusal import refuse
 from viewfinder.errors import OverloadedError, PayloadTooLargeError, UnsupportedMediaTypeError
 from viewfinder.settings import Limits
@@ -39,14 +39,13 @@ class Bodies:
         if scope["type"] != "http" or scope["method"] in {"GET", "HEAD"}:
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
         try:
-            limit = self._limit(scope, headers)
+            limit = self._limit(scope)
         except UnsupportedMediaTypeError as error:
             await refuse(error, scope, receive, send)
             return
         arrived = 0
-        announced = headers.get("content-length", "")
+        announced = header(scope, b"content-length") or ""
 
         async def receive_within_limits() -> Message:
             nonlocal arrived
@@ -68,20 +67,20 @@ class Bodies:
         finally:
             self._held -= arrived
 
-    def _limit(self, scope: Scope, headers: Headers) -> int:
+    def _limit(self, scope: Scope) -> int:
         """The most bytes that this body may have.
 
         Raises:
             UnsupportedMediaTypeError: No route takes such a body.
         """
-        if headers.get("content-encoding", "identity").lower() != "identity":
+        if (header(scope, b"content-encoding") or "identity").lower() != "identity":
             raise UnsupportedMediaTypeError(
                 "Send the body as it is: content encodings are not taken."
             )
         taken = self._taken.get(scope["path"]) if scope["method"] == "POST" else None
         if taken is None:
             return _MOST_ELSEWHERE
-        kind = media_type(headers)
+        kind = media_type(header(scope, b"content-type"))
         limit = taken.get(_IMAGE if kind.startswith(_IMAGE) else kind)
         if limit is None:
             shown = kind if kind.isprintable() and len(kind) <= _LONGEST_SHOWN else ""
@@ -92,9 +91,9 @@ class Bodies:
         return limit
 
 
-def media_type(headers: Headers) -> str:
-    """The type of a body, without its parameters."""
-    return headers.get("content-type", "").partition(";")[0].strip().lower()
+def media_type(content_type: str | None) -> str:
+    """The type of a body, without its parameters; empty where there is none."""
+    return (content_type or "").partition(";")[0].strip().lower()
 
 
 def _too_large(limit: int) -> PayloadTooLargeError:

@@ -5,11 +5,11 @@ import re
 import time
 
 import uuid_utils
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from viewfinder.api.errors import problem_response, to_problem
+from viewfinder.api.guards.head import header
 
 logger = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -26,18 +26,18 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
+        given = header(scope, b"x-request-id") or ""
         request_id = given if _REQUEST_ID.fullmatch(given) else str(uuid_utils.uuid7())
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
         state["began"] = time.monotonic()
-        started = False
+        named, started = (b"x-request-id", request_id.encode()), False
 
         async def send_with_id(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+                message["headers"] = [*message.get("headers", ()), named]
             await send(message)
 
         try:

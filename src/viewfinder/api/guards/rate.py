@@ -1,6 +1,5 @@
 """So much and no more, from each caller."""
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from viewfinder.api.dependencies import principal_of, services_of
@@ -41,9 +40,11 @@ class RateLimit:
             await refuse(error, scope, receive, send, headers | retry)
             return
 
+        told = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
         async def send_with_standing(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(headers)
+                message["headers"] = [*message.get("headers", ()), *told]
             await send(message)
 
         await self._app(scope, receive, send_with_standing)

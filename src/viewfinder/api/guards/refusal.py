@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from viewfinder.api.errors import problem_response, to_problem
+from viewfinder.api.guards.head import header
 from viewfinder.errors import RequestError, ServiceError
 
 
@@ -22,7 +22,7 @@ async def refuse(
     would take what comes next for that body: such a connection is closed.
     """
     given = dict(headers or {})
-    if "expect" in Headers(scope=scope):
+    if header(scope, b"expect") is not None:
         given["Connection"] = "close"
     problem = to_problem(error, scope["state"]["request_id"])
     await problem_response(problem, given)(scope, receive, send)
