@@ -7,10 +7,17 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # What one household or one machine is given: its holder has all of it to choose from.
 _IPV6_PREFIX = 64
+# IPv6 with an IPv4 address in it, and the name of an interface.
+_LONGEST = 64
 
 
 def parse_address(text: str) -> Address | None:
     """An IP address, IPv4 also where it is written as IPv6 (`::ffff:192.0.2.1`), else None."""
+    return _parse(text) if len(text) <= _LONGEST else None
+
+
+@lru_cache(4096)
+def _parse(text: str) -> Address | None:
     try:
         address = ipaddress.ip_address(text.partition("%")[0])  # without the interface's name
     except ValueError:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -11,6 +12,7 @@ from viewfinder.quota.address import Address, parse_address
 # Some proxies add the port.
 _WITH_PORT = re.compile(r"\[(?P<v6>[^\]]*)\](?::\d{1,5})?|(?P<v4>[\d.]+):\d{1,5}")
 _SCHEMES = {"http", "https"}
+_REMEMBERED = 4096
 
 
 class ClientAddress:
@@ -27,6 +29,7 @@ class ClientAddress:
     def __init__(self, app: ASGIApp, *, trusted: Sequence[IPv4Network | IPv6Network]) -> None:
         self._app = app
         self._trusted = tuple(trusted)
+        self._trusts = lru_cache(_REMEMBERED)(self._is_trusted)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
@@ -54,7 +57,7 @@ class ClientAddress:
                 break
         return client
 
-    def _trusts(self, address: Address) -> bool:
+    def _is_trusted(self, address: Address) -> bool:
         return any(address in network for network in self._trusted)
 
 

@@ -2,13 +2,14 @@
 
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from viewfinder.api.guards.head import header
 from viewfinder.api.guards.refusal import refuse
 from viewfinder.api.loopback import is_loopback
 from viewfinder.errors import ForbiddenError, MalformedRequestError
 
+_BODY = {b"content-length", b"transfer-encoding"}
 _PROXIED = {b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip"}
 
 
@@ -25,9 +26,9 @@ class NoUpgrade:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
         if scope["type"] == "http":
-            headers = Headers(scope=scope)
-            has_body = "content-length" in headers or "transfer-encoding" in headers
-            if has_body and ("upgrade" in headers or scope["method"] == "CONNECT"):
+            names = {name for name, _ in scope["headers"]}
+            leaves = b"upgrade" in names or scope["method"] == "CONNECT"
+            if leaves and not names.isdisjoint(_BODY):
                 error = MalformedRequestError(
                     "This server neither upgrades nor tunnels: "
                     "send no body with the header Upgrade or the method CONNECT."
@@ -78,9 +79,8 @@ class LoopbackOnly:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
         if scope["type"] == "http":
-            headers = Headers(scope=scope)
-            origin = headers.get("origin")
-            if not is_loopback(_host_of("//" + headers.get("host", ""))) or (
+            origin = header(scope, b"origin")
+            if not is_loopback(_host_of("//" + (header(scope, b"host") or ""))) or (
                 origin is not None and not is_loopback(_host_of(origin))
             ):
                 error = ForbiddenError(
