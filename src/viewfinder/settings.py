@@ -94,7 +94,7 @@ class Limits(BaseModel):
         10.0, gt=0, le=20, description="Seconds without a byte after which a connection is cut."
     )
     connections: int = Field(
-        2000, ge=1, description="Connections of one process; more are closed at once."
+        2000, ge=1, description="Connections of one process; idle ones make room for new ones."
     )
     bodies_bytes: int = Field(
         512 * MIB, ge=1, description="All bodies that one process holds at a time, in bytes."
@@ -256,7 +256,10 @@ class Settings(BaseSettings):
     )
     queue_size: int = Field(256, ge=1, description="Images that may wait; more are refused.")
     request_timeout_s: float = Field(
-        30.0, gt=0, le=3600, description="Seconds within which an answer must begin."
+        30.0,
+        gt=0,
+        le=3600,
+        description="Seconds within which the work must begin, and a body must have come.",
     )
     redis_url: str | None = Field(
         None,

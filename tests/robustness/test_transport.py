@@ -5,6 +5,7 @@ Row 12, clients that leave while they wait, is in test_disconnects.py.
 
 import contextlib
 import gzip
+import http.client
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -335,9 +336,10 @@ ODD: dict[str, tuple[bytes, list[str | None]]] = {
         head(CHUNKED).replace(b"/1.1", b"/1.0") + b"0\r\n\r\n",
         ["malformed_request"],
     ),
-    "CONNECT to a path": (head(path="/health", method="CONNECT"), ["method_not_allowed", None]),
-    "no host": (b"GET /health HTTP/1.1\r\n\r\n", ["forbidden", None]),
-    "an upgrade": (get("/health", "Connection: Upgrade", "Upgrade: x"), [None, None]),
+    # The parser takes what follows these for another protocol.
+    "CONNECT to a path": (head(path="/health", method="CONNECT"), ["method_not_allowed"]),
+    "no host": (b"GET /health HTTP/1.1\r\n\r\n", ["malformed_request"]),
+    "an upgrade": (get("/health", "Connection: Upgrade", "Upgrade: x"), [None]),
     "HTTP/1.0": (get().replace(b"/1.1", b"/1.0"), [None]),
     "escaped bytes": (get("/h%ff%00alth"), ["not_found", None]),
     "dots": (get("/v1/../../etc/passwd"), ["not_found", None]),
@@ -370,6 +372,93 @@ def test_10_a_client_that_asks_is_told_before_it_sends(hostile: Server) -> None:
         reply = read_reply(connection)
     assert reply.codes == ["unsupported_media_type"]
     assert reply.closed  # what it sent next could pass for the body
+
+
+@pytest.mark.parametrize(
+    ("request_line", "expected"),
+    [
+        (head("Expect: 100-continue", "Content-Length: 9", path="/nothing"), "not_found"),
+        (head("Expect: 100-continue", "Content-Length: 9", method="PUT"), "method_not_allowed"),
+        (
+            head("Expect: 100-continue", "Content-Length: 9", path="/v1/classify?top_k=-1"),
+            "invalid_parameter",
+        ),
+        (get("/health", "Expect: 100-continue", "Content-Length: 9"), None),
+    ],
+    ids=["404", "405", "422", "200"],
+)
+def test_10_whoever_is_not_told_to_go_on_cannot_go_on(
+    hostile: Server, request_line: bytes, expected: str | None
+) -> None:
+    """The next request would be taken for the body that was announced."""
+    reply = converse(hostile.address, request_line, last())
+    assert reply.codes == [expected]
+    assert reply.closed
+
+
+@pytest.mark.parametrize("size", [10 * MIB + 1, 20 * MIB, 60 * MIB])
+def test_02_whoever_sends_before_reading_reads_why(hostile: Server, size: int) -> None:
+    connection = http.client.HTTPConnection(*hostile.address, timeout=30)
+    with contextlib.closing(connection):
+        connection.request(
+            "POST", "/v1/classify", body=bytes(size), headers={"Content-Type": "image/jpeg"}
+        )
+        with connection.getresponse() as answer:
+            assert answer.status == 413
+            assert b"payload_too_large" in answer.read()
+
+
+@pytest.mark.parametrize(
+    "request_head",
+    [
+        head("Content-Type: text/plain", "Content-Length: 50000000000"),
+        head("Content-Length: 50000000000", path="/nothing"),
+        get("/health", "Content-Length: 50000000000"),
+        get("/health", CHUNKED),
+    ],
+    ids=["type", "path", "health", "chunked"],
+)
+def test_what_follows_an_early_answer_is_not_read_for_ever(
+    hostile: Server, request_head: bytes
+) -> None:
+    piece = b"%x\r\n" % MIB + bytes(MIB) + b"\r\n" if CHUNKED.encode() in request_head else None
+    sent = 0
+    with _connected(hostile) as connection:
+        connection.sendall(request_head)
+        read_one(connection)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            while sent < 300:
+                connection.sendall(piece or bytes(MIB))
+                sent += 1
+    # 64 MiB, and what the buffers of two sockets hold.
+    assert sent < 200
+
+
+def test_whoever_drips_a_body_after_its_answer_makes_room(tmp_path: Path) -> None:
+    fake_bundle(tmp_path / "models")
+    with (
+        serving(tmp_path, DEFAULT_MODEL="fake", LIMITS__CONNECTIONS=10) as server,
+        ExitStack() as stack,
+    ):
+        for _ in range(30):
+            connection = stack.enter_context(socket.create_connection(server.address, timeout=30))
+            connection.sendall(get("/health", "Content-Length: 100000"))
+            assert read_one(connection).status == 200
+
+
+def test_a_length_of_thousands_of_digits_is_a_length(hostile: Server) -> None:
+    photo = grey(3)
+    zeros = "0" * 5000
+    request = head(f"Content-Length: {zeros}{len(photo)}", "Content-Type: image/png") + photo
+    assert converse(hostile.address, request, last()).codes == [None, None]
+    request = head("Content-Length: 9" + "0" * 17)
+    assert converse(hostile.address, request).codes == ["payload_too_large"]
+
+
+def test_a_request_behind_an_upgrade_is_not_left_waiting(hostile: Server) -> None:
+    reply = converse(hostile.address, get("/health", "Connection: Upgrade", "Upgrade: h2c") + get())
+    assert reply.codes == [None]
+    assert reply.closed
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "gzip, gzip", "GZIP"])

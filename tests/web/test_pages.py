@@ -36,3 +36,13 @@ def test_no_asset_of_ours_names_another_host(path: Path) -> None:
 def test_static_serves_nothing_but_the_assets(client: httpx2.Client) -> None:
     for path in ("/static/../routes.py", "/static/%2e%2e/routes.py", "/static/"):
         assert client.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/static/app.js"])
+@pytest.mark.parametrize("given", ["bytes=abc", "bytes=5-2", "lines=1-2", "bytes=99999999-"])
+def test_whatever_range_is_asked_for_the_whole_file_comes(
+    client: httpx2.Client, path: str, given: str
+) -> None:
+    answer = client.get(path, headers={"Range": given})
+    assert answer.status_code == 200
+    assert answer.content == client.get(path).content

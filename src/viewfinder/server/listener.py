@@ -15,7 +15,7 @@ def listen(host: str, port: int) -> socket.socket:
     """Listen; from here on, who comes before the models are loaded waits, and is answered.
 
     Args:
-        host: An IPv4 or IPv6 address, or a name that has one.
+        host: An IPv4 or IPv6 address, or a name that has one of IPv4.
         port: 0 takes a free one.
 
     Raises:

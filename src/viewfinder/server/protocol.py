@@ -9,9 +9,11 @@ import asyncio
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import uuid_utils
+from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from viewfinder.api.errors import MEDIA_TYPE, problem_response, to_problem
+from viewfinder.api.guards.head import content_length
 from viewfinder.api.health import DRAINING
 from viewfinder.errors import (
     HeadersTooLargeError,
@@ -35,6 +37,8 @@ _AROUND_HEADER = len(": \r\n")
 _MOST_AHEAD = 16
 # How long a new connection may be silent when the server stops.
 _FRESH_S = 1.0
+# How long what a client goes on sending is read for nothing, so that it reads why.
+_LINGER_S = 2.0
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -58,22 +62,22 @@ class GuardedProtocol(HttpToolsProtocol):
         self._body_s = config.body_s
         self._wire: OneWrite
         self._reason: RequestError | None = None  # why the parser was stopped
-        self._refused = False
+        self._refused = self._turned_away = False
         self._in_head = self._in_body = False
         self._began = self._heard = self.loop.time()
         # Of the message that comes: bytes of the head, also unparsed ones; headers; bytes on the
         # wire since then, those of them that are the body's, and those after its last.
         self._head_bytes = self._parsed = self._headers = 0
         self._wired = self._carried = self._bare = 0
+        # When the last answer was out, and how much of its request was read after that.
+        self._answered, self._surplus = self._began, 0
         # Since when the client has taken nothing of what waits for it, and how much that was.
         self._unread_since, self._unread = self._began, 0
 
     @property
     def idle(self) -> bool:
         """Whether nothing is asked here that is not answered."""
-        last = self._last
-        answered = last is None or last.response_complete
-        return answered and not self._in_head and not self._in_body
+        return not self._in_head and (self._last is None or self._last.response_complete)
 
     @property
     def _last(self) -> "RequestResponseCycle | None":
@@ -84,17 +88,25 @@ class GuardedProtocol(HttpToolsProtocol):
         """Begin; when there are too many, an idle connection makes room, or this one goes."""
         if not isinstance(transport, asyncio.Transport):
             raise TypeError(transport)
-        self._wire = OneWrite(transport, self.loop)
+        self._wire = OneWrite(transport, self.loop, self._is_sending)
         full = len(self.connections) >= self._limits.connections
         there_is_room = not full or any(_makes_room(one) for one in self.connections)
         super().connection_made(self._wire)
         if not there_is_room:
+            self._turned_away = True
             self._refuse(OverloadedError("Too many connections are open.", retry_after_s=1))
+
+    def _is_sending(self) -> bool:
+        return (self._in_head or self._in_body) and not self._turned_away
 
     def data_received(self, data: bytes) -> None:
         """Parse; what is too much is refused before it is kept."""
-        if self._refused:
-            return  # what came before is still being answered
+        if self._refused or self._wire.lingering is not None or self._is_surplus():
+            self._surplus += len(data)
+            if self._surplus > self._limits.batch_bytes:
+                self._wire.abort()
+            if self._refused or self._wire.lingering is not None:
+                return  # to be read so that the client reads, or until what came before is answered
         self._heard = self.loop.time()
         if self._in_body:
             self._wired += len(data)
@@ -108,6 +120,10 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(self._too_long())
         elif self._in_body and self._is_mostly_framing():
             self._refuse(MalformedRequestError("The chunks of the body are mostly framing."))
+
+    def _is_surplus(self) -> bool:
+        """Whether what comes belongs to a request that is answered already."""
+        return self._in_body and self._last is not None and self._last.response_complete
 
     def _is_mostly_framing(self) -> bool:
         # Of a trailer, the parser keeps the name and the value until both have come.
@@ -123,7 +139,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _begin_head(self) -> None:
         self._in_head, self._began = True, self._heard
-        self._head_bytes = self._parsed = self._headers = 0
+        self._head_bytes = self._parsed = self._headers = self._surplus = 0
         self._wired = self._carried = self._bare = 0
 
     def on_message_begin(self) -> None:
@@ -164,15 +180,28 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Hand the request on."""
-        if sum(name == b"host" for name, _ in self.headers) > 1:  # RFC 9112, section 3.2
-            self._stop_parsing(MalformedRequestError("There may be one header Host."))
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+            # RFC 9112, section 3.2
+            self._stop_parsing(MalformedRequestError("A request has one header Host."))
         before = self._last
         super().on_headers_complete()
         self._in_head, self._in_body = False, True
-        if self.app_state.get(DRAINING):
+        if self.parser.should_upgrade():
+            self.cycle.keep_alive = False  # the parser reads no more here
+        elif self.app_state.get(DRAINING):
             self.cycle.keep_alive = False
             if before is not None and not before.response_started:
                 before.keep_alive = True  # the last of those that were sent ahead closes
+
+    def _start_asgi_task(self, cycle: "RequestResponseCycle", app: Any) -> None:
+        watched: Any = _EarlyAnswer(app, cycle, self._limits.batch_bytes)
+        super()._start_asgi_task(cycle, watched)
+
+    def on_response_complete(self) -> None:
+        """Turn to the next request, or wait for one."""
+        self._answered = self.loop.time()
+        super().on_response_complete()
 
     def on_body(self, body: bytes) -> None:
         """Hand a piece of the body on."""
@@ -191,26 +220,35 @@ class GuardedProtocol(HttpToolsProtocol):
         Args:
             now: On the clock of the event loop.
         """
-        unread = self._wire.unsent()
-        if not unread or unread < self._unread:
-            self._unread_since = now
-        self._unread = unread
-        if now - self._unread_since > self._limits.stall_s:
+        if self._takes_nothing(now) or self._lingers_too_long(now):
             self._wire.abort()
         elif self._wire.is_closing() or self.flow.read_paused:
             self._heard = now  # the silence is ours
+        elif self._is_surplus():
+            if now - self._answered > self._limits.head_s:
+                self._wire.close()
         elif self._in_body:
             if now - self._heard > self._limits.stall_s or now - self._began > self._body_s:
                 self._refuse(RequestTimeoutError("The body came too slowly."))
         elif self._in_head:
             if now - self._began > self._limits.head_s:
                 self._refuse(RequestTimeoutError("The headers came too slowly."))
-        elif self._last is None and now - self._began > self._fresh_s:
-            self._wire.close()  # nothing has ever been asked here
-        elif self.idle and self._last is not None and self._is_forgotten(now):
+        elif self.idle and self._is_forgotten(now):
             self._wire.close()
 
+    def _takes_nothing(self, now: float) -> bool:
+        unread = self._wire.unsent()
+        if not unread or unread < self._unread:
+            self._unread_since = now
+        self._unread = unread
+        return now - self._unread_since > self._limits.stall_s
+
+    def _lingers_too_long(self, now: float) -> bool:
+        return self._wire.lingering is not None and now - self._wire.lingering > _LINGER_S
+
     def _is_forgotten(self, now: float) -> bool:
+        if self._last is None:  # nothing has ever been asked here
+            return now - self._began > self._fresh_s
         # uvicorn's own timer starts with the end of an answer, and ends with the next byte: when
         # that is a byte of the body, which came after its answer, nothing starts it again.
         silent = now - self._heard > self.timeout_keep_alive
@@ -277,6 +315,33 @@ class GuardedProtocol(HttpToolsProtocol):
             headers.append((b"retry-after", b"%d" % error.retry_after_s))
         lines = b"".join(b"%b: %b\r\n" % header for header in headers)
         return STATUS_LINE[problem.status] + lines + b"\r\n" + body
+
+
+class _EarlyAnswer:
+    """An application that may answer before a request's body has come.
+
+    The connection cannot be used on where the client waits to be told to send that body, and takes
+    what it sends next for the next request; nor is it worth it where too much would have to be read
+    for nothing.
+    """
+
+    def __init__(self, app: Any, cycle: "RequestResponseCycle", most: int) -> None:
+        self._app = app
+        self._cycle = cycle
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+
+        async def send_early(message: Message) -> None:
+            cycle = self._cycle
+            if message["type"] == "http.response.start" and cycle.more_body:
+                rest = content_length(scope) or 0
+                if cycle.waiting_for_100_continue or rest > self._most:
+                    cycle.keep_alive = False
+            await send(message)
+
+        await self._app(scope, receive, send_early)
 
 
 def _makes_room(connection: object) -> bool:

@@ -1,6 +1,7 @@
-"""A transport that sends the head and the body of an answer together."""
+"""A transport that sends an answer in one piece, and closes so that it arrives."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 
@@ -13,13 +14,26 @@ class OneWrite(asyncio.Transport):
     Args:
         transport: Where the bytes go.
         loop: Its event loop.
+        more_to_come: Whether the client is still sending. To close then makes the kernel reset the
+            connection, and the client throw away the answer that it has not read: the sending side
+            is closed alone, and whoever reads the rest calls `abort` in time.
+
+    Attributes:
+        lingering: Since when the client's rest is read for nothing, on the clock of the loop.
     """
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        loop: asyncio.AbstractEventLoop,
+        more_to_come: Callable[[], bool],
+    ) -> None:
         super().__init__()
         self._transport = transport
         self._loop = loop
+        self._more_to_come = more_to_come
         self._waiting: list[bytes | bytearray | memoryview] = []
+        self.lingering: float | None = None
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send soon."""
@@ -35,7 +49,16 @@ class OneWrite(asyncio.Transport):
     def close(self) -> None:
         """Send what is left, then close."""
         self._flush()
-        self._transport.close()
+        if self.lingering is None and self._more_to_come() and not self._transport.is_closing():
+            self.lingering = self._loop.time()
+            try:
+                self._transport.write_eof()
+            except OSError:  # the client has gone
+                self._transport.abort()
+            else:
+                self._transport.resume_reading()
+        elif self.lingering is None:
+            self._transport.close()
 
     def abort(self) -> None:
         """Close at once, whatever is left."""
@@ -48,7 +71,7 @@ class OneWrite(asyncio.Transport):
 
     def is_closing(self) -> bool:
         """Whether it is closed, or will be."""
-        return self._transport.is_closing()
+        return self.lingering is not None or self._transport.is_closing()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """What is known of the connection."""

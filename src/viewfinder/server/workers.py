@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+from dataclasses import dataclass
 from functools import cached_property
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
@@ -22,6 +23,8 @@ from viewfinder.server.drain import CLOSING_S, GIVEN_UP, DrainingServer
 logger = logging.getLogger(__name__)
 _ENDS = (signal.SIGINT, signal.SIGTERM)
 _LOOK_S = 0.1
+# Between the deaths of a worker that never gets to serve, and its next start.
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 
 
 class WorkerServer(DrainingServer):
@@ -46,11 +49,15 @@ class Worker(Process):
     Args:
         config: uvicorn's, and ours.
         sockets: What to listen on.
+
+    Attributes:
+        has_served: Whether it has ever said that it serves.
     """
 
     def __init__(self, config: ServerConfig, sockets: list[socket.socket]) -> None:
         self._ours = config
         self._asked: float | None = None
+        self.has_served = False
         super().__init__(config, sockets)
 
     @cached_property
@@ -74,7 +81,7 @@ class Worker(Process):
         now = time.monotonic()
         try:
             if self._asked is not None and self.parent_conn.poll():
-                self.parent_conn.recv()
+                self.has_served = bool(self.parent_conn.recv())
                 self._asked = None
             if self._asked is None:
                 self.parent_conn.send(b"ping")
@@ -82,6 +89,25 @@ class Worker(Process):
         except (OSError, EOFError, pickle.UnpicklingError):
             return False
         return now - self._asked <= timeout
+
+
+@dataclass
+class _Place:
+    """One of the workers that there should be.
+
+    Attributes:
+        worker: The last one in it.
+        pause_s: How long the place was empty the last time.
+        again_at: When the next one starts; none while there is one.
+    """
+
+    worker: Worker
+    pause_s: float = 0.0
+    again_at: float | None = None
+
+
+def _longer(pause_s: float) -> float:
+    return min(_LONGEST_PAUSE_S, max(_FIRST_PAUSE_S, 2 * pause_s))
 
 
 class Supervisor(Multiprocess):
@@ -98,7 +124,8 @@ class Supervisor(Multiprocess):
     def __init__(self, config: ServerConfig, sockets: list[socket.socket]) -> None:
         super().__init__(config, sockets)
         self._ours = config
-        self._impatient = False
+        self._places: list[_Place] = []
+        self._have_served = False
         self.failed = False
 
     def _start(self) -> Worker:
@@ -106,29 +133,42 @@ class Supervisor(Multiprocess):
         resource_tracker.ensure_running()  # it would unblock the signals when it starts
         # What comes while the interpreter starts waits, and raises nothing there.
         signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
-        worker.start()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
+        try:
+            worker.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
         return worker
 
     def init_processes(self) -> None:
         """Start them all."""
-        self.processes = [self._start() for _ in range(self.processes_num)]
+        self._places = [_Place(self._start()) for _ in range(self.processes_num)]
+        self.processes = [place.worker for place in self._places]
 
     def keep_subprocess_alive(self) -> None:
         """Replace the dead, and those that do not answer."""
-        for index, process in enumerate(self.processes):
+        now = time.monotonic()
+        for index, place in enumerate(self._places):
             if self.should_exit.is_set():
                 return
-            if process.is_alive(timeout=self.config.timeout_worker_healthcheck):
-                continue
-            process.kill()
-            process.join()
-            if process.exitcode == STARTUP_FAILURE:
-                self.failed = True  # the next one would fail in the same way
-                self.should_exit.set()
-                return
-            logger.warning("worker %s has died; another takes its place", process.pid)
-            self.processes[index] = self._start()
+            if place.worker.is_alive(timeout=self.config.timeout_worker_healthcheck):
+                self._have_served = self._have_served or place.worker.has_served
+            elif place.again_at is None:
+                self._bury(place, now)
+            elif now >= place.again_at:
+                place.worker, place.again_at = self._start(), None
+                self.processes[index] = place.worker
+
+    def _bury(self, place: "_Place", now: float) -> None:
+        worker = place.worker
+        worker.kill()
+        worker.join()
+        if worker.exitcode == STARTUP_FAILURE and not self._have_served:
+            self.failed = True  # the next one would fail in the same way
+            self.should_exit.set()
+            return
+        logger.warning("worker %s has died; another takes its place", worker.pid)
+        place.pause_s = 0.0 if worker.has_served else _longer(place.pause_s)
+        place.again_at = now + place.pause_s
 
     def terminate_all(self) -> None:
         """Tell the workers to stop, and leave the listening to them."""

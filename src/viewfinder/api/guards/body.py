@@ -2,7 +2,7 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from viewfinder.api.guards.head import header
+from viewfinder.api.guards.head import content_length, header
 from viewfinder.api.guards.refusal import refuse
 from viewfinder.errors import OverloadedError, PayloadTooLargeError, UnsupportedMediaTypeError
 from viewfinder.settings import Limits
@@ -45,11 +45,11 @@ class Bodies:
             await refuse(error, scope, receive, send)
             return
         arrived = 0
-        announced = header(scope, b"content-length") or ""
+        announced = content_length(scope) or 0
 
         async def receive_within_limits() -> Message:
             nonlocal arrived
-            if announced.isdecimal() and int(announced) > limit:
+            if announced > limit:
                 raise _too_large(limit)  # before the client is told to go on
             message = await receive()
             if message["type"] == "http.request":

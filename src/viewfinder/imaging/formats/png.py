@@ -28,7 +28,8 @@ _PASSES: Final = (
 )
 _TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
 _MOST_CHUNKS = 100_000
-_MOST_TEXTS, _MOST_TEXT = 1000, 1024 * 1024
+# Photoshop writes megabytes of XMP.
+_MOST_TEXTS, _MOST_TEXT = 1000, 4 * 1024 * 1024
 _STORED = 65_535  # the most bytes of a deflate block that is not compressed
 
 
