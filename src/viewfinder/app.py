@@ -161,7 +161,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if guarded:
         app.add_middleware(Identify)
     else:
-        app.add_middleware(ReadOnlyModels, public=not is_loopback(settings.host))
+        public = not is_loopback(settings.host) or bool(settings.trusted_proxies)
+        app.add_middleware(ReadOnlyModels, public=public)
         if is_loopback(settings.host):
             app.add_middleware(LoopbackOnly)
     app.add_middleware(NoUpgrade)

@@ -90,7 +90,7 @@ class Model(_Answer):
 
 
 class TimingMs(_Answer):
-    """Where the time went, in milliseconds."""
+    """Where the time went, in milliseconds, to the microsecond."""
 
     decode: float
     queue: float
@@ -123,7 +123,10 @@ class Classification(_Answer):
             abstained=prediction.abstained,
             cached=prediction.cached,
             timing_ms=TimingMs(
-                decode=timing.decode, queue=timing.queue, infer=timing.infer, total=timing.total
+                decode=round(timing.decode, 3),
+                queue=round(timing.queue, 3),
+                infer=round(timing.infer, 3),
+                total=round(timing.total, 3),
             ),
         )
 

@@ -61,18 +61,37 @@ def serve(
     _check_models(settings)
     _check_shared(settings)
     listener = listen(settings.host, settings.port)
-    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
-    address = f"http://{shown}:{listener.getsockname()[1]}"
+    port = listener.getsockname()[1]
+    address = f"http://{_in_url(settings.host)}:{port}"
     if as_json:
         print_json({"url": address, "workers": settings.workers})
         sys.stdout.flush()
+    here = f"http://{_in_url(_of_this_machine(settings.host))}:{port}"
+    key = '-H "X-API-Key: $KEY" ' if settings.auth.enabled else ""
     say(
-        f"Viewfinder on {address}  (documentation: {address}/docs, stop: Ctrl-C)\n"
-        f"  curl -F file=@photo.jpg {address}/v1/classify"
+        f"Viewfinder on {address}  (documentation: {here}/docs, stop: Ctrl-C)\n"
+        f"  curl {key}-F file=@photo.jpg {here}/v1/classify"
     )
     configure_logging()
     if not run(partial(_application, settings), settings, listener):
         fail("the server could not start")
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _of_this_machine(host: str) -> str:
+    """An address to ask from here: one that means all addresses is none."""
+    from ipaddress import ip_address
+
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if not address.is_unspecified:
+        return host
+    return "::1" if ":" in host else "127.0.0.1"
 
 
 def _decide_on_keys(settings: "Settings", *, insecure: bool) -> "Settings":
@@ -87,11 +106,14 @@ def _decide_on_keys(settings: "Settings", *, insecure: bool) -> "Settings":
             f"{settings.host} can be reached by others, and auth.enabled is false: anybody could "
             "use it. Ask for keys, or put a gateway in front and say --insecure."
         )
-    if asked and not _look_at_keys(settings) and public:
-        fail(
-            f"{settings.host} can be reached by others, and there is no key yet: make one with "
-            "`viewfinder keys create NAME`, serve 127.0.0.1, or say --insecure."
-        )
+    if asked and not _look_at_keys(settings):
+        if public:
+            fail(
+                f"{settings.host} asks for keys, and there is none yet: make one with "
+                "`viewfinder keys create NAME`, or serve 127.0.0.1."
+                + ("" if settings.auth.enabled else " To serve it to anybody, say --insecure.")
+            )
+        say("There is no key yet: make one with `viewfinder keys create NAME`.")
     auth = settings.auth.model_copy(update={"enabled": asked})
     return settings.model_copy(update={"auth": auth})
 

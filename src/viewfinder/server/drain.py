@@ -78,6 +78,7 @@ class DrainingServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop: see the class."""
+        logger.info("stopping: %d requests in hand", len(self.server_state.tasks))
         self.lifespan.state[DRAINING] = True
         await self._tend(self._delay_s)
         await self._stop_listening(sockets or ())
@@ -86,6 +87,7 @@ class DrainingServer(uvicorn.Server):
         await self._tend(self._settings.timeout_s, until_quiet=True)
         await self._cut()
         await self.lifespan.shutdown()
+        logger.info("stopped")
 
     @property
     def _delay_s(self) -> float:

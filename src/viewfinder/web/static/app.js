@@ -5,6 +5,7 @@ const results = document.querySelector("#results");
 const template = document.querySelector("#card");
 const access = document.querySelector("#access");
 const key = document.querySelector("#key");
+const refusal = document.querySelector("#refusal");
 
 function showCommand(withKey) {
   const header = withKey ? "-H 'X-API-Key: …' " : "";
@@ -12,20 +13,27 @@ function showCommand(withKey) {
     `curl ${header}-F file=@photo.jpg ${location.origin}/v1/classify`;
 }
 
-/** Ask the API, with the key of this tab if there is one; when that does not do, ask for another. */
-async function call(path, options = {}) {
-  const known = sessionStorage.getItem("key");
-  const response = await fetch(path, { ...options, headers: known ? { "X-API-Key": known } : {} });
-  if (response.status === 401) {
-    access.hidden = false;
-    showCommand(true);
-  }
-  const answer = await response.json();
-  if (!response.ok) throw new Error(answer.detail);
-  return answer;
+function askForKey(why) {
+  access.hidden = false;
+  refusal.textContent = why;
+  showCommand(true);
 }
 
 const percent = (fraction) => `${(100 * fraction).toFixed(1)}%`;
+
+/** Ask the API, with the key of this tab if there is one. */
+async function call(path, options = {}) {
+  const known = sessionStorage.getItem("key");
+  const response = await fetch(path, { ...options, headers: known ? { "X-API-Key": known } : {} });
+  const answer = await response.json();
+  if (response.ok) return answer;
+  if (response.status === 401) {
+    sessionStorage.removeItem("key");
+    askForKey(known ? answer.detail : "");
+  }
+  const words = response.status === 401 && !known ? "Enter a key, then try again." : answer.detail;
+  throw Object.assign(new Error(words), { status: response.status });
+}
 
 function showNotice(text) {
   notice.textContent = text;
@@ -62,6 +70,7 @@ async function classify(file) {
     card.querySelector(".timing").textContent =
       `${answer.timing_ms.total.toFixed(1)} ms on the server · ${name}@${version} ${variant}`;
   } catch (error) {
+    if (error.status === 403) askForKey(error.message);
     card.classList.add("failed");
     card.querySelector(".label").textContent = file.name;
     // A TypeError is fetch's way to say that no answer came.
@@ -92,17 +101,26 @@ async function greet() {
   try {
     const answer = await call("/v1/models");
     document.querySelector("#model").textContent = `answered by ${answer.default}`;
+    showNotice("");
   } catch (error) {
-    // Without a key, the form says what to do; a TypeError is fetch's way to say that no answer came.
-    if (access.hidden) showNotice(error instanceof TypeError ? "The server cannot be reached." : error.message);
+    // A key that does not read models may do for photos; for none at all there is the form.
+    if (error.status === 401 || error.status === 403) return;
+    // A TypeError is fetch's way to say that no answer came.
+    showNotice(error instanceof TypeError ? "The server cannot be reached." : error.message);
   }
 }
 
 access.addEventListener("submit", (event) => {
   event.preventDefault();
-  sessionStorage.setItem("key", key.value.trim());
+  const given = key.value.trim();
+  if (!/^[\x21-\x7e]+$/.test(given)) {
+    refusal.textContent = "A key has no spaces, and letters of ASCII only.";
+    return;
+  }
+  sessionStorage.setItem("key", given);
   key.value = "";
   access.hidden = true;
+  refusal.textContent = "";
   greet();
 });
 
