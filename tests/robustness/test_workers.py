@@ -17,6 +17,7 @@ from tests.support import (
     in_full,
     read_answer,
     request_of,
+    run_command,
     serving,
     workers_of,
 )
@@ -94,6 +95,36 @@ def test_one_that_hangs_holds_up_neither_the_others_nor_the_end(tmp_path: Path) 
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(60) == 1
         eventually(lambda: not _runs(hanging))
+
+
+def test_one_that_cannot_start_leaves_the_others_at_work_and_tries_again(tmp_path: Path) -> None:
+    _store(tmp_path)
+    key = run_command("keys", "create", "robot", home=tmp_path).stdout.strip()
+    photo = request_of(grey(0), f"X-API-Key: {key}")
+    database, saved = tmp_path / "viewfinder.db", tmp_path / "saved.db"
+    with serving(tmp_path, "--workers", "2", "--model", "fake", AUTH__ENABLED="true") as server:
+        eventually(lambda: _ready(server) == 2)
+        database.rename(saved)
+        database.write_text("no database at all, and long enough to be looked at twice" * 100)
+        dead, alive = workers_of(server)
+        os.kill(dead, signal.SIGKILL)
+        eventually(lambda: sum("has died" in line for line in server.lines) >= 3, within=90)
+        with Clients(server.address, photo, new=2) as clients:
+            clients.go_on(20)
+        assert clients.kinds.keys() == {"200"}
+        assert _runs(alive)
+        saved.replace(database)
+        eventually(lambda: _ready(server) == 3, within=90)
+
+
+def test_when_none_can_start_the_end_says_so(tmp_path: Path) -> None:
+    _store(tmp_path)
+    (tmp_path / "viewfinder.db").write_text("no database at all" * 100)
+    result = run_command(
+        "serve", "--port", "0", "--workers", "2", home=tmp_path, AUTH__ENABLED="true"
+    )
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.skipif(not FULL, reason="takes half a minute: make soak")
