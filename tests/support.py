@@ -294,6 +294,11 @@ class LocalServer:
         return len(self._server.server_state.tasks)
 
     @property
+    def connections(self) -> int:
+        """How many are open, as far as it knows."""
+        return len(self._server.server_state.connections)
+
+    @property
     def waiting(self) -> int:
         """Photos that wait for the CPU."""
         return self.services.devices.cpu.depth

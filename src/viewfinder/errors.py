@@ -50,9 +50,11 @@ class ViewfinderError(Exception):
     Attributes:
         code: Stable, documented name of the error.
         detail: One sentence for a person, with what to do next where there is something.
+        retry_after_s: Whole seconds after which a new try makes sense; None where nobody knows.
     """
 
     code: ClassVar[str] = "internal_error"
+    retry_after_s: int | None = None
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -146,6 +148,10 @@ class IdempotencyInProgressError(RequestError):
 
     code = "idempotency_in_progress"
 
+    def __init__(self, detail: str, *, retry_after_s: int | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
 
 class IdempotencyKeyReusedError(RequestError):
     """The idempotency key belongs to another request."""
@@ -166,13 +172,10 @@ class FetchFailedError(RequestError):
 
 
 class RateLimitedError(RequestError):
-    """The caller has asked more than the limit allows.
-
-    Attributes:
-        retry_after_s: Whole seconds after which a new try makes sense.
-    """
+    """The caller has asked more than the limit allows."""
 
     code = "rate_limited"
+    retry_after_s: int
 
     def __init__(self, detail: str, *, retry_after_s: int) -> None:
         super().__init__(detail)
@@ -190,13 +193,10 @@ class ServiceError(ViewfinderError):
 
 
 class OverloadedError(ServiceError):
-    """The queue is full.
-
-    Attributes:
-        retry_after_s: Whole seconds after which a new try makes sense.
-    """
+    """The queue is full."""
 
     code = "overloaded"
+    retry_after_s: int
 
     def __init__(self, detail: str, *, retry_after_s: int) -> None:
         super().__init__(detail)
@@ -207,6 +207,10 @@ class NotReadyError(ServiceError):
     """The model asked for is there but cannot answer."""
 
     code = "not_ready"
+
+    def __init__(self, detail: str, *, retry_after_s: int | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
 
 
 class DeadlineExceededError(ServiceError):

@@ -120,6 +120,36 @@ async def test_what_others_have_written_there_is_no_answer(
         assert await answers.claim("key") is None
 
 
+async def test_a_claim_whose_answer_was_lost_is_free_again(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("viewfinder.shared.redis_link._LEFT_ALONE_S", 0.1)
+    monkeypatch.setattr("viewfinder.idempotency.redis_store._LOST_PAUSE_S", 0.1)
+    async with _answers(redis.url) as others, _answers(redis.url, patience_s=1) as answers:
+        await answers.free(await _claimed(answers))  # it is connected
+        redis.signal(signal.SIGSTOP)
+        with pytest.raises(NotReadyError) as caught:
+            await answers.claim("key")
+        assert caught.value.retry_after_s == 1
+        redis.signal(signal.SIGCONT)
+        async with asyncio.timeout(30):
+            await asyncio.gather(*answers._freeing)
+        await _claimed(others)
+
+
+async def test_of_a_lost_claim_nothing_is_left_under_way(
+    redis: RedisServer,
+) -> None:
+    async with _answers(redis.url, patience_s=0.2) as answers:
+        await answers.free(await _claimed(answers))
+        redis.signal(signal.SIGSTOP)
+        with pytest.raises(NotReadyError):
+            await answers.claim("key")
+        assert answers._freeing
+    assert not answers._freeing
+    redis.signal(signal.SIGCONT)
+
+
 async def test_without_redis_nobody_can_say(
     redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

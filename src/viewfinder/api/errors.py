@@ -10,8 +10,6 @@ from starlette.exceptions import HTTPException
 from viewfinder.api.schemas import FieldError, Problem
 from viewfinder.errors import (
     MalformedRequestError,
-    OverloadedError,
-    RateLimitedError,
     RequestError,
     ServiceError,
     ViewfinderError,
@@ -56,10 +54,9 @@ def to_problem(
     error: Exception, request_id: str | None = None, *, fields: Sequence[FieldError] | None = None
 ) -> Problem:
     """Render an error. What is not meant for the caller becomes a plain `internal_error`."""
-    known = isinstance(error, RequestError | ServiceError)
-    code = error.code if known and isinstance(error, ViewfinderError) else "internal_error"
-    detail = error.detail if known and isinstance(error, ViewfinderError) else _INTERNAL
-    return make_problem(code, detail, request_id, fields=fields)
+    if isinstance(error, RequestError | ServiceError):
+        return make_problem(error.code, error.detail, request_id, fields=fields)
+    return make_problem("internal_error", _INTERNAL, request_id, fields=fields)
 
 
 def make_problem(
@@ -83,6 +80,16 @@ def make_problem(
     )
 
 
+def headers_of(error: RequestError | ServiceError) -> dict[str, str]:
+    """What an error says beside its problem: when to ask again, and that nothing more is read."""
+    headers = {}
+    if error.retry_after_s is not None:
+        headers["Retry-After"] = str(error.retry_after_s)
+    if error.code == "payload_too_large":
+        headers["Connection"] = "close"  # the rest of the body is not worth reading
+    return headers
+
+
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
     """Put a problem into a response."""
     return Response(
@@ -100,12 +107,7 @@ def install(app: FastAPI) -> None:
     async def on_viewfinder_error(request: Request, error: ViewfinderError) -> Response:
         if not isinstance(error, RequestError | ServiceError):
             raise error  # the outermost guard logs it
-        headers = {}
-        if isinstance(error, OverloadedError | RateLimitedError):
-            headers["Retry-After"] = str(error.retry_after_s)
-        if error.code == "payload_too_large":
-            headers["Connection"] = "close"  # the rest of the body is not worth reading
-        return problem_response(to_problem(error, request_id(request)), headers)
+        return problem_response(to_problem(error, request_id(request)), headers_of(error))
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid(request: Request, error: RequestValidationError) -> Response:

@@ -311,7 +311,7 @@ class GuardedProtocol(HttpToolsProtocol):
             (b"x-request-id", identifier.encode()),
             (b"connection", b"close"),
         ]
-        if isinstance(error, OverloadedError):
+        if error.retry_after_s is not None:
             headers.append((b"retry-after", b"%d" % error.retry_after_s))
         lines = b"".join(b"%b: %b\r\n" % header for header in headers)
         return STATUS_LINE[problem.status] + lines + b"\r\n" + body

@@ -1,8 +1,10 @@
 """A request with a key that is sent again gets the same answer, and is not carried out again."""
 
+import asyncio
 import itertools
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +29,9 @@ from tests.support import (
 
 from viewfinder.api.guards.idempotency import Idempotency, _Body
 from viewfinder.app import build_services
+from viewfinder.errors import DeadlineExceededError, NotReadyError, OverloadedError
 from viewfinder.idempotency.store import MemoryAnswers
+from viewfinder.serving.manager import ModelManager
 from viewfinder.settings import CacheSettings, Settings
 from viewfinder.types import Principal
 
@@ -296,23 +300,114 @@ def test_a_batch_is_answered_again_failures_and_all(http: httpx2.Client, engine:
     assert sorted(engine.calls) == [[7], [9]]
 
 
-def test_a_roll_back_that_is_sent_twice_goes_back_once(store: Path) -> None:
+@pytest.mark.parametrize(
+    "failure",
+    [
+        RuntimeError("broken"),
+        OverloadedError("full", retry_after_s=1),
+        NotReadyError("away"),
+        DeadlineExceededError("late"),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+def test_a_batch_in_which_the_server_failed_is_carried_out_again(
+    http: httpx2.Client, engine: Engine, failure: Exception
+) -> None:
+    def post() -> dict[str, int]:
+        files = [("files", grey(7)), ("files", b"no image"), ("files", grey(9))]
+        answer = http.post("/batch-classify", files=files, headers={"Idempotency-Key": "key"})
+        assert answer.status_code == 200
+        summary: dict[str, int] = answer.json()["summary"]
+        return summary
+
+    engine.failures[9] = failure
+    assert post() == {"total": 3, "succeeded": 1, "failed": 2}
+    engine.failures.clear()
+    for _ in range(2):
+        assert post() == {"total": 3, "succeeded": 2, "failed": 1}
+    assert engine.calls.count([7]) == 2
+
+
+ROLLBACK = "/v1/models/fake/rollback"
+
+
+@pytest.fixture
+def at_three(store: Path) -> Iterator[LocalServer]:
+    """A server whose `stable` has gone from 1 over 2 to 3."""
     for version in (1, 2, 3):
         fake_bundle(store, version=version)
-    with (
-        serving_here(_settings(store)) as server,
-        httpx2.Client(base_url=server.url, trust_env=False, timeout=60) as http,
-    ):
+    with serving_here(_settings(store)) as server:
         for version in (1, 2, 3):
-            path = "/v1/models/fake/aliases/stable"
-            assert http.put(path, json={"version": version}).status_code == 200
-        headers = {"Idempotency-Key": "key"}
-        path = "/v1/models/fake/rollback"
-        answers = [http.post(path, headers=headers) for _ in range(2)]
-        assert [answer.json()["aliases"]["stable"] for answer in answers] == [2, 2]
-        assert http.get("/v1/models/fake").json()["aliases"]["stable"] == 2
-        other = http.post(path, headers=headers, content=b"another body")
-        assert other.json()["code"] == "idempotency_key_reused"
+            path = f"{server.url}/v1/models/fake/aliases/stable"
+            answer = httpx2.put(path, json={"version": version}, trust_env=False, timeout=60)
+            assert answer.status_code == 200
+        yield server
+
+
+def _stable(server: LocalServer) -> int:
+    stable: int = server.services.models.catalog.aliases("fake")["stable"]
+    return stable
+
+
+def _roll_back(server: LocalServer, body: bytes | Iterator[bytes] = b"") -> httpx2.Response:
+    headers = {"Idempotency-Key": "key"}
+    url = server.url + ROLLBACK
+    return httpx2.post(url, headers=headers, content=body, trust_env=False, timeout=60)
+
+
+def test_a_roll_back_that_is_sent_twice_goes_back_once(at_three: LocalServer) -> None:
+    answers = [_roll_back(at_three) for _ in range(2)]
+    assert [answer.json()["aliases"]["stable"] for answer in answers] == [2, 2]
+    assert _stable(at_three) == 2
+    assert _roll_back(at_three, b"another body").json()["code"] == "idempotency_key_reused"
+
+
+def test_a_roll_back_whose_client_hangs_up_goes_back_once(
+    at_three: LocalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, gone, roll_back = threading.Event(), threading.Event(), ModelManager.roll_back
+
+    async def slowly(manager: ModelManager, name: str) -> None:
+        await roll_back(manager, name)
+        done.set()
+        assert await asyncio.to_thread(gone.wait, 30)
+
+    monkeypatch.setattr(ModelManager, "roll_back", slowly)
+    request = request_of(b"", "Idempotency-Key: key", path=ROLLBACK)
+    with socket.create_connection(at_three.address, timeout=30) as connection:
+        connection.sendall(request)
+        assert done.wait(30)
+    eventually(lambda: at_three.connections == 0)
+    gone.set()
+    eventually(lambda: at_three.requests == 0)
+    with socket.create_connection(at_three.address, timeout=30) as connection:
+        connection.sendall(request)
+        answer = read_answer(connection)
+    assert answer.status == 200
+    assert answer.headers["Idempotency-Replayed"] == "true"
+    assert json.loads(answer.body)["aliases"]["stable"] == _stable(at_three) == 2
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_roll_back_with_too_long_a_body_goes_nowhere(
+    at_three: LocalServer, chunked: bool
+) -> None:
+    body = b"x" * 70_000
+    for _ in range(2):
+        answer = _roll_back(at_three, iter([body]) if chunked else body)
+        assert answer.status_code == 413
+        assert answer.headers["Connection"] == "close"
+    assert _stable(at_three) == 3
+    assert _roll_back(at_three).json()["aliases"]["stable"] == 2
+
+
+def test_a_roll_back_that_was_cut_off_goes_nowhere(at_three: LocalServer) -> None:
+    with socket.create_connection(at_three.address, timeout=30) as connection:
+        connection.sendall(request_of(b"whole", "Idempotency-Key: key", path=ROLLBACK)[:-1])
+        eventually(lambda: at_three.requests == 1)
+    eventually(lambda: at_three.requests == 0)
+    assert _stable(at_three) == 3
+    assert _roll_back(at_three).json()["aliases"]["stable"] == 2
 
 
 def test_a_server_tells_its_clients_where_a_key_counts(http: httpx2.Client) -> None:
@@ -338,7 +433,8 @@ async def test_another_principal_gets_none_of_it(store: Path) -> None:
     app = SimpleNamespace(state=SimpleNamespace(services=build_services(_settings(store))))
     carried_out = []
 
-    async def route(scope: Scope, _receive: Receive, send: Send) -> None:
+    async def route(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
         carried_out.append(scope["state"]["principal"])
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"{}"})

@@ -3,7 +3,7 @@
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from viewfinder.api.dependencies import principal_of, services_of
-from viewfinder.api.guards.admission import CLASSIFY
+from viewfinder.api.guards.paths import PHOTOS
 from viewfinder.api.guards.refusal import refuse
 from viewfinder.errors import ForbiddenError, UnauthenticatedError
 from viewfinder.types import AccessScope, Principal
@@ -23,7 +23,7 @@ def needed_scope(method: str, path: str) -> AccessScope | None:
     if method in _LOOKS:
         is_public = path in PUBLIC or path.startswith("/static/")
         return None if is_public else "read"
-    return "classify" if method == "POST" and path in CLASSIFY else "manage"
+    return "classify" if method == "POST" and path in PHOTOS else "manage"
 
 
 class Identify:

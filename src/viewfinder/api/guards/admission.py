@@ -5,11 +5,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from viewfinder.api.dependencies import TIMEOUT_HEADER, patience, services_of
 from viewfinder.api.guards.head import header
+from viewfinder.api.guards.paths import PHOTOS
 from viewfinder.api.guards.refusal import refuse
 from viewfinder.errors import OverloadedError, ServiceError
-
-CLASSIFY = frozenset({"/classify", "/v1/classify", "/batch-classify", "/v1/batch-classify"})
-"""Where photos are sent."""
 
 _TIMEOUT = TIMEOUT_HEADER.lower().encode()
 
@@ -26,15 +24,14 @@ class Admission:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
-        if scope["type"] == "http" and scope["path"] in CLASSIFY:
+        if scope["type"] == "http" and scope["path"] in PHOTOS:
             services = services_of(scope)
             given = header(scope, _TIMEOUT)
             try:
                 seconds = patience(given, services.settings.request_timeout_s)
                 services.devices.cpu.expect(scope["state"]["began"] + seconds)
             except OverloadedError as error:
-                retry = {"Retry-After": str(error.retry_after_s)}
-                await refuse(error, scope, receive, send, retry)
+                await refuse(error, scope, receive, send)
                 return
             except (RequestValidationError, ServiceError):
                 pass  # the route says it, with the rest of what there is to say

@@ -3,6 +3,7 @@
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from viewfinder.api.guards.head import content_length, header
+from viewfinder.api.guards.paths import MANY_PHOTOS, ONE_PHOTO
 from viewfinder.api.guards.refusal import refuse
 from viewfinder.errors import OverloadedError, PayloadTooLargeError, UnsupportedMediaTypeError
 from viewfinder.settings import Limits
@@ -25,12 +26,7 @@ class Bodies:
         one = {_IMAGE: limits.image_bytes, _FORM: limits.body_bytes, _JSON: limits.body_bytes}
         # Parsing JSON holds the interpreter lock: forms are the way for large batches.
         many = {_FORM: limits.batch_bytes, _JSON: limits.body_bytes}
-        self._taken = {
-            "/classify": one,
-            "/v1/classify": one,
-            "/batch-classify": many,
-            "/v1/batch-classify": many,
-        }
+        self._taken = dict.fromkeys(ONE_PHOTO, one) | dict.fromkeys(MANY_PHOTOS, many)
         self._together = limits.bodies_bytes
         self._held = 0
 

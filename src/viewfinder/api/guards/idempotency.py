@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Sequence
 
@@ -11,12 +12,13 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from viewfinder.api.dependencies import principal_of, services_of
+from viewfinder.api.guards.head import header
+from viewfinder.api.guards.paths import PHOTOS
 from viewfinder.api.guards.refusal import refuse
 from viewfinder.errors import (
     IdempotencyInProgressError,
     IdempotencyKeyReusedError,
     InvalidParameterError,
-    NotReadyError,
     RequestError,
     ServiceError,
 )
@@ -28,19 +30,21 @@ _KEY = re.compile(rb"[\x21-\x7e]{1,%d}" % LONGEST_KEY)
 _RETRY_S = 1
 _SUCCESS = range(200, 300)
 
-# Where a second time would cost, or change, something: POST to these.
-_TWICE_MATTERS = re.compile(
-    r"/classify|/v1/classify|/batch-classify|/v1/batch-classify|/v1/models/[^/]+/rollback"
-)
+_PASSING = "idempotency_passing"
+
+_ROLLBACK = re.compile(r"/v1/models/[^/]+/rollback")
 # What an answer says for good; the rest is about one exchange.
 _LASTING = {b"content-type", b"location"}
-# Of a body that nobody has read: it is read for its digest.
-_MOST_UNREAD = 64 * 1024
 
 
 def takes_key(method: str, path: str) -> bool:
-    """Whether a request there may carry an idempotency key."""
-    return method == "POST" and _TWICE_MATTERS.fullmatch(path) is not None
+    """Whether a request there may carry a key: a second one would cost, or change, something."""
+    return method == "POST" and (path in PHOTOS or _ROLLBACK.fullmatch(path) is not None)
+
+
+def let_pass(scope: Scope) -> None:
+    """Say of a request's answer that it tells of the server's troubles, and is not to be kept."""
+    scope["state"][_PASSING] = True
 
 
 class Idempotency:
@@ -48,8 +52,10 @@ class Idempotency:
 
     The first one with a key goes on to the route, which reads the body under its own limits while
     its digest is taken in passing. Others are told to wait until it is answered; of their bodies
-    nothing is read before, and afterwards no more than the first one had. Answers with 2xx are
-    kept. What was refused, or broke off, changed nothing, and its key is free again.
+    nothing is read before, and afterwards no more than the first one had. Where the route takes no
+    body, whatever comes is read before the claim: it cannot break off once there is a change.
+    Answers with 2xx are kept. What was refused, or broke off, changed nothing, and its key is free
+    again.
 
     See draft-ietf-httpapi-idempotency-key-header-07.
     """
@@ -69,17 +75,18 @@ class Idempotency:
         answers = services_of(scope).answers
         body = _Body(scope, receive)
         try:
-            found = await _ask(answers, _name(scope, given), body)
-        except (IdempotencyInProgressError, NotReadyError) as error:
-            await refuse(error, scope, receive, send, {"Retry-After": str(_RETRY_S)})
+            name = _name(scope, given)
+            if scope["path"] not in PHOTOS:
+                await body.read()
+            found = await _ask(answers, name, body)
         except (RequestError, ServiceError) as error:
             await refuse(error, scope, receive, send)
         else:
             if isinstance(found, Kept):
                 await _repeat(found, send)
             else:
-                execution = _Execution(answers, found, body, send)
-                await execution.run(self._app, scope)
+                execution = _Execution(answers, found, scope, body, send)
+                await execution.run(self._app)
 
 
 async def _ask(store: AnswerStore, name: str, body: "_Body") -> Claim | Kept:
@@ -93,7 +100,8 @@ async def _ask(store: AnswerStore, name: str, body: "_Body") -> Claim | Kept:
     found = await store.claim(name)
     if found is None:
         raise IdempotencyInProgressError(
-            "A request with this Idempotency-Key is being worked on; ask again for its answer."
+            "A request with this Idempotency-Key is being worked on; ask again for its answer.",
+            retry_after_s=_RETRY_S,
         )
     if isinstance(found, Kept):
         await body.read(at_most=found.asked.length)
@@ -144,10 +152,7 @@ class _Body:
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._receive = receive
-        content_type = next(
-            (value for name, value in scope["headers"] if name == b"content-type"), b""
-        )
-        kind, options = parse_options_header(content_type)
+        kind, options = parse_options_header(header(scope, b"content-type"))
         self._boundary = options.get(b"boundary", b"")
         self._tail = b""
         self._sha256 = hashlib.sha256(scope["query_string"] + b"\n" + kind + b"\n")
@@ -162,11 +167,13 @@ class _Body:
             self.ended = not message.get("more_body", False)
         return message
 
-    async def read(self, *, at_most: int) -> None:
+    async def read(self, *, at_most: float = math.inf) -> None:
         """Read what has not been read, and forget it; stop after that many bytes in all.
 
         Raises:
             ClientDisconnect: The client has gone.
+            PayloadTooLargeError: It is over the limit of `Bodies`.
+            OverloadedError: So are all bodies together.
         """
         while not self.ended and self._length <= at_most:
             if (await self.receive())["type"] == "http.disconnect":
@@ -191,19 +198,22 @@ class _Body:
 class _Execution:
     """Carries out one request that was claimed, and sees to it that the claim ends."""
 
-    def __init__(self, store: AnswerStore, claim: Claim, body: _Body, send: Send) -> None:
+    def __init__(
+        self, store: AnswerStore, claim: Claim, scope: Scope, body: _Body, send: Send
+    ) -> None:
         self._store = store
         self._claim = claim
+        self._scope = scope
         self._body = body
         self._forward = send
         self._start: Message = {}
         self._answer = bytearray()
         self._settled = False
 
-    async def run(self, app: ASGIApp, scope: Scope) -> None:
+    async def run(self, app: ASGIApp) -> None:
         """Let the route answer."""
         try:
-            await app(scope, self._body.receive, self._send)
+            await app(self._scope, self._body.receive, self._send)
         finally:
             if not self._settled:
                 await self._store.free(self._claim)
@@ -220,7 +230,7 @@ class _Execution:
         await self._forward(message)
 
     async def _settle(self) -> None:
-        if await self._is_worth_keeping():
+        if self._is_worth_keeping():
             headers = tuple(
                 (name.decode("latin-1"), value.decode("latin-1"))
                 for name, value in self._start["headers"]
@@ -233,8 +243,10 @@ class _Execution:
             await self._store.free(self._claim)
         self._settled = True
 
-    async def _is_worth_keeping(self) -> bool:
-        if self._start["status"] not in _SUCCESS or len(self._answer) > LONGEST_ANSWER:
-            return False
-        await self._body.read(at_most=_MOST_UNREAD)
-        return self._body.ended
+    def _is_worth_keeping(self) -> bool:
+        return (
+            self._start["status"] in _SUCCESS
+            and not self._scope["state"].get(_PASSING)
+            and len(self._answer) <= LONGEST_ANSWER
+            and self._body.ended  # else nobody knows what was asked
+        )

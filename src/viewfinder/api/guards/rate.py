@@ -36,8 +36,7 @@ class RateLimit:
                 f"{standing.limit:,} requests in {settings.window_s:,} s are the limit.",
                 retry_after_s=standing.reset_s,
             )
-            retry = {"Retry-After": str(error.retry_after_s)}
-            await refuse(error, scope, receive, send, headers | retry)
+            await refuse(error, scope, receive, send, headers)
             return
 
         told = [(name.lower().encode(), value.encode()) for name, value in headers.items()]

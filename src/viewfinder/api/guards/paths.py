@@ -1,0 +1,10 @@
+"""Where photos are sent: the guards look at these addresses before there is a route."""
+
+ONE_PHOTO = frozenset({"/classify", "/v1/classify"})
+"""One photo each."""
+
+MANY_PHOTOS = frozenset({"/batch-classify", "/v1/batch-classify"})
+"""Batches."""
+
+PHOTOS = ONE_PHOTO | MANY_PHOTOS
+"""Both."""
