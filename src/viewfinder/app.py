@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from viewfinder import __version__
 from viewfinder.api import errors, health
+from viewfinder.api.asking import asks_for_key
 from viewfinder.api.dependencies import Services
 from viewfinder.api.guards.access import Authorise, Identify
 from viewfinder.api.guards.admission import Admission
@@ -21,12 +22,12 @@ from viewfinder.api.guards.context import RequestContext
 from viewfinder.api.guards.idempotency import Idempotency
 from viewfinder.api.guards.origin import LoopbackOnly, NoUpgrade, ReadOnlyModels
 from viewfinder.api.guards.rate import RateLimit
-from viewfinder.api.loopback import asks_for_key, is_loopback
 from viewfinder.api.openapi import DocumentedAPI
 from viewfinder.api.v1 import classify, models
 from viewfinder.errors import RequestError, ServiceError
 from viewfinder.idempotency.opening import open_answers
 from viewfinder.imaging.decode import recognise
+from viewfinder.net.addresses import is_loopback
 from viewfinder.net.fetch import Fetcher
 from viewfinder.quota.rate import open_counter
 from viewfinder.registry.registry import BUILTIN_MODEL

@@ -199,3 +199,22 @@ def test_a_file_without_a_key_is_told_at_the_start(tmp_path: Path, content: byte
     with pytest.raises(SettingsError, match="bootstrap_key_file") as told:
         BootstrapKey(path).read()
     assert "\n" not in told.value.detail
+
+
+async def test_a_file_that_is_replaced_is_read_and_one_that_is_gone_changes_nothing(
+    keys: ApiKeys, clock: Clock, tmp_path: Path
+) -> None:
+    old = await _add(keys)
+    ring = Keyring(keys, refresh_s=0.01, clock=clock)
+    await ring.start()
+    for end in ("", "-wal", "-shm"):
+        (tmp_path / f"viewfinder.db{end}").unlink(missing_ok=True)
+    await soon(lambda: ring._away)
+    assert ring.find(old) is not None
+    assert not (tmp_path / "viewfinder.db").exists()  # nobody has made an empty one
+    other = await open_database(Settings(home=tmp_path))
+    new = await _add(ApiKeys(other))
+    await other.close()
+    await soon(lambda: ring.find(new) is not None)
+    assert ring.find(old) is None
+    await ring.close()

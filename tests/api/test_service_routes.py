@@ -7,7 +7,7 @@ import pytest
 from tests.support import fake_bundle, grey, serving
 
 from viewfinder import __version__
-from viewfinder.api.loopback import is_loopback
+from viewfinder.net.addresses import is_loopback
 
 
 @pytest.mark.parametrize("path", ["/health", "/health/live"])

@@ -5,14 +5,22 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from concurrent.futures import Future, ThreadPoolExecutor
 from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import build_opener
+from urllib.request import (
+    HTTPDefaultErrorHandler,
+    HTTPErrorProcessor,
+    HTTPHandler,
+    HTTPSHandler,
+    OpenerDirector,
+)
 
 from jwt import PyJWK, PyJWKSet
 from jwt.exceptions import PyJWTError
+
+from viewfinder.net.addresses import is_loopback
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +33,9 @@ _RETRY_S = 5.0
 _UNKNOWN_S = 30.0
 _SOCKET_S = 5.0
 _PATIENCE_S = 15.0
-_LONGEST = 1024 * 1024
+# Somebody waits for an answer.
+_CALLER_S = 2.0
+_LONGEST, _PIECE = 1024 * 1024, 64 * 1024
 # A TimeoutError is an OSError.
 _FAILURES = (OSError, HTTPException, TypeError, ValueError, RecursionError, PyJWTError)
 
@@ -52,6 +62,10 @@ class ProviderKeys:
         self._keys: dict[str | None, PyJWK] = {}
         self._asked = -_UNKNOWN_S
         self._away = False
+        # A thread of its own: a provider that is slow on purpose must not hold those that all
+        # share; and no more than one, whatever it does.
+        self._thread = ThreadPoolExecutor(1, "provider")
+        self._reading: Future[dict[str | None, PyJWK]] | None = None
         self._fetching: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
 
@@ -66,8 +80,8 @@ class ProviderKeys:
         for task in (self._following, self._fetching):
             if task is not None:
                 task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+                await asyncio.wait({task})
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     @property
     def known(self) -> bool:
@@ -98,8 +112,8 @@ class ProviderKeys:
         if self._fetching is None:
             self._fetching = asyncio.create_task(self._fetch())
             self._fetching.add_done_callback(self._fetched)
-        # Who leaves takes nothing from the others who wait.
-        await asyncio.shield(self._fetching)
+        # Who leaves takes nothing from the others who wait; nor does anybody wait for long.
+        await asyncio.wait({self._fetching}, timeout=_CALLER_S)
 
     def _fetched(self, _task: object) -> None:
         self._fetching = None
@@ -112,17 +126,28 @@ class ProviderKeys:
     async def _fetch(self) -> None:
         try:
             async with asyncio.timeout(_PATIENCE_S):
-                self._keys = await asyncio.to_thread(self._read)
+                self._keys = await self._read_apart()
         except _FAILURES as error:
             if not self._away:
-                logger.warning(
-                    "the keys of %s cannot be fetched: %s", self._issuer, error or "no answer"
-                )
+                reason = "the provider's keys make no sense"
+                if not isinstance(error, PyJWTError):
+                    reason = str(error) or "no answer"
+                logger.warning("the keys of %s cannot be fetched: %s", self._issuer, reason)
+            self._away = True
+            return
+        except Exception:
+            logger.exception("the keys of %s cannot be fetched", self._issuer)
             self._away = True
             return
         if self._away:
             logger.info("the keys of %s can be fetched again", self._issuer)
         self._away = False
+
+    async def _read_apart(self) -> dict[str | None, PyJWK]:
+        if self._reading is not None and not self._reading.done():
+            raise TimeoutError("the last try has not ended yet")
+        self._reading = self._thread.submit(self._read)
+        return await asyncio.wrap_future(self._reading)
 
     def _read(self) -> dict[str | None, PyJWK]:
         url = self._jwks_url
@@ -139,11 +164,26 @@ class ProviderKeys:
         return {key.key_id: key for key in usable}
 
 
+def _opener() -> OpenerDirector:
+    """Asks the host that is named, and no other: no redirects, and no proxies."""
+    opener = OpenerDirector()
+    for handler in (HTTPHandler, HTTPSHandler, HTTPDefaultErrorHandler, HTTPErrorProcessor):
+        opener.add_handler(handler())
+    return opener
+
+
 def _get(url: str) -> dict[str, Any]:
-    if urlsplit(url).scheme not in {"https", "http"}:
-        raise ValueError("its address is neither https nor http")
-    with build_opener().open(url, timeout=_SOCKET_S) as answer:
-        body = answer.read(_LONGEST + 1)
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not (
+        parts.scheme == "http" and is_loopback(parts.hostname or "")
+    ):
+        raise ValueError("its address is not https")
+    end, body = time.monotonic() + _PATIENCE_S, b""
+    with _opener().open(url, timeout=_SOCKET_S) as answer:
+        while len(body) <= _LONGEST and (piece := answer.read1(_PIECE)):
+            body += piece
+            if time.monotonic() > end:
+                raise TimeoutError("it is too slow")
     if len(body) > _LONGEST:
         raise ValueError("it sends more than a megabyte")
     found = json.loads(body)

@@ -15,6 +15,7 @@ from viewfinder.errors import UnauthenticatedError
 from viewfinder.settings import OidcSettings
 from viewfinder.types import AccessScope, Principal
 
+_LAST_SECOND = 2**53  # whatever a provider says
 _LEEWAY_S = 60
 _REMEMBERED = 10_000
 _REMEMBERED_S = 300.0
@@ -64,7 +65,7 @@ class Provider:
         if not subject.isprintable() or not 0 < len(subject) <= _LONGEST_SUBJECT:
             raise UnauthenticatedError("The token does not say well whose it is.")
         principal = Principal(f"oidc:{subject}", scopes_of(claims.get(self._claim)))
-        self._known[digest] = principal, float(claims["exp"])
+        self._known[digest] = principal, float(min(int(claims["exp"]), _LAST_SECOND))
         return principal
 
     async def _verified(self, token: str) -> dict[str, Any]:
@@ -93,7 +94,7 @@ class Provider:
             )
         except ExpiredSignatureError as error:
             raise UnauthenticatedError("The token has expired.") from error
-        except PyJWTError as error:
+        except (PyJWTError, ValueError, OverflowError, RecursionError) as error:
             raise UnauthenticatedError(
                 "The token does not count here: its form, signature, issuer, audience or time is "
                 "not right."

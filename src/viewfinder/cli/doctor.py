@@ -146,7 +146,7 @@ def _store() -> Finding:
 
 def _keys() -> Finding:
     """Whether keys guard a server with these settings. No database is made for that."""
-    from viewfinder.api.loopback import asks_for_key
+    from viewfinder.api.asking import asks_for_key
     from viewfinder.errors import OperatorError
     from viewfinder.settings import load_settings
 

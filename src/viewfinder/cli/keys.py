@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Make, list and revoke the keys of a server.", no_args_is_help=True)
 
 _T = TypeVar("_T")
+_MOST_REQUESTS = 1_000_000_000
 _HOURS = {"h": 1, "d": 24, "w": 7 * 24}
 _PERIOD = re.compile(r"([1-9][0-9]{0,4})([hdw])")
 
@@ -35,7 +36,11 @@ def create(
     ] = None,
     requests: Annotated[
         int | None,
-        typer.Option(min=1, help="Requests within the window of the rate limit, if not the usual."),
+        typer.Option(
+            min=1,
+            max=_MOST_REQUESTS,
+            help="Requests within the window of the rate limit, if not the usual.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -100,10 +105,14 @@ def revoke(
 
     Example:  viewfinder keys revoke robot
     """
+    from viewfinder.access.keys import parse_token
+
     now = datetime.now(UTC)
-    key = _with_keys(lambda keys: keys.revoke(which, now))
+    token = parse_token(which)
+    named = which if token is None else token.id  # a secret is not repeated
+    key = _with_keys(lambda keys: keys.revoke(named, now))
     if key is None:
-        fail(f"there is no key {which} in use; `viewfinder keys list` shows what there is")
+        fail(f"there is no key {named} in use; `viewfinder keys list` shows what there is")
     if as_json:
         print_json(_as_json(key, now))
     say(f"the key {key.name} ({key.id}) counts no more")

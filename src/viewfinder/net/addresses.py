@@ -6,7 +6,8 @@ NAT64) lies outside of it. The lists are here and not only in `ipaddress`, whose
 releases of Python.
 """
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 # https://www.iana.org/assignments/iana-ipv4-special-registry
 _NOT_PUBLIC_4 = tuple(
@@ -65,3 +66,14 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
             or (int(address) >> 32) & _ISATAP_BITS == _ISATAP
         )
     return not special and address.is_global and not address.is_multicast
+
+
+@lru_cache(maxsize=256)
+def is_loopback(host: str) -> bool:
+    """Whether a host, as a name or an address, can only mean this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

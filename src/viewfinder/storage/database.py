@@ -27,6 +27,7 @@ _DRIVERS = {
     "postgresql": "postgresql+psycopg",
     "postgresql+psycopg": "postgresql+psycopg",
 }
+_FORMS = "is neither postgresql://user@host/name nor sqlite:////path/of/a.db"
 _WRITES = "viewfinder_writes"
 _CONNECT_S = 5
 _PATIENCE_S = 15
@@ -41,6 +42,9 @@ class Database:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        is_file = engine.url.get_backend_name() == SQLITE
+        self._file = Path(str(engine.url.database)) if is_file else None
+        self._inode: tuple[int, int] | None = None
 
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -50,6 +54,7 @@ class Database:
             DatabaseError: The database cannot be reached or read.
         """
         with told(self._engine.url):
+            await self._follow_file()
             async with asyncio.timeout(_PATIENCE_S), self._engine.begin() as connection:
                 yield connection
 
@@ -62,8 +67,23 @@ class Database:
         """
         writer = self._engine.execution_options(**{_WRITES: True})
         with told(self._engine.url):
+            await self._follow_file()
             async with asyncio.timeout(_PATIENCE_S), writer.begin() as connection:
                 yield connection
+
+    async def _follow_file(self) -> None:
+        """An open connection would go on with a file that another has replaced, or taken away.
+
+        Raises:
+            OSError: It is not there; SQLite would make an empty one.
+        """
+        if self._file is None:
+            return
+        found = self._file.stat()
+        inode = found.st_dev, found.st_ino
+        if self._inode not in {None, inode}:
+            await self._engine.dispose()
+        self._inode = inode
 
     async def close(self) -> None:
         """Close all connections."""
@@ -83,13 +103,16 @@ def database_url(settings: Settings) -> URL:
     try:
         url = make_url(given)
     except (ArgumentError, ValueError) as error:
-        raise SettingsError(f"the setting database.url is not valid: {shown}") from error
-    if url.drivername not in _DRIVERS or not url.database or url.database == ":memory:":
-        raise SettingsError(
-            f"the setting database.url is not valid: {shown} is neither postgresql://user@host/name"
-            " nor sqlite:////path/of/a.db"
-        )
+        raise SettingsError(f"the setting database.url is not valid: {shown} {_FORMS}") from error
+    if url.drivername not in _DRIVERS or not url.database or _is_odd_file(url):
+        raise SettingsError(f"the setting database.url is not valid: {shown} {_FORMS}")
     return url.set(drivername=_DRIVERS[url.drivername])
+
+
+def _is_odd_file(url: URL) -> bool:
+    """Whether it is SQLite in memory, by a query, or at a place that depends on who asks."""
+    is_file = url.get_backend_name() == SQLITE
+    return is_file and (bool(url.query) or not str(url.database).startswith("/"))
 
 
 def connect_options(url: URL) -> dict[str, Any]:

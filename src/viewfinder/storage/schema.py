@@ -2,11 +2,12 @@
 
 import asyncio
 import fcntl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sqlalchemy import Connection, Engine, create_engine, inspect, text
 from sqlalchemy.engine import URL
@@ -30,6 +31,7 @@ from viewfinder.storage.database import (
 REVISION = "0001"
 """The newest step in `migrations`."""
 
+_LOCK_S, _LOCK_PAUSE_S = 15.0, 0.05
 # Any number that is ours: whoever holds it upgrades, the others wait.
 _UPGRADING = 0x7669657766
 
@@ -119,11 +121,25 @@ def _migrate(connection: Connection) -> None:
     command.upgrade(steps, REVISION)
 
 
+def _lock(file: IO[str]) -> None:
+    """Wait for the lock, and not for ever: who holds it may hang."""
+    end = time.monotonic() + _LOCK_S
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise TimeoutError("another process has held it for too long") from None
+            time.sleep(_LOCK_PAUSE_S)
+        else:
+            return
+
+
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """SQLite's own locks do not cover the change to WAL, which comes before any transaction."""
     lock = path.with_name(f"{path.name}.lock")
     with lock.open("w") as file:
         lock.chmod(0o600)
-        fcntl.flock(file, fcntl.LOCK_EX)
+        _lock(file)
         yield

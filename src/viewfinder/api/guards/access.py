@@ -12,7 +12,7 @@ PUBLIC = frozenset({"/", "/docs", "/health", "/health/live", "/health/ready", "/
 """What anybody may look at; so are the files below `/static/`."""
 
 _LOOKS = {"GET", "HEAD"}
-_BEARER = "bearer "
+_BEARER = "bearer"
 
 
 def needed_scope(method: str, path: str) -> AccessScope | None:
@@ -40,10 +40,13 @@ class Identify:
         """Serve one ASGI connection."""
         if scope["type"] == "http":
             state = scope["state"]
+            state["principal"], state["identity_error"] = None, None
+            # What is open to anybody waits for nobody: health is asked for in the worst of times.
+            anybody = needed_scope(scope["method"], scope["path"]) is None
             try:
-                state["principal"], state["identity_error"] = await _principal(scope), None
+                state["principal"] = None if anybody else await _principal(scope)
             except UnauthenticatedError as error:
-                state["principal"], state["identity_error"] = None, error
+                state["identity_error"] = error
         await self._app(scope, receive, send)
 
 
@@ -63,7 +66,9 @@ class Authorise:
                     "This server asks for a key: send it as `Authorization: Bearer <key>` or as "
                     "`X-API-Key`."
                 )
-                await refuse(error, scope, receive, send, {"WWW-Authenticate": "Bearer"})
+                shown = scope["state"]["identity_error"] is not None
+                challenge = 'Bearer error="invalid_token"' if shown else "Bearer"
+                await refuse(error, scope, receive, send, {"WWW-Authenticate": challenge})
                 return
             if needed is not None and principal is not None and needed not in principal.scopes:
                 lacking = ForbiddenError(f"This key lacks the scope `{needed}`.")
@@ -90,8 +95,10 @@ def _token(scope: Scope) -> str | None:
             shown.add(value.decode("latin-1").strip())
         elif name == b"authorization":
             text = value.decode("latin-1")
-            if text[: len(_BEARER)].lower() == _BEARER:  # another scheme is somebody else's
-                shown.add(text[len(_BEARER) :].strip())
+            scheme, *rest = text.split(maxsplit=1) or [""]
+            if scheme.lower() == _BEARER:  # another scheme is somebody else's
+                shown.add("".join(rest).strip())
+    shown.discard("")
     if len(shown) > 1:
         raise UnauthenticatedError("The request has two keys that differ; send one.")
     return shown.pop() if shown else None

@@ -6,8 +6,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from viewfinder.api.guards.head import header
 from viewfinder.api.guards.refusal import refuse
-from viewfinder.api.loopback import is_loopback
 from viewfinder.errors import ForbiddenError, MalformedRequestError
+from viewfinder.net.addresses import is_loopback
 
 _BODY = {b"content-length", b"transfer-encoding"}
 _PROXIED = {b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip"}
