@@ -7,7 +7,7 @@ import argparse
 import subprocess
 import sys
 
-NAMES = ("footprint", "throughput", "latency", "overload", "reload", "lanes", "soak")
+NAMES = ("footprint", "throughput", "latency", "overload", "reload", "lanes", "guards", "soak")
 
 
 def main() -> None:
