@@ -28,8 +28,9 @@ _PASSES: Final = (
 )
 _TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
 _MOST_CHUNKS = 100_000
-# Photoshop writes megabytes of XMP.
-_MOST_TEXTS, _MOST_TEXT = 1000, 4 * 1024 * 1024
+_MOST_TEXTS, _MOST_TEXT = 1000, 1024 * 1024
+# Photoshop writes megabytes of it, which list every layer that was ever pasted.
+_XMP, _MOST_XMP = b"XML:com.adobe.xmp\0", 8 * 1024 * 1024
 _STORED = 65_535  # the most bytes of a deflate block that is not compressed
 
 
@@ -85,11 +86,20 @@ def _chunk(kind: bytes, contents: Sequence[memoryview]) -> list[bytes | memoryvi
 
 def _check_texts(texts: Sequence[tuple[bytes, memoryview]]) -> None:
     """Refuse a flood of text. None of it is used, and no more than the limit is ever inflated."""
-    left = _MOST_TEXT - sum(len(text) for _, text in texts)
-    for kind, text in texts[:_MOST_TEXTS]:
-        left -= _inflated_length(kind, bytes(text), max(0, left) + 1)
-    if left < 0 or len(texts) > _MOST_TEXTS:
-        raise InvalidImageError("The PNG image holds more text than any encoder writes.")
+    if len(texts) > _MOST_TEXTS:
+        raise _too_much_text()
+    left = {True: _MOST_XMP, False: _MOST_TEXT}
+    for kind, view in texts:
+        text = bytes(view)
+        is_xmp = text.startswith(_XMP)
+        left[is_xmp] -= len(text)
+        left[is_xmp] -= _inflated_length(kind, text, max(0, left[is_xmp]) + 1)
+        if left[is_xmp] < 0:
+            raise _too_much_text()
+
+
+def _too_much_text() -> InvalidImageError:
+    return InvalidImageError("The PNG image holds far more text than a photo needs.")
 
 
 def _inflated_length(kind: bytes, text: bytes, most: int) -> int:
