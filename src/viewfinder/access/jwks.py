@@ -5,22 +5,16 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from http.client import HTTPException
+from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import (
-    HTTPDefaultErrorHandler,
-    HTTPErrorProcessor,
-    HTTPHandler,
-    HTTPSHandler,
-    OpenerDirector,
-)
 
+import httpx2
 from jwt import PyJWK, PyJWKSet
 from jwt.exceptions import PyJWTError
 
+from viewfinder.errors import ViewfinderError
 from viewfinder.net.addresses import is_loopback
+from viewfinder.net.client import Client
 
 logger = logging.getLogger(__name__)
 
@@ -31,13 +25,13 @@ _DISCOVERY = "/.well-known/openid-configuration"
 _FRESH_S = 300.0
 _RETRY_S = 5.0
 _UNKNOWN_S = 30.0
-_SOCKET_S = 5.0
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
 _PATIENCE_S = 15.0
 # Somebody waits for an answer.
 _CALLER_S = 2.0
-_LONGEST, _PIECE = 1024 * 1024, 64 * 1024
+_LONGEST = 1024 * 1024
 # A TimeoutError is an OSError.
-_FAILURES = (OSError, HTTPException, TypeError, ValueError, RecursionError, PyJWTError)
+_FAILURES = (ViewfinderError, OSError, TypeError, ValueError, RecursionError, PyJWTError)
 
 
 class ProviderKeys:
@@ -62,10 +56,9 @@ class ProviderKeys:
         self._keys: dict[str | None, PyJWK] = {}
         self._asked = -_UNKNOWN_S
         self._away = False
-        # A thread of its own: a provider that is slow on purpose must not hold those that all
-        # share; and no more than one, whatever it does.
-        self._thread = ThreadPoolExecutor(1, "provider")
-        self._reading: Future[dict[str | None, PyJWK]] | None = None
+        # No redirects and no proxies, a bounded head, resolvers of its own. The operator says who
+        # the provider is: it may be inside.
+        self._client = Client(allow_private=True)
         self._fetching: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
 
@@ -81,7 +74,7 @@ class ProviderKeys:
             if task is not None:
                 task.cancel()
                 await asyncio.wait({task})
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        await self._client.close()
 
     @property
     def known(self) -> bool:
@@ -126,7 +119,7 @@ class ProviderKeys:
     async def _fetch(self) -> None:
         try:
             async with asyncio.timeout(_PATIENCE_S):
-                self._keys = await self._read_apart()
+                self._keys = await self._read()
         except _FAILURES as error:
             if not self._away:
                 reason = "the provider's keys make no sense"
@@ -143,50 +136,33 @@ class ProviderKeys:
             logger.info("the keys of %s can be fetched again", self._issuer)
         self._away = False
 
-    async def _read_apart(self) -> dict[str | None, PyJWK]:
-        if self._reading is not None and not self._reading.done():
-            raise TimeoutError("the last try has not ended yet")
-        self._reading = self._thread.submit(self._read)
-        return await asyncio.wrap_future(self._reading)
-
-    def _read(self) -> dict[str | None, PyJWK]:
+    async def _read(self) -> dict[str | None, PyJWK]:
         url = self._jwks_url
         if url is None:
-            found = _get(self._issuer.rstrip("/") + _DISCOVERY)
+            found = await self._get(self._issuer.rstrip("/") + _DISCOVERY)
             if found.get("issuer") != self._issuer:
                 raise ValueError("its discovery names another issuer")
             url = str(found.get("jwks_uri"))
         usable = [
             key
-            for key in PyJWKSet.from_dict(_get(url))
+            for key in PyJWKSet.from_dict(await self._get(url))
             if key.algorithm_name in ALGORITHMS and key.public_key_use in {None, "sig"}
         ]
         return {key.key_id: key for key in usable}
 
-
-def _opener() -> OpenerDirector:
-    """Asks the host that is named, and no other: no redirects, and no proxies."""
-    opener = OpenerDirector()
-    for handler in (HTTPHandler, HTTPSHandler, HTTPDefaultErrorHandler, HTTPErrorProcessor):
-        opener.add_handler(handler())
-    return opener
-
-
-def _get(url: str) -> dict[str, Any]:
-    parts = urlsplit(url)
-    if parts.scheme != "https" and not (
-        parts.scheme == "http" and is_loopback(parts.hostname or "")
-    ):
-        raise ValueError("its address is not https")
-    end, body = time.monotonic() + _PATIENCE_S, b""
-    with _opener().open(url, timeout=_SOCKET_S) as answer:
-        while len(body) <= _LONGEST and (piece := answer.read1(_PIECE)):
-            body += piece
-            if time.monotonic() > end:
-                raise TimeoutError("it is too slow")
-    if len(body) > _LONGEST:
-        raise ValueError("it sends more than a megabyte")
-    found = json.loads(body)
-    if not isinstance(found, dict):
-        raise TypeError("it sends no JSON object")
-    return found
+    async def _get(self, address: str) -> dict[str, Any]:
+        url = httpx2.URL(address)
+        if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.host)):
+            raise ValueError("its address is not https")
+        body = b""
+        async with self._client.stream("GET", url, _HEADERS) as answer:
+            if answer.status != HTTPStatus.OK:
+                raise ValueError(f"it answers {answer.status}")
+            async for piece in answer.aiter_stream():
+                body += piece
+                if len(body) > _LONGEST:
+                    raise ValueError("it sends more than a megabyte")
+        found = json.loads(body)
+        if not isinstance(found, dict):
+            raise TypeError("it sends no JSON object")
+        return found
