@@ -3,7 +3,6 @@
 A few hundred requests, each put together by chance from a fixed seed; TESTS_FULL=1 sends thousands.
 """
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from typing import TypeVar
@@ -12,9 +11,9 @@ import numpy as np
 import pytest
 from tests.robustness.leaks import check_no_leak
 from tests.robustness.wire import converse
-from tests.support import Server, grey
+from tests.support import Server, grey, in_full
 
-_REQUESTS = 5000 if os.environ.get("TESTS_FULL") else 400
+_REQUESTS = in_full(400, 5000)
 
 METHODS = ["GET", "POST", "POST", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "X"]
 PATHS = [

@@ -20,10 +20,9 @@ import httpx2
 import psutil
 import pytest
 from tests.robustness.mutants import Mutant, mutants, originals
-from tests.support import Server, serving
+from tests.support import FULL, Server, in_full, serving
 
-FULL = bool(os.environ.get("TESTS_FULL"))
-COUNT = 10_000 if FULL else 500
+COUNT = in_full(500, 10_000)
 SEED = int(os.environ.get("MUTANTS_SEED", "1"))
 THREADS = 4
 # Nothing of these is anyone's business.
@@ -35,7 +34,7 @@ CODES = {
     415: {"unsupported_media_type"},
     422: {"invalid_image", "image_too_large"},
 }
-MOST_GROWTH = (32 if FULL else 16) << 20
+MOST_GROWTH = in_full(16, 32) << 20
 
 
 @dataclass

@@ -3,7 +3,6 @@
 A few examples of each operation; TESTS_FULL=1 asks for many.
 """
 
-import os
 from http import HTTPStatus
 from typing import Any
 
@@ -22,11 +21,11 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 from tests.robustness.wire import check_problem
-from tests.support import Server, grey, photo
+from tests.support import Server, grey, in_full, photo
 
 Case = schemathesis.Case[Any]
 POSITIVE, NEGATIVE = schemathesis.GenerationMode
-_EXAMPLES = 1000 if os.environ.get("TESTS_FULL") else 12
+_EXAMPLES = in_full(12, 1000)
 
 
 @pytest.fixture(scope="session")

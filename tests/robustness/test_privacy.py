@@ -5,7 +5,6 @@ TESTS_FULL=1 sends 1,000 photos in place of 50.
 
 import base64
 import contextlib
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +14,9 @@ import httpx2
 import psutil
 from PIL import Image
 from tests.robustness import images
-from tests.support import COMMAND, encode, environment, eventually, free_port
+from tests.support import COMMAND, FULL, encode, environment, eventually, free_port, in_full
 
-FULL = bool(os.environ.get("TESTS_FULL"))
-COUNT = 1000 if FULL else 50
+COUNT = in_full(50, 1000)
 MARKER = "Xq7-whose-photo-is-this-Zk3"
 
 
