@@ -32,6 +32,8 @@
         ├── ListenError                 cannot_listen
         ├── StoreError                  store_unavailable
         ├── DatabaseError               database_unavailable
+        ├── DatasetError                invalid_dataset
+        ├── TrainingError               training_failed
         ├── WeightsError                invalid_weights
         ├── ConversionError             conversion_failed
         └── MissingExtraError           missing_extra
@@ -257,6 +259,18 @@ class DatabaseError(OperatorError):
     """The database cannot be reached, read or written."""
 
     code = "database_unavailable"
+
+
+class DatasetError(OperatorError):
+    """Photos that nothing can be learned or measured from, and why."""
+
+    code = "invalid_dataset"
+
+
+class TrainingError(OperatorError):
+    """Training that cannot begin, go on, or come to an end."""
+
+    code = "training_failed"
 
 
 class WeightsError(OperatorError):

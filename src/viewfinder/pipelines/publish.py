@@ -1,7 +1,7 @@
 """A finished bundle, in a folder or an archive, into the model store."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -52,15 +52,30 @@ def add_next(store: ModelStore, manifest: Manifest, contents: Mapping[str, bytes
         BundleError: The manifest does not describe these files.
         StoreError: The store cannot be reached or written.
     """
+    return add_numbered(
+        store,
+        manifest.name,
+        lambda version: (manifest.model_copy(update={"version": version}), contents),
+    )
+
+
+def add_numbered(
+    store: ModelStore, name: str, make: Callable[[int], tuple[Manifest, Mapping[str, bytes]]]
+) -> Bundle:
+    """Add what `make` makes of the next free number; it is asked again if somebody is quicker.
+
+    Raises:
+        BundleError: The manifest does not describe these files.
+        StoreError: The store cannot be reached or written.
+    """
     for tried in range(1, _TRIES + 1):
-        taken = look(store).models.get(manifest.name, {})
-        numbered = manifest.model_copy(update={"version": max(taken, default=0) + 1})
+        number = max(look(store).models.get(name, {}), default=0) + 1
+        manifest, contents = make(number)
         try:
-            return store.add(numbered, contents)
+            return store.add(manifest, contents)
         except BundleError:
             # Somebody else was quicker with this number, unless the bundle itself is wrong.
-            now = look(store).models.get(manifest.name, {})
-            if numbered.version not in now or tried == _TRIES:
+            if number not in look(store).models.get(name, {}) or tried == _TRIES:
                 raise
     raise AssertionError
 

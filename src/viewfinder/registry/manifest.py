@@ -152,7 +152,12 @@ class Variant(_Part):
 
 
 class Manifest(_Part):
-    """The whole of `bundle.json`."""
+    """The whole of `bundle.json`.
+
+    Attributes:
+        evaluation: In short; the whole of it is among the documents.
+        documents: For people and tools: the report of an evaluation. Serving reads none of them.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     name: Name
@@ -163,6 +168,7 @@ class Manifest(_Part):
     variants: tuple[Variant, ...] = Field(min_length=1)
     recommended: str
     evaluation: dict[str, Any] | None = None
+    documents: tuple[File, ...] = ()
     provenance: dict[str, Any]
 
     @model_validator(mode="after")
@@ -193,6 +199,7 @@ class Manifest(_Part):
                 *(sample.file for sample in variant.golden.samples),
             )
         ]
+        files += self.documents
         return tuple(dict.fromkeys(files))
 
     def variant(self, name: str | None = None) -> Variant:
