@@ -34,6 +34,7 @@
         ├── DatabaseError               database_unavailable
         ├── DatasetError                invalid_dataset
         ├── TrainingError               training_failed
+        ├── TrainingStoppedError        training_stopped
         ├── WeightsError                invalid_weights
         ├── ConversionError             conversion_failed
         └── MissingExtraError           missing_extra
@@ -271,6 +272,12 @@ class TrainingError(OperatorError):
     """Training that cannot begin, go on, or come to an end."""
 
     code = "training_failed"
+
+
+class TrainingStoppedError(OperatorError):
+    """Somebody has asked training to stop; everything done so far is kept."""
+
+    code = "training_stopped"
 
 
 class WeightsError(OperatorError):

@@ -16,9 +16,9 @@ from viewfinder.engines.base import to_confidence
 from viewfinder.engines.inspection import Inspection, inspect
 from viewfinder.errors import BundleError, InvalidParameterError, ScalingNeededError
 from viewfinder.imaging.geometry import PreprocessSpec
+from viewfinder.pipelines.golden import expected
 from viewfinder.registry.bundle import describe
 from viewfinder.registry.manifest import (
-    ExpectedScore,
     Golden,
     GoldenSample,
     Label,
@@ -50,7 +50,6 @@ _ENGINES: Mapping[str, tuple[Any, Any]] = {
 }
 _SAVED_MODEL = "saved_model.pb"
 _TOLERANCE = 0.05
-_TOP = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +121,7 @@ def make_bundle(
         golden=Golden(
             tolerance=_TOLERANCE,
             samples=tuple(
-                GoldenSample(file=describe(inner, photo), top=_best(row))
+                GoldenSample(file=describe(inner, photo), top=expected(row))
                 for (inner, photo), row in zip(golden.items(), confidence, strict=True)
             ),
         ),
@@ -217,11 +216,3 @@ def _output(scores: NDArray[np.float32]) -> Output:
     That they add up to one says little: scores in 256 steps were seen to sum to 0.78.
     """
     return "probabilities" if ((scores >= 0) & (scores <= 1)).all() else "logits"
-
-
-def _best(confidence: NDArray[np.float32]) -> tuple[ExpectedScore, ...]:
-    order = np.argsort(-confidence, kind="stable")[:_TOP]
-    return tuple(
-        ExpectedScore(index=int(index), confidence=min(1.0, float(confidence[index])))
-        for index in order
-    )

@@ -1,0 +1,136 @@
+"""What a person sees while a model is trained."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from viewfinder.cli.console import say
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from viewfinder.training.progress import Epoch, Listener, Phase
+
+_TITLES: dict["Phase", str] = {
+    "photos": "Reading photos",
+    "features": "Looking at them",
+    "head": "Training the head",
+    "fine-tuning": "Fine-tuning",
+    "converting": "Converting",
+    "evaluating": "Measuring",
+}
+
+
+@contextmanager
+def view() -> "Iterator[Listener]":
+    """A live picture on a terminal, plain lines elsewhere; both on stderr."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Lines()
+        return
+    live = Live()
+    try:
+        with live.progress:
+            yield live
+    finally:
+        live.settle()
+
+
+class Lines:
+    """A line for each phase and each epoch of fine-tuning, for files and pipes."""
+
+    def __init__(self) -> None:
+        self._phase: Phase | None = None
+        self._last: Epoch | None = None
+
+    def phase(self, name: "Phase", total: int) -> None:
+        """See `Listener`."""
+        self._tell_head()
+        self._phase = name
+        say(f"{_TITLES[name]}" + (f" ({total:,} steps)" if total else ""))
+
+    def step(self, done: int) -> None:
+        """See `Listener`."""
+
+    def epoch(self, epoch: "Epoch") -> None:
+        """See `Listener`."""
+        self._last = epoch
+        if epoch.phase == "fine-tuning":
+            say(f"  epoch {epoch.number}: {_standing(epoch)}")
+
+    def note(self, text: str) -> None:
+        """See `Listener`."""
+        say(text)
+
+    def _tell_head(self) -> None:
+        if self._phase == "head" and self._last is not None:
+            say(f"  {_standing(self._last)}")
+
+
+class Live:
+    """A row for each phase: what it does, how far it is, how well, how long still."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            SpinnerColumn,
+            TaskProgressColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self.progress: Progress = Progress(
+            SpinnerColumn(finished_text="[green]✓[/]"),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[standing]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            console=Console(stderr=True),
+            redirect_stdout=False,
+        )
+        self._task: TaskID | None = None
+
+    def phase(self, name: "Phase", total: int) -> None:
+        """See `Listener`."""
+        self.settle()
+        self._task = self.progress.add_task(
+            f"{_TITLES[name]:<17}", total=total or None, standing=""
+        )
+
+    def step(self, done: int) -> None:
+        """See `Listener`."""
+        if self._task is not None:
+            self.progress.update(self._task, completed=done)
+
+    def epoch(self, epoch: "Epoch") -> None:
+        """See `Listener`."""
+        if self._task is not None:
+            self.progress.update(self._task, standing=_standing(epoch))
+
+    def note(self, text: str) -> None:
+        """See `Listener`."""
+        from rich.text import Text
+
+        self.progress.console.print(Text(text))
+
+    def settle(self) -> None:
+        """The phase is over, however many steps it took."""
+        if self._task is not None:
+            task = self.progress.tasks[self._task]
+            total = task.completed or 1
+            self.progress.update(self._task, total=total, completed=total)
+
+
+def _standing(epoch: "Epoch") -> str:
+    if epoch.validation_accuracy is None:
+        return f"{epoch.accuracy:.1%} right on what it learns from"
+    return f"{epoch.validation_accuracy:.1%} right on validation photos"

@@ -1,0 +1,230 @@
+"""A classifier learns: the head on frozen features, then the upper blocks with it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from viewfinder.modeling.backbones import BACKBONES, Backbone
+from viewfinder.modeling.classifier import build_classifier, cut_points, split_at
+from viewfinder.modeling.pretrained import load_pretrained
+from viewfinder.training import devices
+from viewfinder.training.examples import Examples
+from viewfinder.training.finetune import FineTuning, Parts
+from viewfinder.training.frozen import Frozen, FrozenOnCpu, FrozenOnGpu, in_chunks
+from viewfinder.training.head import head_epochs, train_head
+from viewfinder.training.options import TrainingOptions
+from viewfinder.training.progress import Epoch, Listener
+from viewfinder.training.recipe import arrays, freeze_batch_norm, restore
+from viewfinder.training.run import RunFolder
+from viewfinder.training.schedule import default_epochs, plan
+from viewfinder.training.scores import Validation
+from viewfinder.training.weights import class_weights
+
+_POOL = "pool"
+_HEAD = "head"
+_FROZEN_STRIDE = 8
+_FROM_SCRATCH = 4
+_REST_S, _JUDGE_S = 20.0, 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What came out.
+
+    Attributes:
+        model: A `keras.Model` in float32: uint8 `[N, S, S, 3]` to logits.
+        history: The epochs of both phases.
+    """
+
+    model: Any
+    history: tuple[Epoch, ...]
+
+
+class Trainer:
+    """Trains one classifier, in both phases.
+
+    Args:
+        train: The photos to learn from.
+        validation: The photos that say when it is best; may be none.
+        classes: How many classes there are.
+        options: How.
+        run: Where the state is kept.
+        listener: Hears how it goes.
+        should_stop: Asked after every step of the second phase.
+        threads: Photos to work on side by side on a CPU.
+        clock: Seconds; `time.monotonic`.
+    """
+
+    def __init__(
+        self,
+        train: Examples,
+        validation: Examples,
+        classes: int,
+        options: TrainingOptions,
+        *,
+        run: RunFolder,
+        listener: Listener,
+        should_stop: Callable[[], bool],
+        threads: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._train = train
+        self._validation = validation
+        self._classes = classes
+        self._options = options
+        self._run = run
+        self._listener = listener
+        self._should_stop = should_stop
+        self._threads = threads
+        self._clock = clock
+        self._weights = class_weights(train.targets, classes)
+        self._from_scratch = options.weights == "none"
+
+    def learn(self, deadline: float | None, *, to_judge: int) -> Learned:
+        """Train.
+
+        Args:
+            deadline: On the clock, when all must be done, what follows training included; None for
+                never.
+            to_judge: Photos that the model will be measured with afterwards.
+
+        Raises:
+            TrainingStoppedError: Somebody has asked for it. The next call goes on from there.
+            WeightsError: There are no such weights.
+            TrainingError: The numbers have left the range of what is a number.
+        """
+        devices.prepare(self._options.seed)
+        with devices.scope():
+            model = self._build()
+            load_pretrained(model, self._backbone, self._options.weights)
+            before, history = self._head(model)
+            if self._options.fine_tune:
+                history = (*history, *self._fine_tune(model, before, deadline, to_judge))
+        return Learned(self._in_full_precision(model), history)
+
+    @property
+    def _backbone(self) -> Backbone:
+        return BACKBONES[self._options.backbone]
+
+    def _build(self) -> Any:
+        return build_classifier(self._backbone, self._classes, head=self._options.head)
+
+    def _head(self, model: Any) -> tuple[Validation | None, tuple[Epoch, ...]]:
+        """The first phase, unless an earlier process has done it."""
+        saved = self._run.load(_HEAD)
+        if saved is not None:
+            restore(model.variables, saved.arrays)
+            found = saved.facts["validation"]
+            history = tuple(Epoch(**epoch) for epoch in saved.facts["history"])
+            return (Validation(**found) if found else None), history
+        if self._from_scratch and self._options.fine_tune:
+            return None, ()
+        return self._train_head(model)
+
+    def _train_head(self, model: Any) -> tuple[Validation | None, tuple[Epoch, ...]]:
+        train, validation = self._train, self._validation
+        lower, head = split_at(model, _POOL)
+        self._listener.phase("features", len(train) + len(validation))
+        frozen = self._frozen(lower)
+        features = in_chunks(frozen, train.centre, len(train), self._listener.step)
+        judged = (
+            in_chunks(
+                frozen,
+                validation.centre,
+                len(validation),
+                lambda done: self._listener.step(len(train) + done),
+            )
+            if len(validation)
+            else features[:0]
+        )
+        only = self._options.epochs if not self._options.fine_tune else None
+        epochs = only or head_epochs(len(train))
+        self._listener.phase("head", epochs)
+        history: list[Epoch] = []
+
+        def tell(epoch: Epoch) -> None:
+            history.append(epoch)
+            self._listener.step(epoch.number)
+            self._listener.epoch(epoch)
+
+        found = train_head(
+            head,
+            features,
+            train.targets,
+            self._weights,
+            (judged, validation.targets),
+            epochs=epochs,
+            tell=tell,
+        )
+        facts = {
+            "validation": asdict(found) if found else None,
+            "history": [asdict(epoch) for epoch in history],
+        }
+        self._run.save(_HEAD, arrays(model.variables), facts)
+        return found, tuple(history)
+
+    def _fine_tune(
+        self, model: Any, before: Validation | None, deadline: float | None, to_judge: int
+    ) -> tuple[Epoch, ...]:
+        began = self._clock()
+        train = self._train
+        if not self._from_scratch:
+            freeze_batch_norm(model)
+        parts = self._parts(model)
+        if deadline is not None:
+            # Two graphs are still to be made, and each asked for photos.
+            cut_s = self._clock() - began
+            deadline -= _REST_S + 3 * cut_s + _JUDGE_S * to_judge
+        tuning = FineTuning(
+            parts,
+            train,
+            self._validation,
+            self._weights,
+            seed=self._options.seed,
+            run=self._run,
+            listener=self._listener,
+            should_stop=self._should_stop,
+            clock=self._clock,
+        )
+        many = default_epochs(len(train)) * (_FROM_SCRATCH if self._from_scratch else 1)
+        wanted = plan(len(train), self._options.epochs or many)
+        if deadline is not None and not tuning.interrupted:
+            fitting = tuning.fitting(wanted, deadline - self._clock())
+            if fitting is None:
+                self._listener.note("The budget leaves no time for fine-tuning: the head it is.")
+                return ()
+            wanted = fitting
+        return tuning.train(wanted, before, deadline)
+
+    def _parts(self, model: Any) -> Parts:
+        """Where the model is cut: on a CPU, and with weights worth keeping, not everything learns.
+
+        Edges and textures, which the layers at an eighth of the photo's size and more tell, are
+        the same whatever is shown.
+        """
+        if self._from_scratch or devices.gpus():
+            return Parts(None, model)
+        kept = [
+            name
+            for name in cut_points(model)
+            if model.get_layer(name).output.shape[1] * _FROZEN_STRIDE >= model.input_shape[1]
+        ]
+        if not kept:
+            return Parts(None, model)
+        lower, upper = split_at(model, kept[-1])
+        return Parts(self._frozen(lower), upper)
+
+    def _frozen(self, lower: Any) -> Frozen:
+        return FrozenOnGpu(lower) if devices.gpus() else FrozenOnCpu(lower, self._threads)
+
+    def _in_full_precision(self, model: Any) -> Any:
+        if keras.mixed_precision.global_policy().name == "float32":
+            return model
+        with devices.full_precision():
+            exported = self._build()
+        exported.set_weights([np.asarray(value, np.float32) for value in model.get_weights()])
+        return exported
