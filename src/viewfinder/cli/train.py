@@ -143,11 +143,11 @@ def _print_machine_line(trained: "Trained") -> None:
 
 
 def _print_summary(trained: "Trained") -> None:
-    from viewfinder.cli.evaluate import print_summary
+    from viewfinder.cli.evaluate import show
 
     manifest, folder = trained.bundle.manifest, trained.bundle.folder
     model = f"{manifest.name}@{manifest.version}"
-    print_summary(trained.evaluation)
+    show(trained.evaluation)
     say("")
     say(f"{model} is published; a running server follows within seconds")
     say(f"report   {folder / 'report.html'}")

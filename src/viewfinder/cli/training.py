@@ -1,15 +1,16 @@
 """What a person sees while a model is trained."""
 
+import os
 import sys
-import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from viewfinder.cli.console import say
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from collections.abc import Iterator
+
+    from rich.progress import TaskID
 
     from viewfinder.training.progress import Epoch, Listener, Phase
 
@@ -26,18 +27,38 @@ _TITLES: dict["Phase", str] = {
 @contextmanager
 def view() -> "Iterator[Listener]":
     """A live picture on a terminal, plain lines elsewhere; both on stderr."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield Lines()
-        return
-    live = Live()
-    try:
+    with _libraries_unheard():
+        if not sys.stderr.isatty():
+            yield Lines()
+            return
+        live = Live()
         with live.progress:
-            yield live
+            try:
+                yield live
+            finally:
+                live.settle()
+
+
+@contextmanager
+def _libraries_unheard() -> "Iterator[None]":
+    """Keep what TensorFlow's libraries write to the file descriptor 2 off the terminal.
+
+    They have no setting for it: their first lines come before any is read.
+    """
+    sys.stderr.flush()
+    own = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    before = sys.stderr
+    try:
+        with open(own, "w", buffering=1, errors="backslashreplace", closefd=False) as stderr:
+            sys.stderr = stderr
+            yield
     finally:
-        live.settle()
+        sys.stderr = before
+        os.dup2(own, 2)
+        os.close(own)
+        os.close(nowhere)
 
 
 class Lines:

@@ -3,12 +3,12 @@
 import hashlib
 import importlib
 import json
-import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from importlib import metadata
+from importlib import metadata, util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from viewfinder import __version__
 from viewfinder.datasets.source import read_dataset
-from viewfinder.errors import InvalidParameterError, TrainingStoppedError
+from viewfinder.errors import InvalidParameterError, MissingExtraError, TrainingStoppedError
 from viewfinder.evaluation.evaluate import Epoch as EpochRow
 from viewfinder.evaluation.evaluate import Evaluation, VariantRow
 from viewfinder.evaluation.report import render_report
@@ -149,7 +149,7 @@ def train(
     _check(name, options)
     heard = _Attentive(listener, should_stop)
     look(workplace.store)  # a store that cannot be reached is better known now than at the end
-    importing = _importing_tensorflow()
+    importing = _import_meanwhile()
     dataset = read_dataset(source)
     heard.phase("photos", 2 * len(dataset.photos))
     material = prepare(
@@ -163,7 +163,7 @@ def train(
     )
     job = _Job(source, name, options, workplace, material, now())
     _tell(material, heard)
-    importing.join()
+    importing.result()
     run = RunFolder(workplace.home / "runs" / name / job.key)
     logs = workplace.home / "logs" / name / job.key
     with run.held():
@@ -198,14 +198,15 @@ def _check(name: str, options: TrainingOptions) -> None:
         raise InvalidParameterError(
             f"there is no backbone {options.backbone!r}; `viewfinder models backbones` lists them"
         )
+    if util.find_spec("tensorflow") is None:
+        raise MissingExtraError("Training", "train")
 
 
-def _importing_tensorflow() -> threading.Thread:
-    """Import what takes seconds while the photos are read."""
-    importing = threading.Thread(
-        target=importlib.import_module, args=("viewfinder.training.trainer",), daemon=True
-    )
-    importing.start()
+def _import_meanwhile() -> Future[object]:
+    """Import TensorFlow, which takes seconds, while the photos are read."""
+    pool = ThreadPoolExecutor(1, "import")
+    importing: Future[object] = pool.submit(importlib.import_module, "viewfinder.training.trainer")
+    pool.shutdown(wait=False)
     return importing
 
 

@@ -124,7 +124,7 @@ class FineTuning:
         tick = keras.callbacks.LambdaCallback(
             on_train_batch_end=lambda _batch, **_: ticks.append(self._clock())
         )
-        model.fit(trial, verbose=0, callbacks=[tick])
+        model.fit(trial, shuffle=False, verbose=0, callbacks=[tick])
         restore(state(model), before)
         # The first step builds the graph as well; looking goes no way back through it.
         step_s = float(np.median(np.diff(ticks)[-_TIMED_STEPS:]))
@@ -208,6 +208,7 @@ class FineTuning:
 
         model.fit(
             self._dataset(position.epoch, position.step, steps),
+            shuffle=False,
             verbose=0,
             callbacks=[
                 keras.callbacks.LambdaCallback(on_train_batch_begin=pace, on_train_batch_end=follow)

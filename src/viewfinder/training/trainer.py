@@ -9,7 +9,8 @@ import keras
 import numpy as np
 
 from viewfinder.modeling.backbones import BACKBONES, Backbone
-from viewfinder.modeling.classifier import build_classifier, cut_points, split_at
+from viewfinder.modeling.classifier import build_classifier
+from viewfinder.modeling.cutting import cut_points, split_at
 from viewfinder.modeling.pretrained import load_pretrained
 from viewfinder.training import devices
 from viewfinder.training.examples import Examples
