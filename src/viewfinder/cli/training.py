@@ -103,18 +103,17 @@ class Live:
             SpinnerColumn,
             TaskProgressColumn,
             TextColumn,
-            TimeElapsedColumn,
             TimeRemainingColumn,
         )
 
         self.progress: Progress = Progress(
             SpinnerColumn(finished_text="[green]✓[/]"),
             TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=16),
             TaskProgressColumn(),
+            # How long still; once the phase is over, how long it took.
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             TextColumn("{task.fields[standing]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(elapsed_when_finished=False),
             console=Console(stderr=True),
             redirect_stdout=False,
         )
@@ -153,5 +152,5 @@ class Live:
 
 def _standing(epoch: "Epoch") -> str:
     if epoch.validation_accuracy is None:
-        return f"{epoch.accuracy:.1%} right on what it learns from"
-    return f"{epoch.validation_accuracy:.1%} right on validation photos"
+        return f"{epoch.accuracy:.1%} of training photos"
+    return f"{epoch.validation_accuracy:.1%} of validation photos"

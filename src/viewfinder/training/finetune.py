@@ -57,7 +57,7 @@ class Position:
         plan: All its steps.
         epoch: Of the next step, from 0.
         step: The next step within the epoch.
-        loss_sum: Of the epoch's steps so far.
+        loss_sum: Of the epoch's photos so far.
         accuracy_sum: Likewise.
         best_loss: The lowest validation loss so far.
         best_epoch: When that was, from 1; 0 for before the first.
@@ -120,7 +120,7 @@ class FineTuning:
         """
         model = self._parts.upper
         before, ticks = arrays(state(model)), [self._clock()]
-        trial = self._dataset(0, 0, min(_TRIAL_STEPS, plan.steps))
+        trial = self._dataset(0, 0, min(_TRIAL_STEPS, plan.steps_of(0)))
         tick = keras.callbacks.LambdaCallback(
             on_train_batch_end=lambda _batch, **_: ticks.append(self._clock())
         )
@@ -192,12 +192,14 @@ class FineTuning:
                 raise TrainingError(
                     "the loss is no longer a number: other --weights, or another --backbone"
                 )
-            # Keras tells the mean since this call of `fit`.
+            step = position.step + batch + 1
+            # Keras tells the mean over the photos since this call of `fit`.
+            photos = self._photos(step) - self._photos(position.step)
             now = replace(
                 position,
-                step=position.step + batch + 1,
-                loss_sum=position.loss_sum + logs["loss"] * (batch + 1),
-                accuracy_sum=position.accuracy_sum + logs["accuracy"] * (batch + 1),
+                step=step,
+                loss_sum=position.loss_sum + logs["loss"] * photos,
+                accuracy_sum=position.accuracy_sum + logs["accuracy"] * photos,
             )
             self._listener.step(position.epoch * plan.steps_per_epoch + now.step)
             if self._should_stop() or (deadline is not None and self._clock() > deadline):
@@ -224,8 +226,8 @@ class FineTuning:
         ended = Epoch(
             "fine-tuning",
             position.epoch + 1,
-            loss=position.loss_sum / position.step,
-            accuracy=position.accuracy_sum / position.step,
+            loss=position.loss_sum / self._photos(position.step),
+            accuracy=position.accuracy_sum / self._photos(position.step),
             validation_loss=now.loss if now else None,
             validation_accuracy=now.accuracy if now else None,
             learning_rate=float(model.optimizer.learning_rate),
@@ -244,6 +246,10 @@ class FineTuning:
         self._save(position)
         self._listener.epoch(ended)
         return position
+
+    def _photos(self, steps: int) -> int:
+        """Photos in the first steps of an epoch."""
+        return min(steps * BATCH, len(self._train))
 
     def _validate(self, position: Position) -> Validation:
         model, frozen = self._parts.upper, self._parts.frozen

@@ -14,7 +14,8 @@ from viewfinder.training.recipe import compile_model, one_hot, set_learning_rate
 from viewfinder.training.schedule import learning_rate
 from viewfinder.training.scores import Validation, validate
 
-_BATCH = 128
+_BATCHES = (8, 128)
+_STEPS_AN_EPOCH = 8
 _LEARNING_RATE = 3e-3
 _LOOKS = 120_000
 _EPOCHS = (30, 100)
@@ -51,7 +52,8 @@ def train_head(
         How well the best weights do on the validation photos; None if there are none.
     """
     classes = int(head.output_shape[-1])
-    steps = math.ceil(len(features) / _BATCH) * epochs
+    batch = min(_BATCHES[1], max(_BATCHES[0], len(features) // _STEPS_AN_EPOCH))
+    steps = math.ceil(len(features) / batch) * epochs
     compile_model(head)
     taken = count()
     best: Validation | None = None
@@ -85,7 +87,7 @@ def train_head(
         features,
         one_hot(targets, classes),
         sample_weight=weights[targets],
-        batch_size=_BATCH,
+        batch_size=batch,
         epochs=epochs,
         verbose=0,
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=look, on_train_batch_begin=pace)],

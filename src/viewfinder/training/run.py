@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,10 +71,13 @@ class RunFolder:
     def load(self, name: str) -> Saved | None:
         """What was put aside under a name; None if nothing was, or it cannot be read."""
         try:
-            with np.load(self._path(name), allow_pickle=False) as found:
+            with (
+                self._path(name).open("rb") as file,
+                np.load(file, allow_pickle=False) as found,
+            ):
                 facts = json.loads(str(found[_FACTS]))
                 return Saved([found[f"{_ARRAY}{n}"] for n in range(len(found) - 1)], facts)
-        except (OSError, ValueError, KeyError, EOFError):
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             return None
 
     def drop(self) -> None:
