@@ -87,14 +87,15 @@ def test_the_same_seed_gives_the_same_weights(uninterrupted: Any, tmp_path: Path
 def test_a_run_that_was_stopped_ends_in_the_same_weights(
     uninterrupted: Any, tmp_path: Path, steps: int
 ) -> None:
-    _, stopped = tuning(tmp_path, should_stop=after(steps))
+    before = small.Notes()
+    _, stopped = tuning(tmp_path, should_stop=after(steps), listener=before)
     with pytest.raises(TrainingStoppedError):
         stopped.train(PLAN, None, None)
     listener = small.Notes()
     model, going_on = tuning(tmp_path, listener=listener)
     assert going_on.interrupted
     history = going_on.train(PLAN, None, None)
-    assert listener.steps[0] == steps + 2
+    assert listener.steps[0] == before.steps[-1] + 1
     assert [epoch.number for epoch in history] == [1, 2, 3]
     for one, other in zip(weights(model), uninterrupted[0], strict=True):
         np.testing.assert_array_equal(one, other)
