@@ -1,8 +1,8 @@
 """`viewfinder data`: what is wrong with a data set."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -93,9 +93,26 @@ def _told(doing: str, dataset: "Dataset") -> Iterator[Callable[[int, int], None]
         yield lambda done, _: bar.update(task, completed=done)
 
 
-# The report. A section for each finding, and one line for all that is in order.
+# The report: a section for each finding, and one line for all that is in order.
 
-_Rows = Sequence[Sequence[object]]
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """A finding.
+
+    Attributes:
+        absent: What there is none of, if there are no rows.
+        title: What was found.
+        hint: What to do about it.
+        rows: Cells, as many as there are columns.
+        columns: Their names; empty ones are not shown.
+    """
+
+    absent: str
+    title: str
+    hint: str
+    rows: Sequence[Sequence[object]]
+    columns: Sequence[str] = ("", "", "", "")
 
 
 def _print(findings: "Findings") -> None:
@@ -103,33 +120,16 @@ def _print(findings: "Findings") -> None:
     from rich.text import Text
 
     console = Console(highlight=False)
-    short = _short(findings)
-    console.print(
-        Text.assemble(
-            (printable(findings.source), "bold"),
-            f"  {findings.photos:,} photos, {len(findings.classes)} classes",
-        )
-    )
-    console.print()
+    console.print(Text(printable(findings.source), "bold"), soft_wrap=True)
+    console.print(f"{findings.photos:,} photos, {len(findings.classes)} classes\n")
     _print_classes(console, findings)
-    fine = []
-    for title, hint, columns, rows, word in _sections(findings, short):
-        if not rows:
-            fine.append(word)
-            continue
-        console.print()
-        console.print(Text.assemble(("! ", "yellow"), (title, "bold"), ". ", (hint, "dim")))
-        _print_rows(console, columns, rows)
+    sections = list(_sections(findings))
+    for section in sections:
+        if section.rows:
+            _print_section(console, section)
+    fine = ", no ".join(section.absent for section in sections if not section.rows)
     if fine:
-        console.print()
-        console.print(Text.assemble(("ok ", "green"), f"no {', no '.join(fine)}"))
-
-
-def _short(findings: "Findings") -> Callable[[str], str]:
-    from viewfinder.datasets.check import paths_under
-
-    under = paths_under(findings)
-    return lambda path: printable(under(path))
+        console.print(Text.assemble(("\nok ", "green"), f"no {fine}"))
 
 
 def _print_classes(console: Any, findings: "Findings") -> None:
@@ -142,125 +142,126 @@ def _print_classes(console: Any, findings: "Findings") -> None:
     for name in ("photos", "train", "validation", "test"):
         table.add_column(name, justify="right")
     for one in findings.classes:
-        numbers = [Text(f"{n:,}") for n in (one.photos, one.train, one.validation, one.test)]
-        if one.label in tiny:
-            numbers[1].stylize("yellow")
-        table.add_row(Text(one.label), *numbers)
+        train = Text(f"{one.train:,}", "yellow" if one.label in tiny else "")
+        table.add_row(
+            Text(one.label), f"{one.photos:,}", train, f"{one.validation:,}", f"{one.test:,}"
+        )
     console.print(table)
     if not findings.is_split:
-        console.print(Text("The data set has no splits: these are what training makes.", "dim"))
+        console.print(Text("No splits are given: these are like those that training makes.", "dim"))
 
 
-_Section = tuple[str, str, Sequence[str], _Rows, str]
+def _print_section(console: Any, section: _Section) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    console.print(Text.assemble(("\n! ", "yellow"), (section.title, "bold")))
+    console.print(Text(f"  {section.hint}", "dim"))
+    columns = section.columns[: len(section.rows[0])]
+    table = Table(
+        box=None, show_header=any(columns), header_style="dim", padding=(0, 2, 0, 0), pad_edge=False
+    )
+    table.add_column("", width=0)
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for row in section.rows[:_ROWS]:
+        table.add_row("", *(Text(str(cell)) for cell in row))
+    console.print(table)
+    more = len(section.rows) - _ROWS
+    if more > 0:
+        console.print(Text(f"  and {more:,} more; --json has them all", "dim"))
 
 
-def _sections(findings: "Findings", short: Callable[[str], str]) -> Iterator[_Section]:
-    """Title, what to do, columns, rows, and what it is called where there is none."""
-    from viewfinder.datasets.check import TINY
+def _sections(findings: "Findings") -> Iterator[_Section]:
+    from viewfinder.datasets.check import TINY, paths_under
 
-    yield (
+    under = paths_under(findings)
+
+    def short(path: str) -> str:
+        return printable(under(path))
+
+    yield _Section(
+        "corrupt photos",
         f"{_many(findings.corrupt, 'photo')} cannot be used",
         "Training leaves them out.",
-        ("", ""),
         [(short(one.path), one.reason) for one in findings.corrupt],
-        "corrupt photos",
     )
-    yield (
-        f"{_many(findings.leaks, 'group')} of copies in several splits",
-        "A model is measured by what it has learned: keep each in one split.",
-        ("", "", "class", "split"),
-        _copies(findings.leaks, short),
-        "leaks between splits",
-    )
-    yield (
-        f"{_many(findings.conflicts, 'group')} of copies with several labels",
-        "Choose one.",
-        ("", "", "class", "split"),
-        _copies(findings.conflicts, short),
-        "copies with several labels",
-    )
-    yield (
-        f"{_many(findings.exact_duplicates, 'group')} of identical files",
-        "One of each is enough.",
-        ("", "", "class", "split"),
-        _copies(findings.exact_duplicates, short),
-        "identical files",
-    )
-    yield (
-        f"{_many(findings.near_duplicates, 'group')} of photos that look the same",
-        "One of each is enough.",
-        ("", "", "class", "split"),
-        _copies(findings.near_duplicates, short),
-        "near duplicates",
-    )
-    yield (
-        f"{_many(findings.tiny_classes, 'class', 'classes')} with less than {TINY} photos to train",
-        "Add photos, or put classes together.",
-        ("class", "train"),
-        [(one.label, one.train) for one in findings.tiny_classes],
+    yield from _copies(findings, short)
+    yield _Section(
         "tiny classes",
+        f"{_many(findings.tiny_classes, 'class', 'classes')} with under {TINY} photos in train",
+        "Add photos, or put classes together.",
+        [(one.label, one.train) for one in findings.tiny_classes],
+        ("class", "train"),
     )
     skew = findings.skew
-    yield (
-        "The classes are of very different size",
-        "The small ones will be missed; add photos of them.",
-        ("", ""),
-        []
-        if skew is None
-        else [(f"{skew.largest} has {skew.ratio:,.0f} times the photos of {skew.smallest}", "")],
+    yield _Section(
         "skew",
+        "The classes are of very different size",
+        "A model will prefer the large ones: add photos to the small.",
+        [(f"{skew.largest} has {skew.ratio:,.0f} times the photos of {skew.smallest}",)]
+        if skew
+        else (),
     )
-    yield (
+    yield _Section(
+        "suspicious sizes",
         f"{_many(findings.sizes, 'photo')} of a suspicious size",
         "Thumbnails, strips and icons teach little.",
-        ("", "pixels", ""),
         [(short(one.path), f"{one.width} x {one.height}", one.reason) for one in findings.sizes],
-        "suspicious sizes",
+        ("", "pixels", ""),
     )
-    yield (
-        f"{_many(findings.passed_over, 'file')} passed over",
-        "Not called as a photo is, or in no class.",
-        ("",),
-        [(short(path),) for path in findings.passed_over],
+    yield _Section(
         "other files",
+        f"{_many(findings.passed_over, 'file')} passed over",
+        "They are not called as a photo is, or are in no class.",
+        [(short(path),) for path in findings.passed_over],
     )
     if findings.wrong_labels is not None:
-        yield (
+        yield _Section(
+            f"labels that {findings.model} does not believe",
             f"{_many(findings.wrong_labels, 'label')} that {findings.model} does not believe",
-            "Look at these first.",
-            ("", "label", "rather", ""),
+            "The most suspicious first. Look at the photos: the model may be wrong.",
             [
-                (short(one.path), one.label, one.suggested, f"{one.confidence:.0%}")
+                (short(one.path), one.label, printable(one.suggested), f"{one.confidence:.0%}")
                 for one in findings.wrong_labels
             ],
-            f"labels that {findings.model} does not believe",
+            ("", "label", "rather", ""),
         )
+
+
+def _copies(findings: "Findings", short: Callable[[str], str]) -> Iterator[_Section]:
+    def section(absent: str, groups: Sequence[Sequence["Copy"]], title: str, hint: str) -> _Section:
+        rows = [
+            (number if copy is group[0] else "", short(copy.path), copy.label, copy.split)
+            for number, group in enumerate(groups, 1)
+            for copy in group
+        ]
+        columns = ("", "", "class", "split") if findings.is_split else ("", "", "class")
+        title = f"{_many(groups, 'group')} of {title}"
+        return _Section(absent, title, hint, [row[: len(columns)] for row in rows], columns)
+
+    yield section(
+        "leaks between splits",
+        findings.leaks,
+        "copies in several splits",
+        "A model would be measured by what it has learned: keep each in one split.",
+    )
+    yield section(
+        "copies with several labels",
+        findings.conflicts,
+        "copies with several labels",
+        "Choose one label for each group.",
+    )
+    yield section(
+        "identical files", findings.exact_duplicates, "identical files", "One of each is enough."
+    )
+    yield section(
+        "near duplicates",
+        findings.near_duplicates,
+        "photos that look the same",
+        "One of each is enough.",
+    )
 
 
 def _many(found: Sequence[object], one: str, several: str | None = None) -> str:
     return f"{len(found):,} {one if len(found) == 1 else several or one + 's'}"
-
-
-def _copies(groups: Iterable[Sequence["Copy"]], short: Callable[[str], str]) -> _Rows:
-    return [
-        (number if copy is group[0] else "", short(copy.path), copy.label, copy.split or "")
-        for number, group in enumerate(groups, 1)
-        for copy in group
-    ]
-
-
-def _print_rows(console: Any, columns: Sequence[str], rows: _Rows) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(
-        box=None, show_header=any(columns), header_style="dim", padding=(0, 2, 0, 0), pad_edge=False
-    )
-    table.add_column("", width=1)
-    for name in columns:
-        table.add_column(name, overflow="fold")
-    for row in islice(rows, _ROWS):
-        table.add_row("", *(Text(str(cell)) for cell in row))
-    console.print(table)
-    if len(rows) > _ROWS:
-        console.print(Text(f"   and {len(rows) - _ROWS:,} more; --json has them all", "dim"))

@@ -60,18 +60,17 @@ def group(
     Returns:
         For each photo the number of its group; numbers rise from 0 in the order of first photos.
     """
-    groups = _Groups(len(digests))
     first: dict[str, int] = {}
-    for number, digest in enumerate(digests):
-        groups.join(first.setdefault(digest, number), number)
+    groups = np.array([first.setdefault(digest, i) for i, digest in enumerate(digests)], np.intp)
     seen: dict[int, int] = {}
     for number, mark in enumerate(fingerprints.tolist()):
         if mark:
-            groups.join(seen.setdefault(mark, number), number)
-    marks, members = np.array(list(seen), np.uint64), list(seen.values())
-    for one, other in _near_pairs(marks, near):
-        groups.join(members[one], members[other])
-    return groups.numbered()
+            _join(groups, groups[[seen.setdefault(mark, number), number]])
+    marks, photos = np.array(list(seen), np.uint64), np.array(list(seen.values()), np.intp)
+    for together in _near(marks, near):
+        _join(groups, groups[photos[together]])
+    numbers: dict[int, int] = {}
+    return [numbers.setdefault(number, len(numbers)) for number in groups.tolist()]
 
 
 def _projection(size: int) -> NDArray[np.float32]:
@@ -91,8 +90,8 @@ def _projection(size: int) -> NDArray[np.float32]:
     return projection
 
 
-def _near_pairs(marks: NDArray[np.uint64], near: int) -> Iterator[tuple[int, int]]:
-    """Pairs of places whose marks differ in at most `near` bits; some come more than once.
+def _near(marks: NDArray[np.uint64], near: int) -> Iterator[NDArray[np.intp]]:
+    """For each mark, some at a time, the places of those that differ from it in few bits.
 
     Cut into `near + 1` bands, two such marks have one band in common (Norouzi et al., Fast search
     in Hamming space with multi-index hashing, 2012): only marks with a common band are compared,
@@ -104,41 +103,25 @@ def _near_pairs(marks: NDArray[np.uint64], near: int) -> Iterator[tuple[int, int
         order = np.argsort(band, kind="stable")
         borders = np.flatnonzero(np.diff(band[order])) + 1
         for alike in np.split(order, borders):
-            yield from _compare(marks, alike, near)
+            if len(alike) > 1:
+                yield from _compare(marks, alike, near)
 
 
 def _compare(
     marks: NDArray[np.uint64], places: NDArray[np.intp], near: int
-) -> Iterator[tuple[int, int]]:
-    for top in range(0, len(places), _BLOCK) if len(places) > 1 else ():
+) -> Iterator[NDArray[np.intp]]:
+    for top in range(0, len(places), _BLOCK):
         rows = places[top : top + _BLOCK]
         for left in range(top, len(places), _BLOCK):
             columns = places[left : left + _BLOCK]
             close = np.bitwise_count(marks[rows, np.newaxis] ^ marks[columns]) <= near
-            for one, other in np.argwhere(close).tolist():
-                if rows[one] != columns[other]:
-                    yield int(rows[one]), int(columns[other])
+            alone = 1 if left == top else 0  # each is near itself
+            for row in np.flatnonzero(close.sum(axis=1) > alone).tolist():
+                yield np.append(columns[close[row]], rows[row])
 
 
-class _Groups:
-    """Union-find: who belongs together, as far as has been said."""
-
-    def __init__(self, size: int) -> None:
-        self._parents = list(range(size))
-
-    def _root(self, one: int) -> int:
-        parents = self._parents
-        while parents[one] != one:
-            parents[one] = parents[parents[one]]
-            one = parents[one]
-        return one
-
-    def join(self, one: int, other: int) -> None:
-        """Put two into one group."""
-        one, other = sorted((self._root(one), self._root(other)))
-        self._parents[other] = one
-
-    def numbered(self) -> list[int]:
-        """The number of each one's group."""
-        numbers: dict[int, int] = {}
-        return [numbers.setdefault(self._root(i), len(numbers)) for i in range(len(self._parents))]
+def _join(groups: NDArray[np.intp], some: NDArray[np.intp]) -> None:
+    """Make some groups one, which is called as the first of them."""
+    found = np.unique(some)
+    if len(found) > 1:
+        groups[np.isin(groups, found)] = found[0]
