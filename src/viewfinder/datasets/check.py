@@ -206,7 +206,7 @@ def check_dataset(
 def wrong_labels(confidence: NDArray[np.float32], targets: Sequence[int]) -> list[tuple[int, int]]:
     """Photos whose label is probably wrong, by confident learning.
 
-    Northcutt, Jiang and Chuang, Confident learning (JAIR 2021), sections 3.1 and 3.2: a class is
+    Northcutt, Jiang and Chuang, Confident learning (JAIR 2021): a class is
     believed where its confidence reaches the mean that it has among photos labelled so. A photo in
     which another class than its label is believed is off the diagonal of the confident joint; they
     are ranked by normalised margin.

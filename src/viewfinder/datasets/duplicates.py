@@ -1,7 +1,7 @@
 """Photos that are the same, or look it.
 
 A fingerprint is the perceptual hash of Zauner (Implementation and benchmarking of perceptual image
-hash functions, 2010, section 3.2.2): the signs of 64 low frequencies of the grey photo, about
+hash functions, 2010): the signs of 64 low frequencies of the grey photo, about
 their median. It was chosen over the difference hash because it outlives another size, JPEG quality
 or brightness with fewer bits changed: see `docs/data.md` for the figures.
 """
