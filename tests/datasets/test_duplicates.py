@@ -53,8 +53,10 @@ def test_any_size_of_pixels_has_a_fingerprint(side: int) -> None:
 
 def test_photos_without_contrast_are_the_same_only_if_their_files_are() -> None:
     flat = [Image.new("RGB", (64, 64), colour) for colour in ("white", "white", "grey", "black")]
-    marks = _marks(*flat)
-    assert group(["w", "w", "g", "b"], marks) == [0, 0, 1, 2]
+    faint = Image.fromarray(np.asarray(blobs(1)) // 128 + 100)
+    marks = _marks(*flat, faint)
+    assert not marks.any()
+    assert group(["w", "w", "g", "b", "f"], marks) == [0, 0, 1, 2, 3]
 
 
 def test_no_photos_have_no_groups() -> None:
