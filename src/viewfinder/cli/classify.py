@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from viewfinder.cli.console import Json, fail, say
+from viewfinder.cli.console import Json, fail, printable, progress_bar, say
+from viewfinder.imaging.suffixes import SUFFIXES
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from viewfinder.settings import Settings
 
-_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp"}
 _BAR = 24
 _PATIENCE_S = 3600
 
@@ -46,7 +44,7 @@ def classify(
         fail("--out takes a file that ends in .jsonl", code=2)
     photos = list(_photos(sources))
     if not photos:
-        fail(f"no photos found; these are looked for: {' '.join(sorted(_SUFFIXES))}")
+        fail(f"no photos found; these are looked for: {' '.join(sorted(SUFFIXES))}")
     settings = load_settings(default_model=model)
     failed = asyncio.run(_classify_all(settings, photos, top_k, out, as_json=as_json))
     if out is not None:
@@ -58,7 +56,7 @@ def classify(
 def _photos(sources: list[Path]) -> Iterator[Path]:
     for source in sources:
         if source.is_dir():
-            found = (path for path in source.rglob("*") if path.suffix.lower() in _SUFFIXES)
+            found = (path for path in source.rglob("*") if path.suffix.lower() in SUFFIXES)
             yield from sorted(path for path in found if path.is_file())
         elif source.exists():
             yield source
@@ -79,7 +77,8 @@ async def _classify_all(
         await services.models.get(None)  # and a broken one here, before anything is written
         shown = out is not None or not sys.stdout.isatty()
         async with contextlib.aclosing(_answers(services, photos, top_k)) as answers:
-            with _progress(len(photos), shown=shown) as progress, _written(out) as file:
+            bar = progress_bar("classifying", len(photos), shown=shown and len(photos) > 1)
+            with bar as progress, _written(out) as file:
                 async for line in answers:
                     failed += "error" in line
                     if file is not None or as_json:
@@ -158,28 +157,8 @@ def _written(out: Path | None) -> Iterator[TextIO | None]:
         partial.unlink(missing_ok=True)
 
 
-def _progress(total: int, *, shown: bool) -> "Progress":
-    """A bar on stderr, where that is a terminal and the answers go elsewhere."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    progress = Progress(
-        *Progress.get_default_columns()[:2],
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not (shown and console.is_terminal and total > 1),
-        redirect_stdout=False,
-        redirect_stderr=False,
-    )
-    progress.add_task("classifying", total=total)
-    return progress
-
-
 def _readable(line: dict[str, Any], *, many: bool) -> str:
-    # A file's name may hold anything, also what moves a terminal's cursor.
-    path = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line["path"])
+    path = printable(line["path"])
     if "error" in line:
         return f"{path}: {line['error']['detail']}\n"
     if many:

@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from viewfinder import __version__
-from viewfinder.cli import classify, database, doctor, keys, models, publishing, serve, train
+from viewfinder.cli import (
+    classify,
+    data,
+    database,
+    doctor,
+    evaluate,
+    keys,
+    models,
+    publishing,
+    serve,
+    train,
+)
 from viewfinder.cli.console import fail, prepare
 from viewfinder.errors import SettingsError, ViewfinderError
 
@@ -26,6 +37,7 @@ app.command("classify")(classify.classify)
 app.command("train")(train.train)
 publishing.add_to(models.app)
 app.add_typer(models.app, name="models")
+app.add_typer(data.app, name="data")
 app.add_typer(keys.app, name="keys")
 app.add_typer(database.app, name="db")
 app.command("doctor")(doctor.doctor)

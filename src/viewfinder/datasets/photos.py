@@ -24,18 +24,35 @@ class Photo:
 
 
 @dataclass(frozen=True, slots=True)
+class Skipped:
+    """A photo that cannot be used.
+
+    Attributes:
+        photo: Which.
+        reason: One sentence for a person.
+    """
+
+    photo: Photo
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
     """Labelled photos as they were found; nobody has looked inside the files yet.
 
     Attributes:
         source: The folder or file that was read.
         labels: Every class, in alphabetical order: the order of a model's output.
-        photos: In the order of their paths.
+        photos: In the order of their paths; their files are there.
+        skipped: Photos that the data set names, and whose files are not there.
+        passed_over: Files of the folder that are not called as a photo is, or are of no class.
     """
 
     source: Path
     labels: tuple[str, ...]
     photos: tuple[Photo, ...]
+    skipped: tuple[Skipped, ...] = ()
+    passed_over: tuple[Path, ...] = ()
 
     def of(self, split: Split) -> tuple[Photo, ...]:
         """The photos of a split."""

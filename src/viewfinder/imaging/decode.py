@@ -70,6 +70,12 @@ def decode(data: bytes, *, limits: Limits, enough: tuple[int, int] | None = None
         raise InvalidImageError(f"The {found} image is damaged and cannot be decoded.") from error
 
 
+def upright_size(data: bytes) -> tuple[int, int]:
+    """Width and height of a photo that `decode` takes, the right way up, from its header."""
+    plain = _PLAIN[recognise(data)](data)
+    return plain.size[::-1] if plain.orientation in _ON_ITS_SIDE else plain.size
+
+
 def recognise(data: bytes) -> str:
     """Name the accepted format that the first bytes announce; 18 of them are enough.
 
