@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from viewfinder.cli.console import Json, fail, say
+from viewfinder.cli.console import Json, fail, progress_bar, say, written
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from viewfinder.settings import Settings
 
 _SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp"}
@@ -79,7 +77,8 @@ async def _classify_all(
         await services.models.get(None)  # and a broken one here, before anything is written
         shown = out is not None or not sys.stdout.isatty()
         async with contextlib.aclosing(_answers(services, photos, top_k)) as answers:
-            with _progress(len(photos), shown=shown) as progress, _written(out) as file:
+            with progress_bar(shown=shown and len(photos) > 1) as progress, _out(out) as file:
+                done = 0
                 async for line in answers:
                     failed += "error" in line
                     if file is not None or as_json:
@@ -87,7 +86,8 @@ async def _classify_all(
                     else:
                         text = _readable(line, many=len(photos) > 1)
                     (file or sys.stdout).write(text)
-                    progress.advance(progress.task_ids[0])
+                    done += 1
+                    progress("classifying", done, len(photos))
     return failed
 
 
@@ -141,40 +141,8 @@ def _read(path: Path, most: int) -> bytes:
         return file.read(most)
 
 
-@contextlib.contextmanager
-def _written(out: Path | None) -> Iterator[TextIO | None]:
-    """A file that takes its name only when it is whole: what was there before is not lost."""
-    if out is None:
-        yield None
-        return
-    partial = out.with_name(f"{out.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            yield file
-        partial.replace(out)
-    except OSError as error:
-        fail(f"cannot write {out}: {error.strerror}")
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _progress(total: int, *, shown: bool) -> "Progress":
-    """A bar on stderr, where that is a terminal and the answers go elsewhere."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    progress = Progress(
-        *Progress.get_default_columns()[:2],
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not (shown and console.is_terminal and total > 1),
-        redirect_stdout=False,
-        redirect_stderr=False,
-    )
-    progress.add_task("classifying", total=total)
-    return progress
+def _out(path: Path | None) -> contextlib.AbstractContextManager[TextIO | None]:
+    return written(path) if path is not None else contextlib.nullcontext()
 
 
 def _readable(line: dict[str, Any], *, many: bool) -> str:

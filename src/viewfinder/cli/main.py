@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from viewfinder import __version__
-from viewfinder.cli import classify, database, doctor, keys, models, publishing, serve
+from viewfinder.cli import classify, database, doctor, evaluate, keys, models, publishing, serve
 from viewfinder.cli.console import fail, prepare
 from viewfinder.errors import SettingsError, ViewfinderError
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve)
 app.command("classify")(classify.classify)
+app.command("evaluate")(evaluate.evaluate)
 publishing.add_to(models.app)
 app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")

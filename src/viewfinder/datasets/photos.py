@@ -24,6 +24,19 @@ class Photo:
 
 
 @dataclass(frozen=True, slots=True)
+class Skipped:
+    """A photo that was left out.
+
+    Attributes:
+        photo: Which.
+        reason: Why, in a sentence for a person.
+    """
+
+    photo: Photo
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
     """Labelled photos as they were found; nobody has looked inside the files yet.
 
