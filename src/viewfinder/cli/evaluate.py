@@ -103,12 +103,10 @@ def _show(found: "Evaluation") -> None:
         typer.echo(sentence)
     if found.comparison is not None:
         typer.echo(verdict.compared(found.comparison))
-    for number, why in (
-        (found.ignored, "left out, as their label is unknown"),
-        (len(result.skipped), "skipped, as they cannot be decoded"),
-    ):
-        if number:
-            typer.echo(f"{verdict.count(number)} {why}.")
+    if found.ignored:
+        typer.echo(f"Left out: {verdict.count(found.ignored)} with labels it does not know.")
+    if result.skipped:
+        typer.echo(f"Skipped: {verdict.count(len(result.skipped))} that cannot be decoded.")
     typer.echo()
     _show_numbers(found)
     _show_pairs(result)
