@@ -118,35 +118,31 @@ def _show_numbers(found: "Evaluation") -> None:
     if found.comparison is not None:
         other = found.comparison.evaluation
         results.append((other.model, other.result))
-    named = [(name, _numbers(result)) for name, result in results]
+    columns = [_numbers(result) for _, result in results]
     print_table(
-        ("", *(name for name, _ in named)),
-        ((what, *(numbers[what] for _, numbers in named)) for what in named[0][1]),
+        ("", *(name for name, _ in results)),
+        ((rows[0][0], *(value for _, value in rows)) for rows in zip(*columns, strict=True)),
     )
 
 
-def _numbers(result: "SplitEvaluation") -> dict[str, str]:
+def _numbers(result: "SplitEvaluation") -> list[tuple[str, str]]:
     from viewfinder.evaluation.verdict import percent, within
 
-    n = result.photos
-    shares = {
-        "accuracy": result.accuracy,
-        f"top-{result.top_k}": result.top5_accuracy,
-        "macro F1": result.macro_f1,
-    }
-    answered = result.accuracy_answered
-    return {
-        "photos": f"{n:,}",
-        **{
-            what: f"{percent(share.value, n)}  ({within(share, n)})"
-            for what, share in shares.items()
-        },
-        "calibration error": f"{result.ece:.3f}",
-        "with temperature 1": f"{result.ece_uncalibrated:.3f}",
-        "log loss": f"{result.nll.value:.3f}",
-        "answered": percent(result.coverage, n),
-        "right of those": percent(answered.value if answered is not None else None, n),
-    }
+    n, answered = result.photos, result.accuracy_answered
+    shares = [
+        ("accuracy", result.accuracy),
+        (f"top-{result.top_k}", result.top5_accuracy),
+        ("macro F1", result.macro_f1),
+    ]
+    return [
+        ("photos", f"{n:,}"),
+        *((what, f"{percent(share.value, n)}  ({within(share, n)})") for what, share in shares),
+        ("calibration error", f"{result.ece:.3f}"),
+        ("with temperature 1", f"{result.ece_uncalibrated:.3f}"),
+        ("log loss", f"{result.nll.value:.3f}"),
+        ("answered", percent(result.coverage, n)),
+        ("right of those", percent(answered.value if answered is not None else None, n)),
+    ]
 
 
 def _show_pairs(result: "SplitEvaluation") -> None:
