@@ -26,6 +26,7 @@ COMMANDS = [
     [],
     ["serve"],
     ["classify"],
+    ["evaluate"],
     ["models"],
     ["models", "list"],
     ["models", "show"],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from viewfinder.cli.console import Json, fail, printable, progress_bar, say
+from viewfinder.cli.console import Json, fail, printable, progress_bar, say, written
 from viewfinder.imaging.suffixes import SUFFIXES
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ async def _classify_all(
         await services.models.get(None)  # and a broken one here, before anything is written
         shown = out is not None or not sys.stdout.isatty()
         async with contextlib.aclosing(_answers(services, photos, top_k)) as answers:
-            bar = progress_bar("classifying", len(photos), shown=shown and len(photos) > 1)
-            with bar as progress, _written(out) as file:
+            with progress_bar(shown=shown and len(photos) > 1) as progress, _out(out) as file:
+                done = 0
                 async for line in answers:
                     failed += "error" in line
                     if file is not None or as_json:
@@ -86,7 +86,8 @@ async def _classify_all(
                     else:
                         text = _readable(line, many=len(photos) > 1)
                     (file or sys.stdout).write(text)
-                    progress.advance(progress.task_ids[0])
+                    done += 1
+                    progress("classifying", done, len(photos))
     return failed
 
 
@@ -140,24 +141,12 @@ def _read(path: Path, most: int) -> bytes:
         return file.read(most)
 
 
-@contextlib.contextmanager
-def _written(out: Path | None) -> Iterator[TextIO | None]:
-    """A file that takes its name only when it is whole: what was there before is not lost."""
-    if out is None:
-        yield None
-        return
-    partial = out.with_name(f"{out.name}.partial")
-    try:
-        with partial.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            yield file
-        partial.replace(out)
-    except OSError as error:
-        fail(f"cannot write {out}: {error.strerror}")
-    finally:
-        partial.unlink(missing_ok=True)
+def _out(path: Path | None) -> contextlib.AbstractContextManager[TextIO | None]:
+    return written(path) if path is not None else contextlib.nullcontext()
 
 
 def _readable(line: dict[str, Any], *, many: bool) -> str:
+    # A file's name may hold anything, also what moves a terminal's cursor.
     path = printable(line["path"])
     if "error" in line:
         return f"{path}: {line['error']['detail']}\n"

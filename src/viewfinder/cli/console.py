@@ -1,12 +1,14 @@
 """How commands speak: answers to stdout, everything else to stderr."""
 
+import contextlib
 import io
 import json
 import logging
 import sys
 import warnings
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
@@ -47,8 +49,9 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Non
     Console().print(table)
 
 
-def progress_bar(doing: str, total: int, *, shown: bool = True) -> "Progress":
-    """A bar with one task, on stderr, if that is a terminal."""
+@contextlib.contextmanager
+def progress_bar(*, shown: bool = True) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on stderr, where that is a terminal; it is told what goes on, how far, of how many."""
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
@@ -62,8 +65,29 @@ def progress_bar(doing: str, total: int, *, shown: bool = True) -> "Progress":
         redirect_stdout=False,
         redirect_stderr=False,
     )
-    progress.add_task(doing, total=total)
-    return progress
+    tasks: dict[str, Any] = {}
+
+    def tell(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            tasks[what] = progress.add_task(what, total=total)
+        progress.update(tasks[what], completed=done)
+
+    with progress:
+        yield tell
+
+
+@contextlib.contextmanager
+def written(path: Path) -> Iterator[TextIO]:
+    """A file that takes its name only when it is whole: what was there before is not lost."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        with partial.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            yield file
+        partial.replace(path)
+    except OSError as error:
+        fail(f"cannot write {path}: {error.strerror}")
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def printable(text: str) -> str:

@@ -88,9 +88,8 @@ def _ask(model: str, dataset: "Dataset", settings: "Settings") -> tuple[str, tup
 
 @contextmanager
 def _told(doing: str, dataset: "Dataset") -> Iterator[Callable[[int, int], None]]:
-    with progress_bar(doing, len(dataset.photos)) as bar:
-        (task,) = bar.task_ids
-        yield lambda done, _: bar.update(task, completed=done)
+    with progress_bar() as bar:
+        yield lambda done, _: bar(doing, done, len(dataset.photos))
 
 
 # The report: a section for each finding, and one line for all that is in order.

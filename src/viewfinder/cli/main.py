@@ -35,6 +35,7 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("classify")(classify.classify)
 app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
 publishing.add_to(models.app)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")

@@ -9,12 +9,14 @@ from viewfinder.datasets.tables import TABLES, read_table
 from viewfinder.errors import DatasetError
 
 
-def read_dataset(source: Path) -> Dataset:
+def read_dataset(source: Path, *, to_learn: bool = True) -> Dataset:
     """Read which photos there are, and their labels. No photo is opened.
 
     Args:
         source: A folder with a folder for each class; or with `train`, `validation` and `test`
             that have these; or a `.csv`, `.tsv` or `.jsonl` file of paths and labels.
+        to_learn: Whether something is to be learned from it, which takes two classes, and photos
+            of each to train with. To measure a model, any labelled photo will do.
 
     Raises:
         DatasetError: It is not there, cannot be read or understood, or nothing can be learned from
@@ -26,6 +28,8 @@ def read_dataset(source: Path) -> Dataset:
         where = error.filename or source
         raise DatasetError(f"{where} cannot be read: {error.strerror or error}") from error
     _check(dataset)
+    if to_learn:
+        _check_to_learn(dataset)
     return dataset
 
 
@@ -55,6 +59,9 @@ def _check(dataset: Dataset) -> None:
             f"none of the files of these classes is there: {', '.join(sorted(lost))}; "
             "bring them, or leave the classes out"
         )
+
+
+def _check_to_learn(dataset: Dataset) -> None:
     if len(dataset.labels) == 1:
         raise DatasetError(
             f"{dataset.source} has one class only, {dataset.labels[0]!r}; "

@@ -101,11 +101,20 @@ def to_confidence(
     Returns:
         float32 `[..., C]`, 0-1, sum 1.
     """
-    if output == "probabilities":
-        logits = np.log(np.maximum(scores, np.finfo(np.float32).tiny))
-    else:
-        logits = scores
-    logits = logits / np.float32(temperature)
+    logits = to_logits(scores, output=output) / np.float32(temperature)
     exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
     confidence: NDArray[np.float32] = exponentials / exponentials.sum(axis=-1, keepdims=True)
     return confidence
+
+
+def to_logits(scores: NDArray[np.float32], *, output: str) -> NDArray[np.float32]:
+    """What a softmax turns into the graph's probabilities, whether or not it has its own.
+
+    Args:
+        scores: float32, of any shape.
+        output: `logits` or `probabilities`.
+    """
+    if output == "probabilities":
+        logits: NDArray[np.float32] = np.log(np.maximum(scores, np.finfo(np.float32).tiny))
+        return logits
+    return scores

@@ -1,16 +1,13 @@
 """Labels that a model does not believe."""
 
-from collections.abc import Callable, Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable
 
 from viewfinder.datasets.check import Suspect, wrong_labels
-from viewfinder.datasets.photos import Dataset, Photo
-from viewfinder.datasets.reading import read_photo, side_by_side
+from viewfinder.datasets.photos import Dataset
 from viewfinder.engines.loader import LoadedVariant
-from viewfinder.errors import DatasetError, ViewfinderError
-from viewfinder.imaging.preprocess import preprocess
+from viewfinder.errors import DatasetError
+from viewfinder.evaluation.evaluate import targets_of
+from viewfinder.evaluation.scoring import confidences, score
 from viewfinder.settings import Limits
 
 
@@ -41,10 +38,12 @@ def suspect_labels(
             f"{loaded.bundle.manifest.name}@{loaded.bundle.manifest.version} has no classes "
             f"{', '.join(map(repr, unknown))}; ask a model that was trained with these labels"
         )
-    photos, confidence = _confidences(
-        dataset.photos, loaded, limits=limits, threads=threads, progress=progress
+    scored = score(loaded, dataset.photos, limits=limits, threads=threads, progress=progress)
+    photos, variant = scored.photos, loaded.variant
+    confidence = confidences(
+        scored.scores, output=variant.output, temperature=variant.calibration.temperature
     )
-    targets = [names.index(photo.label) for photo in photos]
+    targets = targets_of(photos, names)
     return tuple(
         Suspect(
             path=str(photos[place].path),
@@ -55,31 +54,3 @@ def suspect_labels(
         )
         for place, believed in wrong_labels(confidence, targets)
     )
-
-
-def _confidences(
-    photos: Sequence[Photo],
-    loaded: LoadedVariant,
-    *,
-    limits: Limits,
-    threads: int,
-    progress: Callable[[int, int], None],
-) -> tuple[list[Photo], NDArray[np.float32]]:
-    """The photos that can be decoded, and float32 `[N, classes]` of calibrated confidence."""
-
-    def ask(photo: Photo) -> NDArray[np.float32] | None:
-        try:
-            data = read_photo(photo.path, limits.image_bytes)
-            return loaded.confidence(preprocess(data, loaded.variant.preprocess, limits))
-        except ViewfinderError:
-            return None
-
-    asked: list[Photo] = []
-    rows: list[NDArray[np.float32]] = []
-    answers = side_by_side(ask, photos, threads=threads)
-    for done, (photo, row) in enumerate(zip(photos, answers, strict=True), 1):
-        if row is not None:
-            asked.append(photo)
-            rows.append(row)
-        progress(done, len(photos))
-    return asked, np.array(rows, np.float32).reshape(len(rows), -1)

@@ -1,0 +1,222 @@
+"""An evaluation as one HTML file that needs nothing beside it: no network, no script, no font."""
+
+import base64
+import io
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from PIL import Image
+
+from viewfinder import __version__
+from viewfinder.errors import DatasetError, RequestError
+from viewfinder.evaluation import verdict
+from viewfinder.evaluation.evaluate import (
+    ClassEvaluation,
+    Epoch,
+    Evaluation,
+    Mistake,
+    SplitEvaluation,
+)
+from viewfinder.evaluation.scoring import read_photo
+from viewfinder.imaging.decode import decode
+from viewfinder.settings import Limits, flatten
+
+MOST_NAMED_CLASSES = 40
+"""Classes up to which the confusion matrix is a table with a name for each."""
+
+_MOST_ROWS = 50
+_SHADES = 5
+_THUMBNAIL = 160  # pixels, the longer side
+_QUALITY = 80
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render_report(
+    evaluation: Evaluation, *, photos: Path | None = None, limits: Limits | None = None
+) -> str:
+    """Write the report.
+
+    Args:
+        evaluation: What to show.
+        photos: The folder from which the evaluation tells its paths, for pictures of the worst
+            mistakes. None leaves them out; so does a photo that is no longer there.
+        limits: What will be decoded.
+
+    Returns:
+        A whole HTML document.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": verdict.percent,
+        "within": verdict.within,
+        "p_value": verdict.p_value,
+    }
+    environment.globals |= {"count": verdict.count, "frame": Frame}
+    result = evaluation.result
+    rows = worst_first(result.classes)
+    named = len(result.classes) <= MOST_NAMED_CLASSES
+    return environment.get_template("report.html.j2").render(
+        evaluation=evaluation,
+        result=result,
+        headline=verdict.headline(evaluation),
+        sentences=verdict.sentences(evaluation),
+        compared=verdict.compared(evaluation.comparison) if evaluation.comparison else None,
+        classes=rows[:_MOST_ROWS],
+        more_classes=rows[_MOST_ROWS:],
+        named=named,
+        shades=[] if named else _shades(result),
+        worst=list(_pictured(result.worst, photos, limits or Limits())),
+        provenance=flatten(evaluation.provenance),
+        keras=flatten(evaluation.keras or {}),
+        release=__version__,
+        **_coverage(result),
+        **_training(evaluation.history),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Where a plot's numbers lie in its picture.
+
+    Attributes:
+        left: Of the picture, in its own units; so the others.
+        top: Likewise.
+        width: Likewise.
+        height: Likewise.
+        x_high: The number at the right edge; 0 is at the left one.
+        y_low: The number at the bottom.
+        y_high: The number at the top.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+    x_high: float = 1.0
+    y_low: float = 0.0
+    y_high: float = 1.0
+
+    @property
+    def right(self) -> float:
+        """The right edge."""
+        return self.left + self.width
+
+    @property
+    def bottom(self) -> float:
+        """The lower edge."""
+        return self.top + self.height
+
+    def x(self, value: float) -> float:
+        """Where a number lies from left to right."""
+        return round(self.left + self.width * value / (self.x_high or 1), 2)
+
+    def y(self, value: float) -> float:
+        """Where a number lies from top to bottom."""
+        span = (self.y_high - self.y_low) or 1
+        return round(self.top + self.height * (self.y_high - value) / span, 2)
+
+    def line(self, values: Sequence[tuple[float, float | None]]) -> str:
+        """The points of a polyline; what is None is left out."""
+        return " ".join(f"{self.x(x)},{self.y(y)}" for x, y in values if y is not None)
+
+
+def worst_first(classes: Sequence[ClassEvaluation]) -> list[ClassEvaluation]:
+    """Classes by their recall; those that no photo shows come last."""
+
+    def key(one: ClassEvaluation) -> tuple[float, int]:
+        return (2.0 if one.recall is None else one.recall.value, -one.support)
+
+    return sorted(classes, key=key)
+
+
+def _shades(result: SplitEvaluation) -> list[tuple[bool, float, str]]:
+    """A large confusion matrix as few paths: whether it is the diagonal, how dark, its squares."""
+    squares: dict[tuple[bool, int], list[str]] = {}
+    for row, counts in enumerate(result.confusion):
+        whole = sum(counts)
+        for column, number in enumerate(counts):
+            if number:
+                shade = min(_SHADES, 1 + int(_SHADES * number / whole))
+                squares.setdefault((row == column, shade), []).append(f"M{column} {row}h1v1h-1z")
+    return [
+        (diagonal, shade / _SHADES, "".join(paths))
+        for (diagonal, shade), paths in sorted(squares.items())
+    ]
+
+
+def _coverage(result: SplitEvaluation) -> dict[str, Any]:
+    """The curve of accuracy against coverage, and the threshold on it."""
+    curve = [(point.coverage, point.accuracy) for point in result.curve]
+    marks, answered, could = [], result.accuracy_answered, result.suggested_abstain
+    if result.abstain_below is not None and answered is not None:
+        marks.append((result.abstain_below, result.coverage, answered.value, "its threshold"))
+    elif could is not None and could.accuracy is not None:
+        marks.append((could.threshold, could.coverage, could.accuracy, "a possible threshold"))
+    lowest = min(accuracy for _, accuracy in curve if accuracy is not None)
+    return {
+        "curve": curve,
+        "curve_low": min(0.9, math.floor(10 * lowest) / 10),
+        "marks": [
+            {
+                "coverage": coverage,
+                "accuracy": accuracy,
+                "name": f"{what}: {verdict.percent(threshold)}",
+                "words": f"At {what} of {verdict.percent(threshold)} it answers "
+                f"{verdict.percent(coverage, result.photos)} of the photos, and "
+                f"{verdict.percent(accuracy, result.photos)} of those answers are right.",
+            }
+            for threshold, coverage, accuracy, what in marks
+        ],
+    }
+
+
+def _training(history: Sequence[Epoch]) -> dict[str, Any]:
+    """The lines of training, by epoch, and where each of its phases begins."""
+    losses = [epoch.loss for epoch in history]
+    accuracies = [epoch.accuracy for epoch in history]
+    validation = [epoch.validation_accuracy for epoch in history]
+    known = [value for value in (*accuracies, *validation) if value is not None]
+    return {
+        "phases": [
+            (n, epoch.phase)
+            for n, epoch in enumerate(history)
+            if n == 0 or history[n - 1].phase != epoch.phase
+        ],
+        "loss_line": list(enumerate(losses)),
+        "loss_high": max((loss for loss in losses if loss is not None), default=0.0),
+        "accuracy_line": list(enumerate(accuracies)),
+        "validation_line": list(enumerate(validation)),
+        "accuracy_low": min(0.9, math.floor(10 * min(known, default=0.0)) / 10),
+    }
+
+
+def _pictured(
+    worst: Sequence[Mistake], photos: Path | None, limits: Limits
+) -> Iterator[tuple[Mistake, dict[str, Any] | None]]:
+    for mistake in worst:
+        yield mistake, _picture(photos / mistake.path, limits) if photos is not None else None
+
+
+def _picture(path: Path, limits: Limits) -> dict[str, Any] | None:
+    """A small JPEG as a `data:` address, with its size; nothing of the file but its pixels."""
+    try:
+        image = decode(read_photo(path, limits), limits=limits, enough=(2 * _THUMBNAIL,) * 2)
+    except (DatasetError, RequestError):
+        return None
+    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    small = Image.new("RGB", image.size)  # Pillow would write an image's comment again
+    small.paste(image)
+    file = io.BytesIO()
+    small.save(file, "JPEG", quality=_QUALITY)
+    data = base64.b64encode(file.getvalue()).decode()
+    return {"src": f"data:image/jpeg;base64,{data}", "width": small.width, "height": small.height}

@@ -1,0 +1,156 @@
+"""What a model says of each photo of a data set: the way of serving, from the file's bytes."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from viewfinder.datasets.photos import Photo, Skipped
+from viewfinder.engines.base import to_confidence
+from viewfinder.engines.loader import LoadedVariant
+from viewfinder.errors import BundleError, DatasetError, RequestError
+from viewfinder.imaging.preprocess import preprocess
+from viewfinder.settings import Limits
+
+_AHEAD = 2  # calls in hand for each thread: enough to keep it busy
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """Photos and what the graph gave for them.
+
+    Attributes:
+        photos: Those that could be decoded, in the order in which they were given.
+        scores: float32 `[N, C]`, as the engine gave them, before temperature and softmax.
+        skipped: The others.
+    """
+
+    photos: tuple[Photo, ...]
+    scores: NDArray[np.float32]
+    skipped: tuple[Skipped, ...]
+
+
+_Row = NDArray[np.float32] | Skipped
+
+
+def score(
+    loaded: LoadedVariant,
+    photos: Sequence[Photo],
+    *,
+    limits: Limits,
+    threads: int,
+    progress: Callable[[int, int], None],
+) -> Scored:
+    """Ask the model for each photo. Of a photo, only its scores are kept.
+
+    Args:
+        loaded: The model, loaded for as many threads.
+        photos: Which.
+        limits: What will be read and decoded, as in serving.
+        threads: Photos that are worked on side by side.
+        progress: Is told how many are done, and of how many, in the caller's thread.
+
+    Raises:
+        DatasetError: Not one photo can be decoded.
+        BundleError: The graph gives no finite numbers for one.
+    """
+    rows: list[_Row] = []
+    for found in _side_by_side(loaded, photos, limits, threads):
+        rows += found
+        progress(len(rows), len(photos))
+    skipped = tuple(row for row in rows if isinstance(row, Skipped))
+    kept = [
+        (photo, row)
+        for photo, row in zip(photos, rows, strict=True)
+        if not isinstance(row, Skipped)
+    ]
+    if not kept:
+        first = f"; {skipped[0].photo.path}: {skipped[0].reason}" if skipped else ""
+        raise DatasetError(f"no photo could be scored{first}")
+    scores = np.stack([row for _, row in kept])
+    unusable = np.flatnonzero(~np.isfinite(scores).all(axis=1))
+    if unusable.size:
+        raise BundleError(f"the graph gives no finite numbers for {kept[unusable[0]][0].path}")
+    return Scored(tuple(photo for photo, _ in kept), scores, skipped)
+
+
+def confidences(
+    scores: NDArray[np.float32], *, output: str, temperature: float
+) -> NDArray[np.float32]:
+    """Confidence as serving works it out: a row at a time, so that not a bit is different.
+
+    Over a whole array, a vector instruction might meet the same number in another place, where it
+    is rounded in another way.
+
+    Args:
+        scores: float32 `[N, C]`.
+        output: `logits` or `probabilities`.
+        temperature: Logits are divided by it.
+
+    Returns:
+        float32 `[N, C]`, 0-1, each row with the sum 1.
+    """
+    confidence = np.empty(scores.shape, np.float32)
+    for n in range(len(scores)):
+        confidence[n] = to_confidence(scores[n : n + 1], output=output, temperature=temperature)[0]
+    return confidence
+
+
+def _side_by_side(
+    loaded: LoadedVariant, photos: Sequence[Photo], limits: Limits, threads: int
+) -> Iterator[list[_Row]]:
+    """Rows for the photos in their order, few calls ahead of the one that is asked for."""
+    size = loaded.engine.traits.max_useful_batch
+    pending: deque[Future[list[_Row]]] = deque()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="score")
+    try:
+        for start in range(0, len(photos), size):
+            pending.append(pool.submit(_ask, loaded, photos[start : start + size], limits))
+            if len(pending) >= _AHEAD * threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _ask(loaded: LoadedVariant, photos: Sequence[Photo], limits: Limits) -> list[_Row]:
+    decoded = [_decode(photo, loaded, limits) for photo in photos]
+    good = [pixels for pixels in decoded if not isinstance(pixels, Skipped)]
+    scores = iter(loaded.engine.predict(np.stack(good)) if good else ())
+    return [one if isinstance(one, Skipped) else next(scores) for one in decoded]
+
+
+def _decode(photo: Photo, loaded: LoadedVariant, limits: Limits) -> NDArray[np.uint8] | Skipped:
+    try:
+        data = read_photo(photo.path, limits)
+        return preprocess(data, loaded.variant.preprocess, limits)
+    except DatasetError as error:
+        return Skipped(photo, error.detail)
+    except RequestError as error:
+        return Skipped(photo, error.detail)
+
+
+def read_photo(path: Path, limits: Limits) -> bytes:
+    """The bytes of a photo's file.
+
+    Raises:
+        DatasetError: It cannot be read, or serving would refuse it for its length.
+    """
+    try:
+        if not path.is_file():  # a pipe would be waited for
+            raise DatasetError("It is not a file.")
+        with path.open("rb") as file:
+            # One byte more than the limit is enough to be refused for it.
+            data = file.read(limits.image_bytes + 1)
+    except OSError as error:
+        raise DatasetError(f"The file cannot be read: {error.strerror}.") from error
+    if len(data) > limits.image_bytes:
+        raise DatasetError(f"The image is over the limit of {limits.image_bytes:,} bytes.")
+    if not data:
+        raise DatasetError("The file is empty.")
+    return data
