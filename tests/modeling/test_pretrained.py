@@ -205,7 +205,7 @@ def test_a_division_by_zero_in_the_weights_is_refused() -> None:
     layer = keras.layers.Normalization()
     layer.build((None, 8, 8, 3))
     with pytest.raises(WeightsError, match="zero"):
-        applications._normalise(layer, [np.zeros(3), np.zeros(3), np.array(0)])
+        applications._normalise(layer, [np.zeros(3, np.float32)] * 3)
 
 
 # downloads
