@@ -103,7 +103,8 @@ def test_quantising_without_photos_is_refused(float_graph: bytes) -> None:
 @pytest.mark.parametrize("change", ["missing", "extra", "shape"])
 def test_weights_of_another_model_are_refused(change: str) -> None:
     from viewfinder.modeling.backbones import BACKBONES
-    from viewfinder.modeling.classifier import build_classifier, load_efficientnet
+    from viewfinder.modeling.classifier import build_classifier
+    from viewfinder.modeling.efficientnet_lite import load_efficientnet
     from viewfinder.modeling.weights import read_checkpoint, wheel_checkpoint
 
     backbone = BACKBONES[BUILTIN_MODEL]

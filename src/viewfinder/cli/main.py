@@ -8,6 +8,7 @@ import typer
 
 from viewfinder import __version__
 from viewfinder.cli import (
+    backbones,
     classify,
     data,
     database,
@@ -37,6 +38,7 @@ app.command("classify")(classify.classify)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 publishing.add_to(models.app)
+models.app.command("backbones")(backbones.list_backbones)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 app.add_typer(keys.app, name="keys")

@@ -5,13 +5,16 @@ and the classifier layer has int8 weights but a float output. An int8 softmax ha
 (its rows summed to 0.78-0.996 when measured), and int8 logits are hardly better.
 """
 
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
+from viewfinder.conversion.saved_model import to_saved_model
 from viewfinder.conversion.terminal import quiet
 from viewfinder.errors import ConversionError, MissingExtraError
 
@@ -37,9 +40,12 @@ def to_litert(model: Any) -> bytes:
         raise MissingExtraError("Converting a Keras model", "train") from error
 
     image = keras.Input(batch_shape=(1, *model.input_shape[1:]), dtype="uint8", name=_INPUT)
-    one_image = keras.Model(image, model(image, training=False))
-    with quiet():
-        return bytes(tf.lite.TFLiteConverter.from_keras_model(one_image).convert())
+    one_image = keras.Model(image, model(image, training=False), name="classifier")
+    # `from_keras_model` traces the model seven times on its way to the same graph, in twice the
+    # time.
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        to_saved_model(one_image, Path(folder))
+        return bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
 
 
 def quantize_int8(graph: bytes, photos: Sequence[NDArray[np.uint8]]) -> bytes:

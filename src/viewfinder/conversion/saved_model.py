@@ -14,8 +14,9 @@ def to_saved_model(model: Any, folder: Path) -> None:
 
     Args:
         model: A `keras.Model` of uint8 `[N, H, W, 3]` to float32 `[N, C]` logits.
-        folder: Where to; `saved_model.pb` and `variables/` come into it. The length of a batch
-            stays open, because a GPU wants many images at once and a CPU one.
+            The length of a batch is the model's: open, because a GPU wants many images at once
+            and a CPU one, or fixed.
+        folder: Where to; `saved_model.pb` and `variables/` come into it.
 
     Raises:
         MissingExtraError: TensorFlow is not installed.
@@ -25,7 +26,7 @@ def to_saved_model(model: Any, folder: Path) -> None:
     except ImportError as error:
         raise MissingExtraError("Converting a Keras model", "train") from error
 
-    image = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name="image")
+    image = tf.TensorSpec(model.input_shape, tf.uint8, name="image")
     serve = tf.function(
         lambda image: {"logits": model(image, training=False)}, input_signature=[image]
     )

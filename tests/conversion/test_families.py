@@ -1,0 +1,29 @@
+"""Backbones of keras.applications through the converters."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from viewfinder.engines.base import EngineOptions
+from viewfinder.engines.litert import LiteRTEngine
+
+pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+
+
+def test_litert_gives_the_logits_of_keras_and_int8_keeps_the_contract(tmp_path: Path) -> None:
+    pytest.importorskip("keras", reason="needs the extra train")
+    from tests.modeling.graphs import random_classifier, random_pixels, small
+
+    from viewfinder.conversion.litert import check_contract, quantize_int8, to_litert
+
+    model = random_classifier(small("mobilenet-v3-small"))
+    photos = random_pixels(3)
+    graph = to_litert(model)
+    (tmp_path / "x.tflite").write_bytes(graph)
+    got = LiteRTEngine(tmp_path / "x.tflite", EngineOptions(threads=1)).predict(photos)
+    assert np.abs(got - model(photos, training=False).numpy()).max() < 1e-3
+
+    quantized = quantize_int8(graph, list(photos))
+    check_contract(quantized)
+    assert len(quantized) < len(graph) / 2.5
