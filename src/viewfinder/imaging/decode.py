@@ -13,15 +13,16 @@ from viewfinder.errors import (
     ViewfinderError,
 )
 from viewfinder.imaging.colour import to_rgb
-from viewfinder.imaging.formats import bmp, gif, jpeg, png, webp
+from viewfinder.imaging.formats import bmp, gif, heif, jpeg, png, webp
 from viewfinder.imaging.formats.plain import Plain
 from viewfinder.settings import Limits
 
-ACCEPTED: Final = "JPEG, PNG, WebP, GIF or BMP"
+ACCEPTED: Final = "JPEG, PNG, WebP, HEIC, GIF or BMP"
 _PLAIN: Final[Mapping[str, Callable[[bytes], Plain]]] = {
     "JPEG": jpeg.plain,
     "PNG": png.plain,
     "WEBP": webp.plain,
+    "HEIC": heif.plain,
     "GIF": gif.plain,
     "BMP": bmp.plain,
 }
@@ -45,7 +46,7 @@ def decode(data: bytes, *, limits: Limits, enough: tuple[int, int] | None = None
         An image of mode RGB.
 
     Raises:
-        UnsupportedMediaTypeError: Not one of `FORMATS`.
+        UnsupportedMediaTypeError: Not one of `FORMATS`, or HEIC, and the extra `heif` is missing.
         ImageTooLargeError: Over a limit.
         InvalidImageError: One of the formats, but damaged.
     """
@@ -84,26 +85,33 @@ def recognise(data: bytes) -> str:
 
 def sniff(data: bytes) -> str | None:
     """Name the accepted format that the first bytes announce, else None."""
-    if data.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
+    for start, found in _STARTS.items():
+        if data.startswith(start):
+            return found
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return "GIF"
+    if heif.is_heif(data):
+        return "HEIC"
     # "BM" alone is two letters that any text may begin with: look at the header's length as well.
     if data[:2] == b"BM" and data[14:18] in _BMP_HEADERS:
         return "BMP"
     return None
 
 
+_STARTS = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
+}
 _BMP_HEADERS = {length.to_bytes(4, "little") for length in (12, 16, 40, 52, 56, 64, 108, 124)}
 
 
 def _open(found: str, data: bytes) -> Image.Image:
     if found == "PNG":
         return png.CheckedPng(BytesIO(data))
+    if found == "HEIC":
+        return heif.open_image(data)
     return Image.open(BytesIO(data), formats=(found,))
 
 
