@@ -1,5 +1,6 @@
 """Bytes to upright RGB, within limits that are checked before a pixel is decoded."""
 
+import contextlib
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Final
@@ -71,6 +72,40 @@ def decode(data: bytes, *, limits: Limits, enough: tuple[int, int] | None = None
         raise InvalidImageError(f"The {found} image is damaged and cannot be decoded.") from error
 
 
+def as_decoded(
+    image: Image.Image, *, limits: Limits, enough: tuple[int, int] | None = None
+) -> Image.Image:
+    """What `decode` gives, of an image that Pillow has opened or somebody has made.
+
+    Nothing is known of how it was decoded, so that the pixels of a large JPEG are not quite those
+    that `decode` finds.
+
+    Args:
+        image: Of any mode. Turned as its EXIF block says, if it has one.
+        limits: The most pixels and the longest side.
+        enough: Width and height that suffice for an image with transparency.
+
+    Returns:
+        An image of mode RGB.
+
+    Raises:
+        ImageTooLargeError: Over a limit.
+        InvalidImageError: It has no pixels, or they are still in a file, which is damaged.
+    """
+    _check_size("JPEG" if image.format == "JPEG" else "photo", image.size, limits)
+    if not all(image.size):
+        raise InvalidImageError("The image has no pixels.")
+    try:
+        turn = _turn_of(image)
+        image.load()
+        if enough is not None and turn in _ON_ITS_SIDE:
+            enough = enough[::-1]
+        rgb = to_rgb(image, enough)
+    except Exception as error:  # a decoder raises whatever a damaged file leads it into
+        raise InvalidImageError("The image is damaged and cannot be decoded.") from error
+    return rgb.transpose(_TURNS[turn]) if turn > 1 else rgb
+
+
 def recognise(data: bytes) -> str:
     """Name the accepted format that the first bytes announce; 18 of them are enough.
 
@@ -115,6 +150,14 @@ def _open(found: str, data: bytes) -> Image.Image:
     return Image.open(BytesIO(data), formats=(found,))
 
 
+def _turn_of(image: Image.Image) -> int:
+    """As EXIF says, 1-8; whatever is broken counts as 1, upright."""
+    with contextlib.suppress(Exception):  # Pillow's reader raises what a broken block leads it into
+        turn = image.getexif().get(_ORIENTATION)
+        return turn if turn in _TURNS else 1
+    return 1
+
+
 def _check_size(found: str, size: tuple[int, int], limits: Limits) -> None:
     width, height = size
     most = limits.jpeg_pixels if found == "JPEG" else limits.pixels
@@ -128,6 +171,7 @@ def _check_size(found: str, size: tuple[int, int], limits: Limits) -> None:
         )
 
 
+_ORIENTATION = 0x0112
 _ON_ITS_SIDE = range(5, 9)
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
