@@ -14,6 +14,7 @@ from tests.support import SKIP_NOTHING, Engine, RedisServer, Server, fake_bundle
 # A package that comes with the extra of that name.
 _EXTRAS = {
     "train": "litert_quantizer",
+    "heif": "pi_heif",
     "onnx": "onnxruntime",
     "openvino": "openvino",
     "tensorflow": "tensorflow",

@@ -41,6 +41,7 @@ from viewfinder.settings import CacheSettings, Settings
 
 ROOT = Path(__file__).parents[1]
 PHOTOS = ROOT / "examples" / "photos"
+DATA = ROOT / "tests" / "data"
 COMMAND = str(Path(sys.executable).with_name("viewfinder"))
 
 # Set where everything must be there: what would be skipped fails.

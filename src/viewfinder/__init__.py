@@ -1,3 +1,31 @@
-"""Viewfinder: from a folder of photos to a production image-classification service."""
+"""Viewfinder: from a folder of photos to a production image-classification service.
+
+`import viewfinder` brings nothing else in: what is named here comes when it is first asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from viewfinder.local import Classifier
+    from viewfinder.types import Prediction
 
 __version__ = "0.1.0"
+__all__ = ["Classifier", "Prediction", "__version__"]
+
+_HOMES = {
+    "Classifier": "viewfinder.local",
+    "Prediction": "viewfinder.types",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """The public names, each from where it is made."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -30,8 +30,7 @@ from viewfinder.imaging.decode import recognise
 from viewfinder.net.addresses import is_loopback
 from viewfinder.net.fetch import Fetcher
 from viewfinder.quota.rate import open_counter
-from viewfinder.registry.registry import BUILTIN_MODEL
-from viewfinder.registry.store import open_store
+from viewfinder.registry.store import default_model, open_store
 from viewfinder.serving.callbacks import Callbacks, find_callbacks
 from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.scheduler import Devices
@@ -52,8 +51,8 @@ def build_services(settings: Settings) -> Services:
         OperatorError: The model store cannot be read, or something is asked for that is not
             installed.
     """
-    default = settings.default_model or next(iter(settings.models), BUILTIN_MODEL)
-    models = ModelManager(open_store(settings.store, settings.home), settings, default=default)
+    store = open_store(settings.store, settings.home)
+    models = ModelManager(store, settings, default=default_model(settings))
     devices = Devices(threads=settings.compute_threads, capacity=settings.queue_size)
     callbacks = Callbacks(find_callbacks())
     return Services(

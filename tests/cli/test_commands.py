@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from tests.support import (
     COMMAND,
+    DATA,
     EXPECTED,
     PHOTOS,
     environment,
@@ -361,3 +362,27 @@ def test_debug_shows_the_traceback(tmp_path: Path, command: list[str]) -> None:
     result = run_command(*command, home=tmp_path)
     assert result.returncode == 1
     assert "Traceback" in result.stderr
+
+
+@pytest.mark.heif
+def test_classify_finds_heic_photos(tmp_path: Path) -> None:
+    shutil.copy(DATA / "photo.heic", tmp_path / "IMG_1.HEIC")
+    result = run_command("classify", tmp_path, "--json", home=tmp_path)
+    assert json.loads(result.stdout)["class"] == "espresso"
+    assert result.stderr == ""
+
+
+def test_classify_says_which_extra_heic_photos_need(tmp_path: Path) -> None:
+    (tmp_path / "lacking" / "pi_heif").mkdir(parents=True)
+    lacking = "raise ModuleNotFoundError('No module named pi_heif', name='pi_heif')"
+    (tmp_path / "lacking" / "pi_heif" / "__init__.py").write_text(lacking)
+    result = subprocess.run(
+        [COMMAND, "classify", str(DATA / "photo.heic")],
+        env={**environment(tmp_path), "PYTHONPATH": str(tmp_path / "lacking")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "HEIC photos are not switched on here." in result.stdout
+    assert result.stderr == "HEIC needs the extra 'heif': pip install 'viewfinder[heif]'\n"

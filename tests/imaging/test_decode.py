@@ -169,10 +169,12 @@ def test_an_animation_gives_its_first_frame() -> None:
         b"BM is how this text begins",
         b"II*\0",
         b"RIFF0000WAVE",
+        b"\0\0\0\x1cftypavif",
+        b"\0\0\0\x1cftypmp42",
     ],
 )
 def test_what_is_not_an_accepted_image_is_unsupported(data: bytes) -> None:
-    with pytest.raises(UnsupportedMediaTypeError, match="JPEG, PNG, WebP, GIF or BMP"):
+    with pytest.raises(UnsupportedMediaTypeError, match="JPEG, PNG, WebP, HEIC, GIF or BMP"):
         decode(data, limits=LIMITS)
 
 

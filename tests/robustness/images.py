@@ -10,6 +10,8 @@ import numpy as np
 from PIL import Image
 from tests.support import encode, photo
 
+from viewfinder.imaging.formats import isobmff
+
 SOI, EOI, SCAN = b"\xff\xd8", b"\xff\xd9", b"\xff\xda"
 
 # What a document of that kind begins with.
@@ -276,3 +278,28 @@ def bmp_of_runs(image: Image.Image) -> bytes:
             lines += [bytes((length, row[start])) for length in lengths]
         lines.append(b"\0\0")
     return bmp_runs(image.size, b"".join(lines) + b"\0\1")
+
+
+# HEIC
+
+
+def heic_of_tiles(pair: bytes, size: tuple[int, int] = (310, 110)) -> bytes:
+    """The two pictures of a HEIC file as the tiles of one, which is cropped to that size."""
+    container = isobmff.Container.read(pair)
+    tiles = [container.item(number) for number in (1, 2)]
+    shape = struct.pack(">4BHH", 0, 0, 0, 1, *size)
+    spread = isobmff.Property(b"ispe", struct.pack(">4xII", *size))
+    grid = isobmff.Item(3, b"grid", shape, (spread,))
+    return isobmff.write([grid, *tiles], [isobmff.Reference(b"dimg", 3, (1, 2))])
+
+
+def hevc_sequence(width: int, height: int) -> bytes:
+    """The unit of a HEVC stream that says how large its pictures are."""
+
+    def golomb(number: int) -> str:
+        bits = f"{number + 1:b}"
+        return "0" * (len(bits) - 1) + bits
+
+    bits = "0" * 8 + "1" * 96 + golomb(0) + golomb(1) + golomb(width) + golomb(height) + "1"
+    bits += "0" * (-len(bits) % 8)
+    return bytes([33 << 1, 1]) + int(bits, 2).to_bytes(len(bits) // 8)

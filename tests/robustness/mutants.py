@@ -3,7 +3,7 @@
 import itertools
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from tests.robustness import images
-from tests.support import encode
+from tests.support import DATA, encode
+
+from viewfinder.imaging.formats import heif
 
 _SIZE = (160, 120)
 _LARGEST = 4 << 20
@@ -37,7 +39,12 @@ def mutants(seed: int, count: int) -> Iterator[Mutant]:
         seed: Of the chance.
         count: How many.
     """
-    sound = list(originals().items())
+    return broken(originals(), seed, count)
+
+
+def broken(photos: Mapping[str, bytes], seed: int, count: int) -> Iterator[Mutant]:
+    """As `mutants`, of these photos alone."""
+    sound = list(photos.items())
     for number in range(count):
         draw = np.random.default_rng((seed, number))
         name, data = sound[number % len(sound)]
@@ -95,7 +102,14 @@ def originals() -> dict[str, bytes]:
         "bmp 1": encode(image.convert("1"), "BMP"),
         "bmp alpha": encode(clear, "BMP"),
         "bmp runs": images.bmp_of_runs(image),
+        **(heic_photos() if heif.is_installed() else {}),
     }
+
+
+def heic_photos() -> dict[str, bytes]:
+    """Sound HEIC photos in each form."""
+    made = {f"heic {path.stem}": path.read_bytes() for path in sorted(DATA.glob("*.heic"))}
+    return {**made, "heic tiles": images.heic_of_tiles(made["heic pair"])}
 
 
 def _flip_bits(data: bytes, draw: np.random.Generator) -> bytes:
@@ -210,6 +224,8 @@ _MARKS = (
     *(b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"iCCP", b"eXIf", b"zTXt", b"acTL", b"fcTL", b"fdAT"),
     *(b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF", b"ICCP", b"EXIF"),
     *(bytes((0xFF, kind)) for kind in (0xC0, 0xC2, 0xC4, 0xDA, 0xDB, 0xDD, 0xE1, 0xE2, 0xEE)),
+    *(b"meta", b"pitm", b"iinf", b"infe", b"iref", b"auxl", b"dimg", b"iloc", b"ipco", b"ipma"),
+    *(b"ispe", b"hvcC", b"irot", b"imir", b"pixi", b"colr", b"auxC", b"\0\0\0\1\x26", b"mdat"),
     *(b"!\xf9\x04", b"!\xff\x0b", b"\0,\0", b"BM"),
 )
 

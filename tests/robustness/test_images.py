@@ -1,6 +1,7 @@
 """Hostile images over HTTP, by the rows of the table of promises: what each gets."""
 
 import math
+import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import psutil
 import pytest
 from PIL import Image
 from tests.robustness import images
-from tests.support import Server, empty_png, encode, fake_bundle, photo, serving
+from tests.support import DATA, Server, empty_png, encode, fake_bundle, photo, serving
 
 Answer = tuple[int, str]
 INVALID, TOO_LARGE = (422, "invalid_image"), (422, "image_too_large")
@@ -326,3 +327,16 @@ def test_a_bmp_or_gif_that_is_slow_to_read_is_refused_at_once(caller: Caller) ->
         answer, seconds = caller.cost(images.gif_with(SMALL, blocks))
         assert answer in {INVALID, TOO_LARGE}
         assert seconds < AT_ONCE
+
+
+@pytest.mark.heif
+def test_a_heic_photo_is_taken_as_a_body_and_bombs_are_refused_at_once(caller: Caller) -> None:
+    data = (DATA / "photo.heic").read_bytes()
+    assert caller.post(data, "image/heic").json()["class"] == "espresso"
+    answer, seconds = caller.cost(images.heic_of_tiles((DATA / "pair.heic").read_bytes(), (9, 9)))
+    assert answer == INVALID
+    assert seconds < AT_ONCE
+    boxes = struct.pack(">I4s", 8, b"free") * 1_000_000
+    answer, seconds = caller.cost(data[:28] + boxes + data[28:])
+    assert answer == INVALID
+    assert seconds < AT_ONCE

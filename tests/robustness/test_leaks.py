@@ -204,4 +204,4 @@ def test_a_leak_is_seen(leak: str) -> None:
 
 
 def test_what_the_server_says_is_no_leak() -> None:
-    check_no_leak("The image is not JPEG, PNG, WebP, GIF or BMP. urn:viewfinder:error:x")
+    check_no_leak("The image is not JPEG, PNG, WebP, HEIC, GIF or BMP. urn:viewfinder:error:x")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.training import small
 
+from tests.training import small
 from viewfinder.errors import TrainingError, TrainingStoppedError
 from viewfinder.training.examples import Examples
 from viewfinder.training.run import RunFolder

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from tests.support import PHOTOS
 from tests.training import small
-
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.imaging.preprocess import preprocess
 from viewfinder.settings import Limits

@@ -16,6 +16,7 @@ from viewfinder.imaging.suffixes import SUFFIXES
 if TYPE_CHECKING:
     from viewfinder.settings import Settings
 
+_HEIC = {".heic", ".heif", ".hif"}
 _BAR = 24
 _PATIENCE_S = 3600
 
@@ -45,6 +46,7 @@ def classify(
     photos = list(_photos(sources))
     if not photos:
         fail(f"no photos found; these are looked for: {' '.join(sorted(SUFFIXES))}")
+    _tell_of_extra(photos)
     settings = load_settings(default_model=model)
     failed = asyncio.run(_classify_all(settings, photos, top_k, out, as_json=as_json))
     if out is not None:
@@ -62,6 +64,14 @@ def _photos(sources: list[Path]) -> Iterator[Path]:
             yield source
         else:
             fail(f"{source} does not exist")
+
+
+def _tell_of_extra(photos: list[Path]) -> None:
+    from viewfinder.errors import MissingExtraError
+    from viewfinder.imaging.formats import heif
+
+    if any(path.suffix.lower() in _HEIC for path in photos) and not heif.is_installed():
+        say(MissingExtraError("HEIC", heif.EXTRA).detail)
 
 
 async def _classify_all(

@@ -12,9 +12,6 @@ from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
-
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 

@@ -80,7 +80,7 @@ def evaluate(
     if as_json:
         print_json(found.model_dump(mode="json"))
     else:
-        _show(found)
+        show(found)
     if report is not None:
         html = render_report(found, photos=photos_root(dataset), limits=settings.limits)
         with written(report) as file:
@@ -92,7 +92,7 @@ def evaluate(
         say("a report with plots and the worst mistakes: --report report.html")
 
 
-def _show(found: "Evaluation") -> None:
+def show(found: "Evaluation") -> None:
     """A verdict that can be read, then the numbers."""
     from viewfinder.evaluation import verdict
 

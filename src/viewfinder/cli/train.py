@@ -117,7 +117,7 @@ def _stopping() -> Iterator[threading.Event]:
 
     def ask(number: int, _frame: object) -> None:
         asked.set()
-        signal.signal(number, before[number])
+        signal.signal(number, before[signal.Signals(number)])
         say("stopping ... (again to stop at once)")
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}

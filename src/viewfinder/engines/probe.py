@@ -13,11 +13,37 @@ from typing import Any
 
 from viewfinder.engines.apart import answer_apart, run_apart
 from viewfinder.engines.base import Device
-from viewfinder.engines.loader import RUNTIMES, load_variant
+from viewfinder.engines.loader import RUNTIMES, LoadedVariant, load_variant
 from viewfinder.registry.bundle import Bundle
+from viewfinder.registry.store import is_builtin
+from viewfinder.settings import Settings
 
 
-def probe(bundle: Bundle, *, threads: int, device: Device, passed: Path | None) -> None:
+def load_probed(bundle: Bundle, settings: Settings, *, variant: str | None = None) -> LoadedVariant:
+    """Load a model as the settings say, once it has passed.
+
+    What comes with the package is trusted as the package is, and runs no native code else.
+
+    Raises:
+        BundleError: The model cannot be used.
+        MissingExtraError: Its engine is not installed.
+    """
+    threads, device = settings.compute_threads, settings.device
+    if not is_builtin(bundle) and bundle.manifest.variant(variant).engine != "fake":
+        passed = settings.home / "probed"
+        probe(bundle, threads=threads, device=device, passed=passed, variant=variant)
+    cache = settings.home / "compiled"
+    return load_variant(bundle, threads=threads, variant=variant, device=device, cache=cache)
+
+
+def probe(
+    bundle: Bundle,
+    *,
+    threads: int,
+    device: Device,
+    passed: Path | None,
+    variant: str | None = None,
+) -> None:
     """Let another process load the model, unless this very one has passed before.
 
     Args:
@@ -26,14 +52,20 @@ def probe(bundle: Bundle, *, threads: int, device: Device, passed: Path | None) 
         device: As it will be loaded.
         passed: A folder that remembers what has passed. It may be read-only: then more is tried
             than need be. None tries in any case.
+        variant: Which graph; the recommended one if not said.
 
     Raises:
         BundleError: The model cannot be used; the process may have crashed over it.
     """
-    mark = passed / _identity(bundle, device) if passed is not None else None
+    mark = passed / _identity(bundle, device, variant) if passed is not None else None
     if mark is not None and mark.exists():
         return
-    question = {"folder": str(bundle.folder.resolve()), "threads": threads, "device": device}
+    question = {
+        "folder": str(bundle.folder.resolve()),
+        "threads": threads,
+        "device": device,
+        "variant": variant,
+    }
     run_apart("viewfinder.engines.probe", question)
     if mark is not None:
         with contextlib.suppress(OSError):
@@ -41,10 +73,12 @@ def probe(bundle: Bundle, *, threads: int, device: Device, passed: Path | None) 
             mark.touch()
 
 
-def _identity(bundle: Bundle, device: Device) -> str:
+def _identity(bundle: Bundle, device: Device, variant: str | None) -> str:
     """Of a model, and of the runtime that would load it: another release may fail over it."""
-    runtime = " ".join(_releases(RUNTIMES[bundle.manifest.variant().engine].distributions))
-    return hashlib.sha256(f"{bundle.digest} {device} {runtime}".encode()).hexdigest()
+    chosen = bundle.manifest.variant(variant)
+    runtime = " ".join(_releases(RUNTIMES[chosen.engine].distributions))
+    identity = f"{bundle.digest} {chosen.name} {device} {runtime}"
+    return hashlib.sha256(identity.encode()).hexdigest()
 
 
 def _releases(distributions: Iterable[str]) -> Iterator[str]:
@@ -55,7 +89,12 @@ def _releases(distributions: Iterable[str]) -> Iterator[str]:
 
 def _answer(question: dict[str, Any]) -> dict[str, Any]:
     bundle = Bundle.open(Path(question["folder"]))
-    load_variant(bundle, threads=question["threads"], device=question["device"])
+    load_variant(
+        bundle,
+        threads=question["threads"],
+        device=question["device"],
+        variant=question["variant"],
+    )
     return {}
 
 

@@ -1,7 +1,6 @@
 """An evaluation as one HTML file that needs nothing beside it: no network, no script, no font."""
 
 import base64
-import io
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from PIL import Image
 
 from viewfinder import __version__
-from viewfinder.errors import DatasetError, RequestError
+from viewfinder.datasets.reading import read_photo
+from viewfinder.errors import RequestError
 from viewfinder.evaluation import verdict
 from viewfinder.evaluation.evaluate import (
     ClassEvaluation,
@@ -21,8 +20,8 @@ from viewfinder.evaluation.evaluate import (
     Mistake,
     SplitEvaluation,
 )
-from viewfinder.evaluation.scoring import read_photo
 from viewfinder.imaging.decode import decode
+from viewfinder.imaging.thumbnail import small_jpeg
 from viewfinder.settings import Limits, flatten
 
 MOST_NAMED_CLASSES = 40
@@ -210,13 +209,10 @@ def _pictured(
 def _picture(path: Path, limits: Limits) -> dict[str, Any] | None:
     """A small JPEG as a `data:` address, with its size; nothing of the file but its pixels."""
     try:
-        image = decode(read_photo(path, limits), limits=limits, enough=(2 * _THUMBNAIL,) * 2)
-    except (DatasetError, RequestError):
+        data = read_photo(path, limits.image_bytes)
+        image = decode(data, limits=limits, enough=(2 * _THUMBNAIL,) * 2)
+    except RequestError:
         return None
-    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    small = Image.new("RGB", image.size)  # Pillow would write an image's comment again
-    small.paste(image)
-    file = io.BytesIO()
-    small.save(file, "JPEG", quality=_QUALITY)
-    data = base64.b64encode(file.getvalue()).decode()
-    return {"src": f"data:image/jpeg;base64,{data}", "width": small.width, "height": small.height}
+    jpeg, (width, height) = small_jpeg(image, _THUMBNAIL, quality=_QUALITY)
+    source = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+    return {"src": source, "width": width, "height": height}

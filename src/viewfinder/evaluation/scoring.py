@@ -1,22 +1,18 @@
 """What a model says of each photo of a data set: the way of serving, from the file's bytes."""
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from viewfinder.datasets.photos import Photo, Skipped
+from viewfinder.datasets.reading import read_photo, side_by_side
 from viewfinder.engines.base import to_confidence
 from viewfinder.engines.loader import LoadedVariant
 from viewfinder.errors import BundleError, DatasetError, RequestError
 from viewfinder.imaging.preprocess import preprocess
 from viewfinder.settings import Limits
-
-_AHEAD = 2  # calls in hand for each thread: enough to keep it busy
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +55,9 @@ def score(
         BundleError: The graph gives no finite numbers for one.
     """
     rows: list[_Row] = []
-    for found in _side_by_side(loaded, photos, limits, threads):
+    size = loaded.engine.traits.max_useful_batch
+    batches = (photos[start : start + size] for start in range(0, len(photos), size))
+    for found in side_by_side(lambda some: _ask(loaded, some, limits), batches, threads=threads):
         rows += found
         progress(len(rows), len(photos))
     skipped = tuple(row for row in rows if isinstance(row, Skipped))
@@ -100,24 +98,6 @@ def confidences(
     return confidence
 
 
-def _side_by_side(
-    loaded: LoadedVariant, photos: Sequence[Photo], limits: Limits, threads: int
-) -> Iterator[list[_Row]]:
-    """Rows for the photos in their order, few calls ahead of the one that is asked for."""
-    size = loaded.engine.traits.max_useful_batch
-    pending: deque[Future[list[_Row]]] = deque()
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="score")
-    try:
-        for start in range(0, len(photos), size):
-            pending.append(pool.submit(_ask, loaded, photos[start : start + size], limits))
-            if len(pending) >= _AHEAD * threads:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def _ask(loaded: LoadedVariant, photos: Sequence[Photo], limits: Limits) -> list[_Row]:
     decoded = [_decode(photo, loaded, limits) for photo in photos]
     good = [pixels for pixels in decoded if not isinstance(pixels, Skipped)]
@@ -127,30 +107,7 @@ def _ask(loaded: LoadedVariant, photos: Sequence[Photo], limits: Limits) -> list
 
 def _decode(photo: Photo, loaded: LoadedVariant, limits: Limits) -> NDArray[np.uint8] | Skipped:
     try:
-        data = read_photo(photo.path, limits)
+        data = read_photo(photo.path, limits.image_bytes)
         return preprocess(data, loaded.variant.preprocess, limits)
-    except DatasetError as error:
-        return Skipped(photo, error.detail)
     except RequestError as error:
         return Skipped(photo, error.detail)
-
-
-def read_photo(path: Path, limits: Limits) -> bytes:
-    """The bytes of a photo's file.
-
-    Raises:
-        DatasetError: It cannot be read, or serving would refuse it for its length.
-    """
-    try:
-        if not path.is_file():  # a pipe would be waited for
-            raise DatasetError("It is not a file.")
-        with path.open("rb") as file:
-            # One byte more than the limit is enough to be refused for it.
-            data = file.read(limits.image_bytes + 1)
-    except OSError as error:
-        raise DatasetError(f"The file cannot be read: {error.strerror}.") from error
-    if len(data) > limits.image_bytes:
-        raise DatasetError(f"The image is over the limit of {limits.image_bytes:,} bytes.")
-    if not data:
-        raise DatasetError("The file is empty.")
-    return data

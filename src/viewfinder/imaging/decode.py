@@ -1,5 +1,6 @@
 """Bytes to upright RGB, within limits that are checked before a pixel is decoded."""
 
+import contextlib
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Final
@@ -13,15 +14,16 @@ from viewfinder.errors import (
     ViewfinderError,
 )
 from viewfinder.imaging.colour import to_rgb
-from viewfinder.imaging.formats import bmp, gif, jpeg, png, webp
+from viewfinder.imaging.formats import bmp, gif, heif, jpeg, png, webp
 from viewfinder.imaging.formats.plain import Plain
 from viewfinder.settings import Limits
 
-ACCEPTED: Final = "JPEG, PNG, WebP, GIF or BMP"
+ACCEPTED: Final = "JPEG, PNG, WebP, HEIC, GIF or BMP"
 _PLAIN: Final[Mapping[str, Callable[[bytes], Plain]]] = {
     "JPEG": jpeg.plain,
     "PNG": png.plain,
     "WEBP": webp.plain,
+    "HEIC": heif.plain,
     "GIF": gif.plain,
     "BMP": bmp.plain,
 }
@@ -45,7 +47,7 @@ def decode(data: bytes, *, limits: Limits, enough: tuple[int, int] | None = None
         An image of mode RGB.
 
     Raises:
-        UnsupportedMediaTypeError: Not one of `FORMATS`.
+        UnsupportedMediaTypeError: Not one of `FORMATS`, or HEIC, and the extra `heif` is missing.
         ImageTooLargeError: Over a limit.
         InvalidImageError: One of the formats, but damaged.
     """
@@ -76,6 +78,40 @@ def upright_size(data: bytes) -> tuple[int, int]:
     return plain.size[::-1] if plain.orientation in _ON_ITS_SIDE else plain.size
 
 
+def as_decoded(
+    image: Image.Image, *, limits: Limits, enough: tuple[int, int] | None = None
+) -> Image.Image:
+    """What `decode` gives, of an image that Pillow has opened or somebody has made.
+
+    Nothing is known of how it was decoded, so that the pixels of a large JPEG are not quite those
+    that `decode` finds.
+
+    Args:
+        image: Of any mode. Turned as its EXIF block says, if it has one.
+        limits: The most pixels and the longest side.
+        enough: Width and height that suffice for an image with transparency.
+
+    Returns:
+        An image of mode RGB.
+
+    Raises:
+        ImageTooLargeError: Over a limit.
+        InvalidImageError: It has no pixels, or they are still in a file, which is damaged.
+    """
+    _check_size("JPEG" if image.format == "JPEG" else "photo", image.size, limits)
+    if not all(image.size):
+        raise InvalidImageError("The image has no pixels.")
+    try:
+        turn = _turn_of(image)
+        image.load()
+        if enough is not None and turn in _ON_ITS_SIDE:
+            enough = enough[::-1]
+        rgb = to_rgb(image, enough)
+    except Exception as error:  # a decoder raises whatever a damaged file leads it into
+        raise InvalidImageError("The image is damaged and cannot be decoded.") from error
+    return rgb.transpose(_TURNS[turn]) if turn > 1 else rgb
+
+
 def recognise(data: bytes) -> str:
     """Name the accepted format that the first bytes announce; 18 of them are enough.
 
@@ -90,27 +126,42 @@ def recognise(data: bytes) -> str:
 
 def sniff(data: bytes) -> str | None:
     """Name the accepted format that the first bytes announce, else None."""
-    if data.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
+    for start, found in _STARTS.items():
+        if data.startswith(start):
+            return found
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return "GIF"
+    if heif.is_heif(data):
+        return "HEIC"
     # "BM" alone is two letters that any text may begin with: look at the header's length as well.
     if data[:2] == b"BM" and data[14:18] in _BMP_HEADERS:
         return "BMP"
     return None
 
 
+_STARTS = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
+}
 _BMP_HEADERS = {length.to_bytes(4, "little") for length in (12, 16, 40, 52, 56, 64, 108, 124)}
 
 
 def _open(found: str, data: bytes) -> Image.Image:
     if found == "PNG":
         return png.CheckedPng(BytesIO(data))
+    if found == "HEIC":
+        return heif.open_image(data)
     return Image.open(BytesIO(data), formats=(found,))
+
+
+def _turn_of(image: Image.Image) -> int:
+    """As EXIF says, 1-8; whatever is broken counts as 1, upright."""
+    with contextlib.suppress(Exception):  # Pillow's reader raises what a broken block leads it into
+        turn = image.getexif().get(_ORIENTATION)
+        return turn if turn in _TURNS else 1
+    return 1
 
 
 def _check_size(found: str, size: tuple[int, int], limits: Limits) -> None:
@@ -126,6 +177,7 @@ def _check_size(found: str, size: tuple[int, int], limits: Limits) -> None:
         )
 
 
+_ORIENTATION = 0x0112
 _ON_ITS_SIDE = range(5, 9)
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

@@ -16,7 +16,7 @@ SUFFIXES: Final = frozenset(
         ".bmp",
         ".heic",
         ".heif",
-        ".avif",
+        ".hif",
     }
 )
 

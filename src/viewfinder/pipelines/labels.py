@@ -43,7 +43,7 @@ def suspect_labels(
     confidence = confidences(
         scored.scores, output=variant.output, temperature=variant.calibration.temperature
     )
-    targets = targets_of(photos, names)
+    targets = targets_of(photos, names).tolist()
     return tuple(
         Suspect(
             path=str(photos[place].path),

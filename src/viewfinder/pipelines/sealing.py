@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,17 @@ from numpy.typing import NDArray
 
 from viewfinder.conversion.litert import quantize_int8, to_litert
 from viewfinder.datasets.photos import Photo, Split
+from viewfinder.datasets.reading import read_photo
 from viewfinder.engines.base import to_confidence
 from viewfinder.engines.loader import LoadedVariant, load_variant
 from viewfinder.errors import ConversionError
 from viewfinder.evaluation.calibration import abstain_threshold, fit_temperature
 from viewfinder.evaluation.evaluate import SplitEvaluation, evaluate, targets_of
-from viewfinder.evaluation.scoring import Scored, read_photo, score
+from viewfinder.evaluation.scoring import Scored, score
 from viewfinder.imaging.decode import decode
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.imaging.preprocess import preprocess
+from viewfinder.imaging.thumbnail import small_jpeg
 from viewfinder.pipelines.golden import expected
 from viewfinder.registry.bundle import describe, write_bundle
 from viewfinder.registry.manifest import (
@@ -297,11 +298,9 @@ def _golden_photos(judges: Judges) -> dict[str, bytes]:
         if photo.label in seen:
             continue
         seen.add(photo.label)
-        image = decode(read_photo(photo.path, judges.limits), limits=judges.limits)
-        image.thumbnail((_GOLDEN_SIDE, _GOLDEN_SIDE))
-        written = BytesIO()
-        image.save(written, "JPEG", quality=_GOLDEN_QUALITY)
-        chosen[f"golden/{len(chosen) + 1}.jpg"] = written.getvalue()
+        image = decode(read_photo(photo.path, judges.limits.image_bytes), limits=judges.limits)
+        written, _ = small_jpeg(image, _GOLDEN_SIDE, quality=_GOLDEN_QUALITY)
+        chosen[f"golden/{len(chosen) + 1}.jpg"] = written
     return chosen
 
 

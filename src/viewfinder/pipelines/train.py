@@ -36,6 +36,7 @@ from viewfinder.training.run import RunFolder
 from viewfinder.types import is_model_name
 
 if TYPE_CHECKING:
+    from viewfinder.datasets.photos import Split
     from viewfinder.training.trainer import Learned
 
 EVALUATION, REPORT = "evaluation.json", "report.html"
@@ -297,7 +298,7 @@ def _root(source: Path) -> Path:
 
 def _check_conversion(job: _Job, learned: "Learned", sealed: Sealed) -> dict[str, Any]:
     """What Keras itself says of some photos, beside what the float32 graph says."""
-    split = "test" if "test" in sealed.float32 else "validation"
+    split: Split = "test" if "test" in sealed.float32 else "validation"
     scored = sealed.float32[split]
     rows = {photo.path: row for row, photo in enumerate(job.material.photos)}
     chosen = [rows[photo.path] for photo in scored.photos[:_CHECKED]]

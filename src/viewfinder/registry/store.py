@@ -10,8 +10,9 @@ from viewfinder.errors import MissingExtraError, StoreError
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.folder import FolderStore
 from viewfinder.registry.manifest import Manifest
-from viewfinder.registry.registry import BUILTIN_STORE, Catalog, open_catalog, scan
+from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE, Catalog, open_catalog, scan
 from viewfinder.registry.routing import Routing
+from viewfinder.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +99,11 @@ def look_at_start(store: ModelStore) -> Catalog:
             raise
         logger.warning("%s; the models are those of the last look at it", error.detail)
         return open_catalog(store.folder)
+
+
+def default_model(settings: Settings) -> str:
+    """What is meant where no model is named: `name`, `name@3` or `name@alias`."""
+    return settings.default_model or next(iter(settings.models), BUILTIN_MODEL)
 
 
 def is_builtin(bundle: Bundle) -> bool:

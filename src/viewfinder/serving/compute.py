@@ -7,9 +7,11 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from viewfinder.engines.loader import LoadedVariant
-from viewfinder.imaging.preprocess import preprocess
+from viewfinder.errors import MalformedRequestError, PayloadTooLargeError
+from viewfinder.imaging.preprocess import preprocess, preprocess_image
 from viewfinder.serving.scheduler import Devices, Lane, Stage
 from viewfinder.settings import Limits
 
@@ -88,6 +90,19 @@ class Computed:
     infer: float
 
 
+def check_length(data: bytes, limits: Limits) -> None:
+    """Refuse what need not be looked at.
+
+    Raises:
+        MalformedRequestError: There are no bytes.
+        PayloadTooLargeError: There are more than the limit.
+    """
+    if not data:
+        raise MalformedRequestError("The image is empty.")
+    if len(data) > limits.image_bytes:
+        raise PayloadTooLargeError(f"The image is over the limit of {limits.image_bytes:,} bytes.")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Decoded:
     pixels: NDArray[np.uint8]
@@ -132,10 +147,30 @@ class Computation:
         )
         return Computed(scores, decoded.began, decoded.seconds, seconds)
 
-    def _prepare(self, photos: Sequence[bytes]) -> list[_Decoded]:
+    def compute(self, photo: bytes | Image.Image) -> Computed:
+        """Compute one photo's scores on this very thread.
+
+        Args:
+            photo: The bytes of an image file, or an image that somebody has decoded.
+
+        Raises:
+            RequestError: The photo is at fault.
+        """
+        decoded = self._prepared(photo)
+        ((scores, seconds),) = self._predict([decoded])
+        return Computed(scores, decoded.began, decoded.seconds, seconds)
+
+    def _prepared(self, photo: bytes | Image.Image) -> _Decoded:
         began = time.monotonic()
-        pixels = preprocess(photos[0], self._loaded.variant.preprocess, self._limits)
-        return [_Decoded(pixels, began, time.monotonic() - began)]
+        spec = self._loaded.variant.preprocess
+        if isinstance(photo, Image.Image):
+            pixels = preprocess_image(photo, spec, self._limits)
+        else:
+            pixels = preprocess(photo, spec, self._limits)
+        return _Decoded(pixels, began, time.monotonic() - began)
+
+    def _prepare(self, photos: Sequence[bytes]) -> list[_Decoded]:
+        return [self._prepared(photos[0])]
 
     def _predict(self, decoded: Sequence[_Decoded]) -> list[tuple[Scores, float]]:
         began = time.monotonic()
@@ -144,6 +179,4 @@ class Computation:
         return [(Scores.best(row), seconds) for row in confidence]
 
     def _classify(self, photos: Sequence[bytes]) -> list[Computed]:
-        decoded = self._prepare(photos)
-        ((scores, seconds),) = self._predict(decoded)
-        return [Computed(scores, decoded[0].began, decoded[0].seconds, seconds)]
+        return [self.compute(photos[0])]

@@ -18,8 +18,8 @@ from functools import partial
 from typing import Literal
 
 from viewfinder.engines.apart import stop_all
-from viewfinder.engines.loader import LoadedVariant, load_variant
-from viewfinder.engines.probe import probe
+from viewfinder.engines.loader import LoadedVariant
+from viewfinder.engines.probe import load_probed
 from viewfinder.errors import (
     BundleError,
     ConflictError,
@@ -34,7 +34,7 @@ from viewfinder.errors import (
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.registry import Catalog
 from viewfinder.registry.routing import LATEST, STABLE, Routing, Traffic, check_alias
-from viewfinder.registry.store import ModelStore, is_builtin, look, look_at_start
+from viewfinder.registry.store import ModelStore, look, look_at_start
 from viewfinder.serving.compute import Computation
 from viewfinder.settings import Settings
 
@@ -534,7 +534,7 @@ class ModelManager:
             async with self._one_load:
                 needed = self._bytes(bundle)
                 await self._make_room(bundle, needed)
-                loaded = await asyncio.to_thread(self._load_in_thread, bundle)
+                loaded = await asyncio.to_thread(load_probed, bundle, self._settings)
             slot = Slot(loaded, Computation(loaded, self._settings.limits), needed)
         except NotReadyError as error:
             logger.warning("%s@%d could not be tried: %s", name, version, error.detail)
@@ -556,19 +556,6 @@ class ModelManager:
                 loaded.engine.traits.instances,
             )
         self._follow()
-
-    def _load_in_thread(self, bundle: Bundle) -> LoadedVariant:
-        settings = self._settings
-        threads = settings.compute_threads
-        # What comes with the package is trusted as the package is, and runs no native code else.
-        if not is_builtin(bundle) and bundle.manifest.variant().engine != "fake":
-            probe(bundle, threads=threads, device=settings.device, passed=settings.home / "probed")
-        return load_variant(
-            bundle,
-            threads=threads,
-            device=settings.device,
-            cache=settings.home / "compiled",
-        )
 
     def _bytes(self, bundle: Bundle) -> int:
         variant = bundle.manifest.variant()

@@ -4,17 +4,15 @@ import asyncio
 import time
 from functools import partial
 
-import uuid_utils
-
-from viewfinder.errors import MalformedRequestError, PayloadTooLargeError
+from viewfinder.serving.answers import to_prediction
 from viewfinder.serving.cache import CachedComputation, digest_of, key_of, open_cache
 from viewfinder.serving.callbacks import Callbacks, CompletedPrediction
-from viewfinder.serving.compute import Computed, Scores
-from viewfinder.serving.manager import ModelManager, Slot
+from viewfinder.serving.compute import Computed, Scores, check_length
+from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.scheduler import Devices, Lane
 from viewfinder.serving.shadow import Shadows
 from viewfinder.settings import Settings
-from viewfinder.types import ClassScore, Prediction, ServedModel, Timing
+from viewfinder.types import Prediction
 
 
 class ClassifyService:
@@ -68,12 +66,7 @@ class ClassifyService:
             ServiceError: The service cannot answer now.
         """
         began = time.monotonic()
-        if not data:
-            raise MalformedRequestError("The image is empty.")
-        if len(data) > self._limits.image_bytes:
-            raise PayloadTooLargeError(
-                f"The image is over the limit of {self._limits.image_bytes:,} bytes."
-            )
+        check_length(data, self._limits)
         slot = await self._models.get(model, caller, deadline=deadline)
         with slot.open():
             compute = partial(slot.computation.run, data, self._devices, deadline, lane)
@@ -84,7 +77,7 @@ class ClassifyService:
                 digest = await digest_of(data)
                 key, classes = key_of(digest, slot.loaded), slot.loaded.engine.classes
                 found = await self._cached.run(key, classes, deadline, compute)
-            prediction = _prediction(found, slot, began, top_k, min_confidence)
+            prediction = to_prediction(found, slot.loaded, began, top_k, min_confidence)
         if isinstance(found, Computed):
             self.shadows.show(model, data, prediction)
         if self._callbacks:
@@ -97,35 +90,3 @@ class ClassifyService:
         await asyncio.to_thread(self._callbacks.close)
         if self._cached is not None:
             await self._cached.close()
-
-
-def _prediction(
-    found: Scores | Computed, slot: Slot, began: float, top_k: int, min_confidence: float
-) -> Prediction:
-    manifest, variant = slot.bundle.manifest, slot.loaded.variant
-    now = time.monotonic()
-    scores = found.scores if isinstance(found, Computed) else found
-    best = [
-        ClassScore(manifest.labels[index].name, index, confidence)
-        for index, confidence in zip(
-            scores.indices[:top_k].tolist(), scores.confidence[:top_k].tolist(), strict=True
-        )
-    ]
-    threshold = variant.calibration.abstain_below
-    return Prediction(
-        id=str(uuid_utils.uuid7()),
-        top=best[0],
-        classes=tuple(score for score in best if score.confidence >= min_confidence),
-        model=ServedModel(manifest.name, manifest.version, variant.name),
-        abstained=threshold is not None and best[0].confidence < threshold,
-        cached=not isinstance(found, Computed),
-        timing=_timing(found, began, now),
-    )
-
-
-def _timing(found: Scores | Computed, began: float, now: float) -> Timing:
-    total = (now - began) * 1000
-    if not isinstance(found, Computed):
-        return Timing(decode=0.0, queue=total, infer=0.0, total=total)  # waited for another's work
-    decode, infer = found.decode * 1000, found.infer * 1000
-    return Timing(decode=decode, queue=(found.began - began) * 1000, infer=infer, total=total)
