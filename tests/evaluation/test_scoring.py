@@ -3,6 +3,7 @@
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import numpy as np
@@ -93,14 +94,25 @@ def test_where_no_photo_is_left_there_is_nothing_to_say(
         _score(loaded, [Photo(tmp_path / "a.png", "step-0")])
 
 
-def test_few_photos_are_in_hand_at_a_time(loaded: LoadedVariant, photos: list[Photo]) -> None:
-    def progress(done: int, _total: int) -> None:
-        if done == 1:  # what has not been read by now is read like this
-            for one in photos[6:]:
-                one.path.write_bytes(b"no photo any more")
+class _Taken(list[Photo]):
+    """Photos that know how many of them have been taken up."""
 
-    scored = score(loaded, photos, limits=Limits(), threads=2, progress=progress)
-    assert [one.photo for one in scored.skipped] == photos[6:]
+    taken = 0
+
+    def __getitem__(self, place: Any) -> Any:
+        self.taken += 1
+        return super().__getitem__(place)
+
+
+def test_few_photos_are_in_hand_at_a_time(loaded: LoadedVariant, photos: list[Photo]) -> None:
+    watched, in_hand = _Taken(photos), []
+
+    def progress(done: int, _total: int) -> None:
+        in_hand.append(watched.taken - done)
+
+    score(loaded, watched, limits=Limits(), threads=2, progress=progress)
+    assert len(in_hand) == len(photos)
+    assert max(in_hand) < 4
 
 
 def test_an_engine_that_likes_batches_gets_them(
