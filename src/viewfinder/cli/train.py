@@ -60,7 +60,6 @@ def train(
     from datetime import UTC, datetime
 
     from viewfinder.cli.training import view
-    from viewfinder.registry.store import open_store
     from viewfinder.settings import load_settings
     from viewfinder.training.options import TrainingOptions
 
@@ -76,21 +75,15 @@ def train(
         seed=seed,
         int8=int8,
     )
-    settings = load_settings()
     with view() as listener, _stopping() as asked:
-        from viewfinder.pipelines.train import Workplace
         from viewfinder.pipelines.train import train as carry_out
+        from viewfinder.pipelines.train import workplace
 
         trained = carry_out(
             data,
             name,
             options,
-            Workplace(
-                store=open_store(settings.store, settings.home),
-                home=settings.home,
-                limits=settings.limits,
-                threads=settings.compute_threads,
-            ),
+            workplace(load_settings()),
             listener=listener,
             now=lambda: datetime.now(UTC),
             should_stop=asked.is_set,

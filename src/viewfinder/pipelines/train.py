@@ -27,8 +27,8 @@ from viewfinder.pipelines.publish import add_numbered
 from viewfinder.pipelines.sealing import Judges, Sealed, convert, machine, seal
 from viewfinder.registry.bundle import Bundle, describe
 from viewfinder.registry.manifest import Label, Manifest
-from viewfinder.registry.store import ModelStore, look
-from viewfinder.settings import Limits
+from viewfinder.registry.store import ModelStore, look, open_store
+from viewfinder.settings import Limits, Settings
 from viewfinder.training.examples import MARGIN, Examples
 from viewfinder.training.options import TrainingOptions
 from viewfinder.training.progress import Epoch, Listener, Phase
@@ -70,6 +70,16 @@ class Workplace:
     home: Path
     limits: Limits
     threads: int
+
+
+def workplace(settings: Settings) -> Workplace:
+    """Where the settings say."""
+    return Workplace(
+        store=open_store(settings.store, settings.home),
+        home=settings.home,
+        limits=settings.limits,
+        threads=settings.compute_threads,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,10 @@
 """What training tells of itself while it runs."""
 
+import logging
 from dataclasses import dataclass
 from typing import Literal, Protocol
+
+logger = logging.getLogger(__name__)
 
 Phase = Literal["photos", "features", "head", "fine-tuning", "converting", "evaluating"]
 PHASES: tuple[Phase, ...] = (
@@ -51,3 +54,22 @@ class Listener(Protocol):
 
     def note(self, text: str) -> None:
         """Something that the person should know, in one sentence."""
+
+
+class Logged:
+    """A listener that writes phases, epochs and notes to the log."""
+
+    def phase(self, name: Phase, total: int) -> None:
+        """See `Listener`."""
+        logger.info("%s, %d steps", name, total)
+
+    def step(self, done: int) -> None:
+        """See `Listener`."""
+
+    def epoch(self, epoch: Epoch) -> None:
+        """See `Listener`."""
+        logger.info("%s", epoch)
+
+    def note(self, text: str) -> None:
+        """See `Listener`."""
+        logger.warning("%s", text)
