@@ -16,7 +16,11 @@ from viewfinder.training.run import RunFolder
 from viewfinder.training.schedule import Plan, plan
 from viewfinder.training.scores import Validation
 
-pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+pytestmark = [
+    pytest.mark.train,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.xdist_group("fine-tuning"),  # one fixture for all
+]
 
 TRAIN, VALIDATION = small.photos(100, 1), small.photos(40, 2)
 PLAN = plan(100, 3)

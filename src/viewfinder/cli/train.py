@@ -1,7 +1,9 @@
 """`viewfinder train`."""
 
+import os
 import re
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -111,7 +113,8 @@ def _stopping() -> Iterator[threading.Event]:
     def ask(number: int, _frame: object) -> None:
         asked.set()
         signal.signal(number, before[signal.Signals(number)])
-        say("stopping ... (again to stop at once)")
+        # Not by the stream, which may be in the middle of a line of its own.
+        os.write(sys.stderr.fileno(), b"stopping ... (again to stop at once)\n")
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -20,6 +20,7 @@ from viewfinder.errors import InvalidParameterError, MissingExtraError, Training
 from viewfinder.evaluation.evaluate import Epoch as EpochRow
 from viewfinder.evaluation.evaluate import Evaluation, VariantRow
 from viewfinder.evaluation.report import render_report
+from viewfinder.evaluation.verdict import count
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.modeling.backbones import BACKBONES, Backbone
 from viewfinder.pipelines.material import Material, prepare
@@ -237,13 +238,13 @@ def _tell(material: Material, listener: Listener) -> None:
     if material.skipped:
         first = material.skipped[0]
         listener.note(
-            f"{len(material.skipped)} photos cannot be used and are left out; "
+            f"{count(len(material.skipped), 'photo')} cannot be used and will be left out; "
             f"{first.photo.path}: {first.reason}"
         )
     if material.straddling:
         listener.note(
-            f"{material.straddling} validation and test photos are, or look, the same as one "
-            "learned from: `viewfinder data check` lists them."
+            f"Of the validation and test photos, {material.straddling} are, or look, the same as "
+            "one learned from: `viewfinder data check` lists them."
         )
     if not material.of("test"):
         listener.note("There are no test photos: what is told comes from the validation photos.")

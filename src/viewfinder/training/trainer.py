@@ -228,4 +228,7 @@ class Trainer:
         with devices.full_precision():
             exported = self._build()
         exported.set_weights([np.asarray(value, np.float32) for value in model.get_weights()])
+        for layer in exported.layers:
+            if isinstance(layer, keras.layers.Normalization):
+                layer.finalize_state()  # it computes with what it had when it was built
         return exported
