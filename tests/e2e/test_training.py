@@ -96,7 +96,18 @@ class Run:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     photos = write_photos(tmp_path_factory.mktemp("photos"))
     home = tmp_path_factory.mktemp("home")
-    command = [COMMAND, "train", photos, "--name", NAME, "--epochs", "2", "--seed", "1", "--json"]
+    command: list[Any] = [
+        COMMAND,
+        "train",
+        photos,
+        "--name",
+        NAME,
+        "--epochs",
+        "2",
+        "--seed",
+        "1",
+        "--json",
+    ]
     with serving(home) as server:
         stopped = _stop_at(command, home, "Fine-tuning")
         again = subprocess.run(

@@ -63,7 +63,7 @@ def after(asked: int) -> Callable[[], bool]:
 
 
 def weights(model: Any) -> list[NDArray[Any]]:
-    return [np.array(weight) for weight in model.weights]
+    return [np.array(weight.numpy()) for weight in model.weights]
 
 
 @pytest.fixture(scope="module")

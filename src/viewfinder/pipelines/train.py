@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from viewfinder import __version__
+from viewfinder.datasets.reading import read_photo
 from viewfinder.datasets.source import read_dataset
 from viewfinder.errors import InvalidParameterError, MissingExtraError, TrainingStoppedError
 from viewfinder.evaluation.evaluate import Epoch as EpochRow
-from viewfinder.evaluation.evaluate import Evaluation, VariantRow
+from viewfinder.evaluation.evaluate import Evaluation, VariantRow, targets_of
 from viewfinder.evaluation.report import render_report
 from viewfinder.evaluation.verdict import count
 from viewfinder.imaging.geometry import PreprocessSpec
+from viewfinder.imaging.preprocess import preprocess
 from viewfinder.modeling.backbones import BACKBONES, Backbone
 from viewfinder.pipelines.material import Material, prepare
 from viewfinder.pipelines.publish import add_numbered
@@ -225,7 +227,7 @@ def _import_meanwhile() -> Future[object]:
 def _spec(backbone: Backbone, *, larger: bool = False) -> PreprocessSpec:
     """The geometry of serving; or, larger, the same with the margin that a crop can move in.
 
-    The centre of the larger one is bit for bit the other: the crop is what is left of the margin.
+    The centre of the larger one is the other: the crop is what is left of the margin.
     """
     side = backbone.input_size
     if larger:
@@ -311,12 +313,11 @@ def _check_conversion(job: _Job, learned: "Learned", sealed: Sealed) -> dict[str
     """What Keras itself says of some photos, beside what the float32 graph says."""
     split: Split = "test" if "test" in sealed.float32 else "validation"
     scored = sealed.float32[split]
-    rows = {photo.path: row for row, photo in enumerate(job.material.photos)}
-    chosen = [rows[photo.path] for photo in scored.photos[:_CHECKED]]
-    examples = Examples(job.material.pixels, np.array(chosen), np.zeros(len(chosen), np.int64))
-    targets = np.array([job.material.labels.index(p.label) for p in scored.photos[:_CHECKED]])
-    logits = np.asarray(learned.model.predict(examples.centre(slice(None)), verbose=0))
-    graph = scored.scores[:_CHECKED]
+    chosen, graph = scored.photos[:_CHECKED], scored.scores[:_CHECKED]
+    limits, spec = job.workplace.limits, _spec(job.backbone)
+    pixels = [preprocess(read_photo(p.path, limits.image_bytes), spec, limits) for p in chosen]
+    logits = np.asarray(learned.model.predict(np.stack(pixels), verbose=0))
+    targets = targets_of(chosen, job.material.labels)
     return {
         "photos": len(chosen),
         "split": split,

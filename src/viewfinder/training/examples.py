@@ -37,6 +37,11 @@ class Examples:
         return np.stack([self.pixels[row] for row in self.rows[chosen]])
 
     def centre(self, chosen: slice | Sequence[int] | NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Photos without their margin, uint8 `[n, S, S, 3]`: bit for bit what serving decodes."""
+        """Photos without their margin, uint8 `[n, S, S, 3]`.
+
+        They are what serving decodes, to within a grey level or two: Pillow, which rounds between
+        rows and columns, now and then takes the one first for the larger size and the other for
+        the smaller. What a model scores is always measured on what serving itself decodes.
+        """
         half = MARGIN // 2
         return np.ascontiguousarray(self.whole(chosen)[:, half:-half, half:-half])
