@@ -279,6 +279,9 @@ class TrainingStoppedError(OperatorError):
 
     code = "training_stopped"
 
+    def __init__(self) -> None:
+        super().__init__("stopped; nothing is lost, the same command goes on from here")
+
 
 class WeightsError(OperatorError):
     """A weights file that is damaged, hostile, or made for another model."""

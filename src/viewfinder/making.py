@@ -6,7 +6,8 @@ from pathlib import Path
 from viewfinder.datasets.source import read_dataset
 from viewfinder.evaluation.evaluate import Evaluation, Part
 from viewfinder.pipelines.evaluate import evaluate_model
-from viewfinder.pipelines.train import Trained, workplace
+from viewfinder.pipelines.run import workplace
+from viewfinder.pipelines.train import Trained
 from viewfinder.pipelines.train import train as carry_out
 from viewfinder.registry.store import look, open_store
 from viewfinder.settings import load_settings

@@ -62,6 +62,8 @@ def train(
     from datetime import UTC, datetime
 
     from viewfinder.cli.training import view
+    from viewfinder.pipelines.run import workplace
+    from viewfinder.pipelines.train import train as carry_out
     from viewfinder.settings import load_settings
     from viewfinder.training.options import TrainingOptions
 
@@ -78,9 +80,6 @@ def train(
         int8=int8,
     )
     with view() as listener, _stopping() as asked:
-        from viewfinder.pipelines.train import train as carry_out
-        from viewfinder.pipelines.train import workplace
-
         trained = carry_out(
             data,
             name,

@@ -1,88 +1,40 @@
 """From a folder of photos to a published, measured model."""
 
-import hashlib
-import importlib
-import json
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
-from importlib import metadata, util
+from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from viewfinder import __version__
+from viewfinder.datasets.photos import Dataset, Split
 from viewfinder.datasets.reading import read_photo
 from viewfinder.datasets.source import read_dataset
 from viewfinder.errors import InvalidParameterError, MissingExtraError, TrainingStoppedError
-from viewfinder.evaluation.evaluate import Epoch as EpochRow
-from viewfinder.evaluation.evaluate import Evaluation, VariantRow, targets_of
-from viewfinder.evaluation.report import render_report
+from viewfinder.evaluation.evaluate import Evaluation, targets_of
 from viewfinder.evaluation.verdict import count
-from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.imaging.preprocess import preprocess
-from viewfinder.modeling.backbones import BACKBONES, Backbone
+from viewfinder.modeling.backbones import BACKBONES
 from viewfinder.pipelines.material import Material, prepare
-from viewfinder.pipelines.publish import add_numbered
-from viewfinder.pipelines.sealing import Judges, Sealed, convert, machine, seal
-from viewfinder.registry.bundle import Bundle, describe
-from viewfinder.registry.manifest import Label, Manifest
-from viewfinder.registry.store import ModelStore, look, open_store
-from viewfinder.settings import Limits, Settings
-from viewfinder.training.examples import MARGIN, Examples
+from viewfinder.pipelines.run import Job, Workplace, geometry, publish_run
+from viewfinder.pipelines.sealing import Judges, Sealed, convert, seal
+from viewfinder.registry.bundle import Bundle
+from viewfinder.registry.store import look
+from viewfinder.training.examples import Examples
 from viewfinder.training.options import TrainingOptions
 from viewfinder.training.progress import Epoch, Listener, Phase
 from viewfinder.training.run import RunFolder
 from viewfinder.types import is_model_name
 
 if TYPE_CHECKING:
-    from viewfinder.datasets.photos import Split
-    from viewfinder.training.trainer import Learned
+    from viewfinder.training.trainer import Beginning, Learned
 
-EVALUATION, REPORT = "evaluation.json", "report.html"
-STOPPED = "stopped; nothing is lost, the same command goes on from here"
-
-_REPRESENTATIVE = 128
-_CHECKED = 128
-_PACKAGES = (
-    "ai-edge-litert",
-    "keras",
-    "litert-quantizer",
-    "numpy",
-    "pillow",
-    "tensorflow",
-    "tensorflow-cpu",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Workplace:
-    """Where training works, and with what.
-
-    Attributes:
-        store: Where the model is published.
-        home: The data home: caches, the state of runs, logs.
-        limits: What will be decoded.
-        threads: Photos to work on side by side.
-    """
-
-    store: ModelStore
-    home: Path
-    limits: Limits
-    threads: int
-
-
-def workplace(settings: Settings) -> Workplace:
-    """Where the settings say."""
-    return Workplace(
-        store=open_store(settings.store, settings.home),
-        home=settings.home,
-        limits=settings.limits,
-        threads=settings.compute_threads,
-    )
+_REPRESENTATIVE = 64
+_CHECKED = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,29 +52,6 @@ class Trained:
     evaluation: Evaluation
     seconds: float
     logs: Path
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """What is asked for, and what it is made of."""
-
-    source: Path
-    name: str
-    options: TrainingOptions
-    workplace: Workplace
-    material: Material
-    began: datetime
-
-    @property
-    def backbone(self) -> Backbone:
-        return BACKBONES[self.options.backbone]
-
-    @property
-    def key(self) -> str:
-        """The same for a run that is to go on where it was, and for no other."""
-        asked = {**asdict(self.options), "budget_s": None}
-        said = [self.name, self.material.digest, asked, _packages()]
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def train(
@@ -163,46 +92,25 @@ def train(
     _check(name, options)
     heard = _Attentive(listener, should_stop)
     look(workplace.store)  # a store that cannot be reached is better known now than at the end
-    importing = _import_meanwhile()
     dataset = read_dataset(source)
-    heard.phase("photos", 2 * len(dataset.photos))
-    material = prepare(
-        dataset,
-        _spec(BACKBONES[options.backbone], larger=True),
-        workplace.home / "cache" / "pixels",
-        limits=workplace.limits,
-        threads=workplace.threads,
-        seed=options.seed,
-        progress=lambda done, _: heard.step(done),
-    )
-    job = _Job(source, name, options, workplace, material, now())
-    _tell(material, heard)
-    importing.result()
-    run = RunFolder(workplace.home / "runs" / name / job.key)
-    logs = workplace.home / "logs" / name / job.key
-    with run.held():
-        deadline = start + options.budget_s if options.budget_s is not None else None
-        learned = _learn(
-            job,
-            run,
-            logs,
-            listener=heard,
-            should_stop=should_stop,
-            deadline=deadline,
-            clock=clock,
-        )
-        heard.phase("converting", 0)
-        graphs = convert(learned.model, _representative(job), int8=options.int8, note=heard.note)
-        judges = _judges(job)
-        heard.phase("evaluating", len(graphs) * len(judges.validation) + len(judges.test))
-        sealed = seal(
-            graphs, _spec(job.backbone), judges, progress=lambda done, _: heard.step(done)
-        )
-        checked = _check_conversion(job, learned, sealed)
-        took = clock() - start
-        bundle, evaluation = _publish(job, learned, sealed, checked, took)
-    run.drop()
-    return Trained(bundle, evaluation, took, logs)
+    pool = ThreadPoolExecutor(1, "model")
+    try:
+        beginning = pool.submit(_begin, options, len(dataset.labels), workplace.threads, pool)
+        material = _prepare(dataset, options, workplace, beginning, heard)
+        job = Job(source, name, options, workplace, material, now())
+        _tell(material, heard)
+        run = RunFolder(workplace.home / "runs" / name / job.key)
+        with run.held():
+            deadline = start + options.budget_s if options.budget_s is not None else None
+            trainer = _Training(job, run, heard, should_stop, clock)
+            learned = trainer.learn(beginning.result(), deadline)
+            sealed, checked = _seal(job, learned, heard)
+            took = clock() - start
+            bundle, evaluation = publish_run(job, learned.history, sealed, checked, took)
+        run.drop()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    return Trained(bundle, evaluation, took, job.logs)
 
 
 def _check(name: str, options: TrainingOptions) -> None:
@@ -216,23 +124,37 @@ def _check(name: str, options: TrainingOptions) -> None:
         raise MissingExtraError("Training", "train")
 
 
-def _import_meanwhile() -> Future[object]:
-    """Import TensorFlow, which takes seconds, while the photos are read."""
-    pool = ThreadPoolExecutor(1, "import")
-    importing: Future[object] = pool.submit(importlib.import_module, "viewfinder.training.trainer")
-    pool.shutdown(wait=False)
-    return importing
+def _begin(options: TrainingOptions, classes: int, threads: int, pool: Executor) -> "Beginning":
+    """Import TensorFlow and build the model, which takes seconds, while the photos are read."""
+    from viewfinder.training.trainer import begin
+
+    return begin(options, classes, threads, pool)
 
 
-def _spec(backbone: Backbone, *, larger: bool = False) -> PreprocessSpec:
-    """The geometry of serving; or, larger, the same with the margin that a crop can move in.
+def _prepare(
+    dataset: Dataset,
+    options: TrainingOptions,
+    workplace: Workplace,
+    beginning: "Future[Beginning]",
+    listener: Listener,
+) -> Material:
+    """Decode the photos, and hear early if there will be no model to teach them."""
 
-    The centre of the larger one is the other: the crop is what is left of the margin.
-    """
-    side = backbone.input_size
-    if larger:
-        return PreprocessSpec(width=side + MARGIN, height=side + MARGIN)
-    return PreprocessSpec(width=side, height=side, crop_fraction=side / (side + MARGIN))
+    def progress(done: int, _of: int) -> None:
+        listener.step(done)
+        if beginning.done():
+            beginning.result()
+
+    listener.phase("photos", 2 * len(dataset.photos))
+    return prepare(
+        dataset,
+        geometry(BACKBONES[options.backbone], larger=True),
+        workplace.home / "cache" / "pixels",
+        limits=workplace.limits,
+        threads=workplace.threads,
+        seed=options.seed,
+        progress=progress,
+    )
 
 
 def _tell(material: Material, listener: Listener) -> None:
@@ -252,40 +174,54 @@ def _tell(material: Material, listener: Listener) -> None:
         listener.note("There are no test photos: what is told comes from the validation photos.")
 
 
-def _learn(
-    job: _Job,
-    run: RunFolder,
-    logs: Path,
-    *,
-    listener: Listener,
-    should_stop: Callable[[], bool],
-    deadline: float | None,
-    clock: Callable[[], float],
-) -> "Learned":
-    from viewfinder.training.logs import TensorBoardLog
-    from viewfinder.training.trainer import Trainer
+@dataclass(frozen=True, slots=True)
+class _Training:
+    """The work between the photos and the finished Keras model."""
 
-    material = job.material
-    train, validation = (
-        Examples(material.pixels, material.rows(split), material.targets(split))
-        for split in ("train", "validation")
-    )
-    with TensorBoardLog(logs, listener) as log:
-        trainer = Trainer(
-            train,
-            validation,
-            len(material.labels),
-            job.options,
-            run=run,
-            listener=log,
-            should_stop=should_stop,
-            threads=job.workplace.threads,
-            clock=clock,
+    job: Job
+    run: RunFolder
+    listener: Listener
+    should_stop: Callable[[], bool]
+    clock: Callable[[], float]
+
+    def learn(self, beginning: "Beginning", deadline: float | None) -> "Learned":
+        from viewfinder.training.logs import TensorBoardLog
+        from viewfinder.training.trainer import Trainer
+
+        material = self.job.material
+        train, validation = (
+            Examples(material.pixels, material.rows(split), material.targets(split))
+            for split in ("train", "validation")
         )
-        return trainer.learn(deadline, to_judge=len(validation) + len(material.of("test")))
+        with TensorBoardLog(self.job.logs, self.listener) as log:
+            trainer = Trainer(
+                beginning,
+                train,
+                validation,
+                len(material.labels),
+                self.job.options,
+                run=self.run,
+                listener=log,
+                should_stop=self.should_stop,
+                threads=self.job.workplace.threads,
+                clock=self.clock,
+            )
+            return trainer.learn(deadline, to_judge=len(validation) + len(material.of("test")))
 
 
-def _representative(job: _Job) -> list[Any]:
+def _seal(job: Job, learned: "Learned", listener: Listener) -> tuple[Sealed, dict[str, Any]]:
+    """Turn the model into graphs, measure them, and check them against Keras."""
+    listener.phase("converting", 0)
+    graphs = convert(learned.model, _representative(job), int8=job.options.int8, note=listener.note)
+    judges = _judges(job)
+    listener.phase("evaluating", len(graphs) * len(judges.validation) + len(judges.test))
+    sealed = seal(
+        graphs, geometry(job.backbone), judges, progress=lambda done, _: listener.step(done)
+    )
+    return sealed, _check_conversion(job, learned, sealed)
+
+
+def _representative(job: Job) -> list[Any]:
     """Photos to calibrate int8 with: spread over all that was learned from."""
     train = job.material.rows("train")
     examples = Examples(job.material.pixels, train, np.zeros(len(train), np.int64))
@@ -293,30 +229,26 @@ def _representative(job: _Job) -> list[Any]:
     return list(examples.centre(chosen))
 
 
-def _judges(job: _Job) -> Judges:
+def _judges(job: Job) -> Judges:
     return Judges(
         validation=job.material.of("validation"),
         test=job.material.of("test"),
         labels=job.material.labels,
         limits=job.workplace.limits,
         threads=job.workplace.threads,
-        root=_root(job.source),
+        root=job.root,
         seed=job.options.seed,
     )
 
 
-def _root(source: Path) -> Path:
-    return source if source.is_dir() else source.parent
-
-
-def _check_conversion(job: _Job, learned: "Learned", sealed: Sealed) -> dict[str, Any]:
+def _check_conversion(job: Job, learned: "Learned", sealed: Sealed) -> dict[str, Any]:
     """What Keras itself says of some photos, beside what the float32 graph says."""
     split: Split = "test" if "test" in sealed.float32 else "validation"
     scored = sealed.float32[split]
     chosen, graph = scored.photos[:_CHECKED], scored.scores[:_CHECKED]
-    limits, spec = job.workplace.limits, _spec(job.backbone)
+    limits, spec = job.workplace.limits, geometry(job.backbone)
     pixels = [preprocess(read_photo(p.path, limits.image_bytes), spec, limits) for p in chosen]
-    logits = np.asarray(learned.model.predict(np.stack(pixels), verbose=0))
+    logits = np.asarray(learned.model(np.stack(pixels), training=False))
     targets = targets_of(chosen, job.material.labels)
     return {
         "photos": len(chosen),
@@ -325,103 +257,6 @@ def _check_conversion(job: _Job, learned: "Learned", sealed: Sealed) -> dict[str
         "accuracy_of_float32": float((graph.argmax(axis=1) == targets).mean()),
         "largest_difference_of_logits": float(np.abs(logits - graph).max()),
     }
-
-
-def _publish(
-    job: _Job, learned: "Learned", sealed: Sealed, checked: Mapping[str, Any], seconds: float
-) -> tuple[Bundle, Evaluation]:
-    """Add the next version, with its report."""
-    made: list[Evaluation] = []
-
-    def make(version: int) -> tuple[Manifest, Mapping[str, bytes]]:
-        provenance = _provenance(job, learned, version, seconds)
-        evaluation = Evaluation(
-            name=job.name,
-            version=version,
-            variant=sealed.recommended.name,
-            created=job.began,
-            data=job.source.resolve().name,
-            labels=len(job.material.labels),
-            splits=dict(sealed.splits),
-            unseen=True,
-            variants=tuple(
-                VariantRow(
-                    name=variant.name,
-                    bytes=variant.file.bytes,
-                    accuracy=variant.accuracy,
-                    p50_ms=variant.latency.p50_ms if variant.latency else None,
-                )
-                for variant in sealed.variants
-            ),
-            keras=dict(checked),
-            history=tuple(map(_row, learned.history)),
-            provenance=provenance,
-        )
-        made.append(evaluation)
-        documents = {
-            EVALUATION: evaluation.model_dump_json(indent=1).encode(),
-            REPORT: render_report(
-                evaluation, photos=_root(job.source), limits=job.workplace.limits
-            ).encode(),
-        }
-        manifest = Manifest(
-            name=job.name,
-            version=version,
-            created=job.began,
-            labels=tuple(Label(name=label) for label in job.material.labels),
-            variants=sealed.variants,
-            recommended=sealed.recommended.name,
-            evaluation={
-                **{split: found.summary() for split, found in sealed.splits.items()},
-                "keras": dict(checked),
-            },
-            documents=tuple(describe(path, data) for path, data in documents.items()),
-            provenance=provenance,
-        )
-        return manifest, {**sealed.contents, **documents}
-
-    bundle = add_numbered(job.workplace.store, job.name, make)
-    return bundle, made[-1]
-
-
-def _row(epoch: Epoch) -> EpochRow:
-    return EpochRow(
-        phase=epoch.phase,
-        epoch=epoch.number,
-        loss=epoch.loss,
-        accuracy=epoch.accuracy,
-        validation_accuracy=epoch.validation_accuracy,
-        learning_rate=epoch.learning_rate,
-    )
-
-
-def _provenance(job: _Job, learned: "Learned", version: int, seconds: float) -> dict[str, Any]:
-    options = job.options
-    weights = options.weights
-    return {
-        "dataset": {"name": job.source.resolve().name, **job.material.facts()},
-        "backbone": options.backbone,
-        "weights": weights if weights in {"imagenet", "none"} else Path(weights).name,
-        "head": options.head,
-        "fine_tuned": any(epoch.phase == "fine-tuning" for epoch in learned.history),
-        "epochs": len([epoch for epoch in learned.history if epoch.phase == "fine-tuning"]),
-        "seed": options.seed,
-        "budget_s": options.budget_s,
-        "seconds": round(seconds, 1),
-        "machine": machine(),
-        "parent": version - 1 or None,
-        "packages": _packages(),
-    }
-
-
-def _packages() -> dict[str, str]:
-    found = {"viewfinder": __version__}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 class _Attentive:
@@ -450,4 +285,4 @@ class _Attentive:
 
     def _stop_if_asked(self) -> None:
         if self._should_stop() and not self._fine_tuning:
-            raise TrainingStoppedError(STOPPED)
+            raise TrainingStoppedError

@@ -28,7 +28,6 @@ from viewfinder.training.schedule import BATCH, Plan, fit, learning_rate
 from viewfinder.training.scores import Validation, validate
 
 LEARNING_RATE = 3e-4
-STOPPED = "stopped; nothing is lost, the same command goes on from here"
 _SAVE_EVERY_S = 60.0
 _TRIAL_STEPS, _TIMED_STEPS = 6, 3
 _PATIENCE = 3
@@ -266,7 +265,7 @@ class FineTuning:
     def _stop_if_asked(self, position: Position) -> None:
         if self._should_stop():
             self._save(position)
-            raise TrainingStoppedError(STOPPED)
+            raise TrainingStoppedError
 
     def _save(self, position: Position) -> None:
         self._run.save(_STATE, arrays(state(self._parts.upper)), asdict(position))

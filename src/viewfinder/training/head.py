@@ -14,7 +14,7 @@ from viewfinder.training.recipe import compile_model, one_hot, set_learning_rate
 from viewfinder.training.schedule import learning_rate
 from viewfinder.training.scores import Validation, validate
 
-_BATCHES = (8, 128)
+_BATCHES = (8, 256)
 _STEPS_AN_EPOCH = 8
 _LEARNING_RATE = 3e-3
 _LOOKS = 120_000

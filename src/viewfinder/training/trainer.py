@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
-from viewfinder.modeling.backbones import BACKBONES, Backbone
+from viewfinder.modeling.backbones import BACKBONES
 from viewfinder.modeling.classifier import build_classifier
 from viewfinder.modeling.cutting import cut_points, split_at
 from viewfinder.modeling.pretrained import load_pretrained
@@ -26,6 +27,7 @@ from viewfinder.training.scores import Validation
 from viewfinder.training.weights import class_weights
 
 _POOL = "pool"
+_FULL = "float32"
 _HEAD = "head"
 _FROZEN_STRIDE = 8
 _FROM_SCRATCH = 4
@@ -45,10 +47,55 @@ class Learned:
     history: tuple[Epoch, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What can be made before the photos are there.
+
+    Attributes:
+        model: The `keras.Model`, with the weights that it begins with.
+        devices: What it was built for.
+        features: Its frozen part, up to the pooled features, once it is made.
+    """
+
+    model: Any
+    devices: devices.Devices
+    features: Future[Frozen]
+
+
+def begin(options: TrainingOptions, classes: int, threads: int, pool: Executor) -> Beginning:
+    """Build the model of a training run.
+
+    Args:
+        options: How it is to be trained.
+        classes: How many classes there are.
+        threads: Photos that the frozen part will work on side by side.
+        pool: Makes the frozen part, which takes seconds.
+
+    Raises:
+        WeightsError: There are no such weights.
+    """
+    devices.prepare(options.seed)
+    here = devices.Devices()
+    with here.scope(), devices.precision(here.policy):
+        model = _build(options, classes)
+        load_pretrained(model, BACKBONES[options.backbone], options.weights)
+    lower, _ = split_at(model, _POOL)
+    return Beginning(model, here, pool.submit(_frozen, lower, threads))
+
+
+def _build(options: TrainingOptions, classes: int) -> Any:
+    return build_classifier(BACKBONES[options.backbone], classes, head=options.head)
+
+
+def _frozen(lower: Any, threads: int) -> Frozen:
+    return FrozenOnGpu(lower) if devices.gpus() else FrozenOnCpu(lower, threads)
+
+
 class Trainer:
     """Trains one classifier, in both phases.
 
     Args:
+        beginning: The model.
         train: The photos to learn from.
         validation: The photos that say when it is best; may be none.
         classes: How many classes there are.
@@ -62,6 +109,7 @@ class Trainer:
 
     def __init__(
         self,
+        beginning: Beginning,
         train: Examples,
         validation: Examples,
         classes: int,
@@ -73,6 +121,7 @@ class Trainer:
         threads: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._beginning = beginning
         self._train = train
         self._validation = validation
         self._classes = classes
@@ -95,24 +144,14 @@ class Trainer:
 
         Raises:
             TrainingStoppedError: Somebody has asked for it. The next call goes on from there.
-            WeightsError: There are no such weights.
             TrainingError: The numbers have left the range of what is a number.
         """
-        devices.prepare(self._options.seed)
-        with devices.scope():
-            model = self._build()
-            load_pretrained(model, self._backbone, self._options.weights)
+        model = self._beginning.model
+        with self._beginning.devices.scope():
             before, history = self._head(model)
             if self._options.fine_tune:
                 history = (*history, *self._fine_tune(model, before, deadline, to_judge))
         return Learned(self._in_full_precision(model), history)
-
-    @property
-    def _backbone(self) -> Backbone:
-        return BACKBONES[self._options.backbone]
-
-    def _build(self) -> Any:
-        return build_classifier(self._backbone, self._classes, head=self._options.head)
 
     def _head(self, model: Any) -> tuple[Validation | None, tuple[Epoch, ...]]:
         """The first phase, unless an earlier process has done it."""
@@ -128,9 +167,9 @@ class Trainer:
 
     def _train_head(self, model: Any) -> tuple[Validation | None, tuple[Epoch, ...]]:
         train, validation = self._train, self._validation
-        lower, head = split_at(model, _POOL)
+        _, head = split_at(model, _POOL)
         self._listener.phase("features", len(train) + len(validation))
-        frozen = self._frozen(lower)
+        frozen = self._beginning.features.result()
         features = in_chunks(frozen, train.centre, len(train), self._listener.step)
         judged = (
             in_chunks(
@@ -217,16 +256,13 @@ class Trainer:
         if not kept:
             return Parts(None, model)
         lower, upper = split_at(model, kept[-1])
-        return Parts(self._frozen(lower), upper)
-
-    def _frozen(self, lower: Any) -> Frozen:
-        return FrozenOnGpu(lower) if devices.gpus() else FrozenOnCpu(lower, self._threads)
+        return Parts(_frozen(lower, self._threads), upper)
 
     def _in_full_precision(self, model: Any) -> Any:
-        if keras.mixed_precision.global_policy().name == "float32":
+        if self._beginning.devices.policy == _FULL:
             return model
-        with devices.full_precision():
-            exported = self._build()
+        with devices.precision(_FULL):
+            exported = _build(self._options, self._classes)
         exported.set_weights([np.asarray(value, np.float32) for value in model.get_weights()])
         for layer in exported.layers:
             if isinstance(layer, keras.layers.Normalization):
