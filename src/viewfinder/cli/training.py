@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from viewfinder.training.progress import Epoch, Listener, Phase
 
 _TITLES: dict["Phase", str] = {
+    "model": "Building the model",
     "photos": "Reading photos",
     "features": "Looking at them",
     "head": "Training the head",
@@ -123,7 +124,7 @@ class Live:
         """See `Listener`."""
         self.settle()
         self._task = self.progress.add_task(
-            f"{_TITLES[name]:<17}", total=total or None, standing=""
+            f"{_TITLES[name]:<18}", total=total or None, standing=""
         )
 
     def step(self, done: int) -> None:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import util
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from viewfinder.datasets.photos import Dataset, Split
 from viewfinder.datasets.reading import read_photo
 from viewfinder.datasets.source import read_dataset
 from viewfinder.errors import InvalidParameterError, MissingExtraError, TrainingStoppedError
@@ -31,10 +29,11 @@ from viewfinder.training.run import RunFolder
 from viewfinder.types import is_model_name
 
 if TYPE_CHECKING:
+    from viewfinder.datasets.photos import Split
     from viewfinder.training.trainer import Beginning, Learned
 
 _REPRESENTATIVE = 64
-_CHECKED = 64
+_CHECKED = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,23 +92,28 @@ def train(
     heard = _Attentive(listener, should_stop)
     look(workplace.store)  # a store that cannot be reached is better known now than at the end
     dataset = read_dataset(source)
-    pool = ThreadPoolExecutor(1, "model")
-    try:
-        beginning = pool.submit(_begin, options, len(dataset.labels), workplace.threads, pool)
-        material = _prepare(dataset, options, workplace, beginning, heard)
-        job = Job(source, name, options, workplace, material, now())
-        _tell(material, heard)
-        run = RunFolder(workplace.home / "runs" / name / job.key)
-        with run.held():
-            deadline = start + options.budget_s if options.budget_s is not None else None
-            trainer = _Training(job, run, heard, should_stop, clock)
-            learned = trainer.learn(beginning.result(), deadline)
-            sealed, checked = _seal(job, learned, heard)
-            took = clock() - start
-            bundle, evaluation = publish_run(job, learned.history, sealed, checked, took)
-        run.drop()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    heard.phase("model", 0)
+    beginning = _begin(options, len(dataset.labels))  # so is a file of weights that is not there
+    heard.phase("photos", 2 * len(dataset.photos))
+    material = prepare(
+        dataset,
+        geometry(BACKBONES[options.backbone], larger=True),
+        workplace.home / "cache" / "pixels",
+        limits=workplace.limits,
+        threads=workplace.threads,
+        seed=options.seed,
+        progress=lambda done, _: heard.step(done),
+    )
+    _tell(material, heard)
+    job = Job(source, name, options, workplace, material, now())
+    run = RunFolder(workplace.home / "runs" / name / job.key)
+    with run.held():
+        deadline = start + options.budget_s if options.budget_s is not None else None
+        learned = _Training(job, run, heard, should_stop, clock).learn(beginning, deadline)
+        sealed, checked = _seal(job, learned, heard)
+        took = clock() - start
+        bundle, evaluation = publish_run(job, learned.history, sealed, checked, took)
+    run.drop()
     return Trained(bundle, evaluation, took, job.logs)
 
 
@@ -124,37 +128,11 @@ def _check(name: str, options: TrainingOptions) -> None:
         raise MissingExtraError("Training", "train")
 
 
-def _begin(options: TrainingOptions, classes: int, threads: int, pool: Executor) -> "Beginning":
-    """Import TensorFlow and build the model, which takes seconds, while the photos are read."""
+def _begin(options: TrainingOptions, classes: int) -> "Beginning":
+    # Imported here: TensorFlow takes seconds.
     from viewfinder.training.trainer import begin
 
-    return begin(options, classes, threads, pool)
-
-
-def _prepare(
-    dataset: Dataset,
-    options: TrainingOptions,
-    workplace: Workplace,
-    beginning: "Future[Beginning]",
-    listener: Listener,
-) -> Material:
-    """Decode the photos, and hear early if there will be no model to teach them."""
-
-    def progress(done: int, _of: int) -> None:
-        listener.step(done)
-        if beginning.done():
-            beginning.result()
-
-    listener.phase("photos", 2 * len(dataset.photos))
-    return prepare(
-        dataset,
-        geometry(BACKBONES[options.backbone], larger=True),
-        workplace.home / "cache" / "pixels",
-        limits=workplace.limits,
-        threads=workplace.threads,
-        seed=options.seed,
-        progress=progress,
-    )
+    return begin(options, classes)
 
 
 def _tell(material: Material, listener: Listener) -> None:

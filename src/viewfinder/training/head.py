@@ -17,13 +17,13 @@ from viewfinder.training.scores import Validation, validate
 _BATCHES = (8, 256)
 _STEPS_AN_EPOCH = 8
 _LEARNING_RATE = 3e-3
-_LOOKS = 120_000
+_LOOKS = 90_000
 _EPOCHS = (30, 100)
 _PATIENCE = 10
 
 
 def head_epochs(photos: int) -> int:
-    """Epochs of the head: about 120,000 looks at features, which takes seconds."""
+    """Epochs of the head: about 90,000 looks at features, which takes seconds."""
     return min(_EPOCHS[1], max(_EPOCHS[0], math.ceil(_LOOKS / photos)))
 
 

@@ -6,15 +6,7 @@ from typing import Literal, Protocol
 
 logger = logging.getLogger(__name__)
 
-Phase = Literal["photos", "features", "head", "fine-tuning", "converting", "evaluating"]
-PHASES: tuple[Phase, ...] = (
-    "photos",
-    "features",
-    "head",
-    "fine-tuning",
-    "converting",
-    "evaluating",
-)
+Phase = Literal["model", "photos", "features", "head", "fine-tuning", "converting", "evaluating"]
 
 
 @dataclass(frozen=True, slots=True)

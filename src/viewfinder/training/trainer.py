@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -49,27 +48,23 @@ class Learned:
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """What can be made before the photos are there.
+    """A model that has learned nothing yet.
 
     Attributes:
         model: The `keras.Model`, with the weights that it begins with.
         devices: What it was built for.
-        features: Its frozen part, up to the pooled features, once it is made.
     """
 
     model: Any
     devices: devices.Devices
-    features: Future[Frozen]
 
 
-def begin(options: TrainingOptions, classes: int, threads: int, pool: Executor) -> Beginning:
+def begin(options: TrainingOptions, classes: int) -> Beginning:
     """Build the model of a training run.
 
     Args:
         options: How it is to be trained.
         classes: How many classes there are.
-        threads: Photos that the frozen part will work on side by side.
-        pool: Makes the frozen part, which takes seconds.
 
     Raises:
         WeightsError: There are no such weights.
@@ -79,8 +74,7 @@ def begin(options: TrainingOptions, classes: int, threads: int, pool: Executor) 
     with here.scope(), devices.precision(here.policy):
         model = _build(options, classes)
         load_pretrained(model, BACKBONES[options.backbone], options.weights)
-    lower, _ = split_at(model, _POOL)
-    return Beginning(model, here, pool.submit(_frozen, lower, threads))
+    return Beginning(model, here)
 
 
 def _build(options: TrainingOptions, classes: int) -> Any:
@@ -167,9 +161,9 @@ class Trainer:
 
     def _train_head(self, model: Any) -> tuple[Validation | None, tuple[Epoch, ...]]:
         train, validation = self._train, self._validation
-        _, head = split_at(model, _POOL)
+        lower, head = split_at(model, _POOL)
         self._listener.phase("features", len(train) + len(validation))
-        frozen = self._beginning.features.result()
+        frozen = _frozen(lower, self._threads)
         features = in_chunks(frozen, train.centre, len(train), self._listener.step)
         judged = (
             in_chunks(
