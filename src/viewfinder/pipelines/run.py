@@ -18,7 +18,7 @@ from viewfinder.modeling.backbones import BACKBONES, Backbone
 from viewfinder.pipelines.material import Material
 from viewfinder.pipelines.publish import add_numbered
 from viewfinder.pipelines.sealing import Sealed, machine
-from viewfinder.registry.bundle import Bundle, describe
+from viewfinder.registry.bundle import Bundle, describe, file_sha256
 from viewfinder.registry.manifest import Label, Manifest
 from viewfinder.registry.store import ModelStore, open_store
 from viewfinder.settings import Limits, Settings
@@ -53,6 +53,12 @@ class Workplace:
     home: Path
     limits: Limits
     threads: int
+
+
+def _told_apart(options: TrainingOptions) -> str:
+    """Which weights: of a file, its contents, as another one may come to lie there."""
+    path = Path(options.weights)
+    return file_sha256(path) if path.is_file() else options.weights
 
 
 def workplace(settings: Settings) -> Workplace:
@@ -94,7 +100,7 @@ class Job:
     @property
     def key(self) -> str:
         """The same for a run that is to go on where it was, and for no other."""
-        asked = {**asdict(self.options), "budget_s": None}
+        asked = {**asdict(self.options), "budget_s": None, "weights": _told_apart(self.options)}
         said = [self.name, self.material.digest, asked, packages()]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
