@@ -24,7 +24,7 @@ def test_the_rate_is_never_negative_nor_over_the_peak(steps: int) -> None:
 
 
 def test_few_photos_are_looked_at_more_often() -> None:
-    assert [default_epochs(n) for n in (50, 1000, 3000, 100_000)] == [20, 15, 5, 5]
+    assert [default_epochs(n) for n in (50, 1000, 3000, 100_000)] == [20, 12, 4, 4]
 
 
 def test_a_plan_shows_every_photo_in_every_epoch() -> None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 BATCH = 32
 WARM_UP = 0.1
-_LOOKS = 15_000
-_FEWEST_EPOCHS = 5
+_LOOKS = 12_000
+_FEWEST_EPOCHS = 4
 _MOST_EPOCHS = 20
 _RESERVE = 0.9
 
@@ -45,7 +45,7 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
 
 
 def default_epochs(photos: int) -> int:
-    """Epochs of fine-tuning: 5 for many photos, up to 20 for few."""
+    """Epochs of fine-tuning: 4 for many photos, up to 20 for few."""
     return min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, math.ceil(_LOOKS / photos)))
 
 
