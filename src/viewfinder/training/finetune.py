@@ -220,8 +220,9 @@ class FineTuning:
 
     def _look(self, position: Position) -> Position:
         """Judge what an epoch has brought, and keep it if it is the best so far."""
-        model = self._parts.upper
+        model, plan = self._parts.upper, position.plan
         now = self._validate(position) if len(self._validation) else None
+        last = position.epoch * plan.steps_per_epoch + position.step - 1
         ended = Epoch(
             "fine-tuning",
             position.epoch + 1,
@@ -229,7 +230,7 @@ class FineTuning:
             accuracy=position.accuracy_sum / self._photos(position.step),
             validation_loss=now.loss if now else None,
             validation_accuracy=now.accuracy if now else None,
-            learning_rate=float(model.optimizer.learning_rate),
+            learning_rate=learning_rate(last, plan.steps, LEARNING_RATE),
         )
         position = replace(
             position,
@@ -256,7 +257,8 @@ class FineTuning:
         def logits(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
             self._stop_if_asked(position)
             given = frozen(pixels) if frozen is not None else pixels
-            answer: NDArray[np.float32] = model.predict_on_batch(given)
+            # `predict_on_batch` would ask each of several devices, and give all their answers.
+            answer: NDArray[np.float32] = model.predict(given, verbose=0)
             return answer
 
         every = in_chunks(logits, self._validation.centre, len(self._validation), lambda _: None)

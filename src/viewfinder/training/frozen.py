@@ -60,7 +60,7 @@ class FrozenOnGpu:
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Frozen`."""
-        answer: NDArray[np.float32] = self._model.predict_on_batch(pixels).astype(np.float32)
+        answer: NDArray[np.float32] = self._model.predict(pixels, verbose=0).astype(np.float32)
         return answer
 
 

@@ -55,13 +55,15 @@ def train_head(
     batch = min(_BATCHES[1], max(_BATCHES[0], len(features) // _STEPS_AN_EPOCH))
     steps = math.ceil(len(features) / batch) * epochs
     compile_model(head)
-    taken = count()
+    taken, rate = count(), 0.0
     best: Validation | None = None
     best_weights: list[Any] = []
     best_number = 0
 
     def pace(_batch: int, **_: object) -> None:
-        set_learning_rate(head, learning_rate(next(taken), steps, _LEARNING_RATE))
+        nonlocal rate
+        rate = learning_rate(next(taken), steps, _LEARNING_RATE)
+        set_learning_rate(head, rate)
 
     def look(number: int, logs: Mapping[str, float]) -> None:
         nonlocal best, best_weights, best_number
@@ -79,7 +81,7 @@ def train_head(
                 accuracy=logs["accuracy"],
                 validation_loss=now.loss if now else None,
                 validation_accuracy=now.accuracy if now else None,
-                learning_rate=float(head.optimizer.learning_rate),
+                learning_rate=rate,
             )
         )
 

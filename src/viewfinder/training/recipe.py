@@ -52,7 +52,7 @@ def state(model: Any) -> list[Any]:
 
 def arrays(variables: list[Any]) -> list[NDArray[Any]]:
     """A copy of what Keras variables hold."""
-    return [np.array(variable.numpy()) for variable in variables]
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
 
 
 def restore(variables: list[Any], saved: list[NDArray[Any]]) -> None:
