@@ -76,13 +76,17 @@ def test_a_label_of_the_terminals_own_moves_no_cursor(tmp_path: Path) -> None:
     folder = tmp_path / "data" / "step-0"
     folder.mkdir(parents=True)
     (folder / "a.png").write_bytes(grey(0))
-    (tmp_path / "data" / "\x1b[2J").mkdir()
-    (tmp_path / "data" / "\x1b[2J" / "a.png").write_bytes(grey(0))
+    other = tmp_path / "data" / "\x1b[2J"
+    other.mkdir()
+    (other / "a.png").write_bytes(grey(0))
     fake_bundle(tmp_path / "models", classes=2)
     result = run_command("evaluate", "fake", tmp_path / "data", home=tmp_path)
     assert result.returncode == 1
     assert "\x1b" not in result.stderr
-    assert "does not know" in result.stderr
+    assert "cannot be shown" in result.stderr
+    other.rename(tmp_path / "data" / "wizard")
+    unknown = run_command("evaluate", "fake", tmp_path / "data", home=tmp_path)
+    assert "does not know 'wizard'" in unknown.stderr
     known = run_command("evaluate", "fake", tmp_path / "data", "--known-only", home=tmp_path)
     assert known.returncode == 0
     assert "Left out: 1 photo with labels it does not know." in known.stdout

@@ -88,6 +88,14 @@ def test_tiny_and_skewed_classes(tmp_path: Path) -> None:
     assert findings.skew.ratio == 18  # 36 : 2
 
 
+def test_a_class_with_nothing_to_learn_from_is_tiny_and_not_skewed(tmp_path: Path) -> None:
+    write_set(tmp_path, {"a": 2})
+    write(tmp_path / "b" / "empty.png", b"")
+    findings = _check(tmp_path)
+    assert [one.label for one in findings.tiny_classes] == ["a", "b"]
+    assert findings.skew is None
+
+
 def test_suspicious_sizes(tmp_path: Path) -> None:
     for number in range(6):
         write(tmp_path / "a" / f"{number}.png", blobs(number, (600, 400)))

@@ -104,7 +104,15 @@ def test_a_comparison_says_whether_it_could_be_chance(
     first = np.array([True] * only_first + [False] * only_second + [True] * 40)
     second = np.array([False] * only_first + [True] * only_second + [True] * 40)
     comparison = Comparison.of(_evaluation(variant, 92, 8), compare(first, second, seed=0))
-    assert words in verdict.compared(comparison)
+    assert words in verdict.compared(comparison, "shoes@2")
+
+
+def test_two_variants_of_one_model_are_told_apart(variant: Variant) -> None:
+    one = _evaluation(variant, 92, 8)
+    other = one.model_copy(update={"variant": "int8"})
+    assert verdict.told_apart(one, other) == (f"{one.model} {one.variant}", f"{one.model} int8")
+    older = one.model_copy(update={"version": 1})
+    assert verdict.told_apart(one, older) == (one.model, older.model)
 
 
 def test_an_interval_has_one_percent_sign() -> None:

@@ -27,7 +27,7 @@ def check(
         typer.Argument(
             metavar="DATA",
             help="A folder with a folder for each class (or train/, validation/, test/ with "
-            "these), or a .csv or .jsonl file of paths and labels.",
+            "these), or a .csv, .tsv or .jsonl file of paths and labels.",
             show_default=False,
         ),
     ],

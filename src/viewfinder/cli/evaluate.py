@@ -18,7 +18,8 @@ _DOCUMENT = "evaluation.json"
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="NAME[@VERSION]")],
     data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="A folder of photos for each class.")
+        Path,
+        typer.Argument(metavar="DATA", help="As for data check: a folder, .csv, .tsv or .jsonl."),
     ],
     *,
     against: Annotated[
@@ -102,7 +103,8 @@ def show(found: "Evaluation") -> None:
     for sentence in verdict.sentences(found):
         typer.echo(sentence)
     if found.comparison is not None:
-        typer.echo(verdict.compared(found.comparison))
+        _, other = verdict.told_apart(found, found.comparison.evaluation)
+        typer.echo(verdict.compared(found.comparison, other))
     if found.ignored:
         typer.echo(f"Left out: {verdict.count(found.ignored)} with labels it does not know.")
     if result.skipped:
@@ -114,10 +116,13 @@ def show(found: "Evaluation") -> None:
 
 
 def _show_numbers(found: "Evaluation") -> None:
+    from viewfinder.evaluation.verdict import told_apart
+
     results = [(found.model, found.result)]
     if found.comparison is not None:
         other = found.comparison.evaluation
-        results.append((other.model, other.result))
+        name, other_name = told_apart(found, other)
+        results = [(name, found.result), (other_name, other.result)]
     columns = [_numbers(result) for _, result in results]
     print_table(
         ("", *(name for name, _ in results)),

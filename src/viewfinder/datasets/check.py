@@ -287,11 +287,15 @@ def _count(dataset: Dataset, photos: Sequence[Photo]) -> tuple[ClassCount, ...]:
 
 
 def _skew(classes: Sequence[ClassCount]) -> Skew | None:
-    largest = max(classes, key=lambda one: one.train)
-    smallest = min(classes, key=lambda one: one.train)
+    # A class with nothing to learn from is no small one: it is reported as tiny.
+    learned = [one for one in classes if one.train]
+    if not learned:
+        return None
+    largest = max(learned, key=lambda one: one.train)
+    smallest = min(learned, key=lambda one: one.train)
     if largest.train <= SKEW * smallest.train:
         return None
-    ratio = largest.train / max(1, smallest.train)
+    ratio = largest.train / smallest.train
     return Skew(largest=largest.label, smallest=smallest.label, ratio=round(ratio, 1))
 
 

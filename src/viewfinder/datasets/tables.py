@@ -15,6 +15,7 @@ from viewfinder.errors import DatasetError
 _PATHS = ("path", "file", "image", "filename")
 _LABELS = ("label", "class")
 _DELIMITERS = ",;\t"
+_HEADER = 4096  # characters of the first line to look for the delimiter in: that is slow
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def read_table(source: Path) -> Dataset:
             skipped[path] = Skipped(photo, "The file does not exist.")
     if photos and not there:
         raise DatasetError(
-            f"none of the {len(photos)} files that {source} names is there; "
+            f"none of the files that {source} names is there; "
             f"their paths start at {source.parent.absolute()}"
         )
     _check_splits(source, there)
@@ -102,13 +103,12 @@ def _check_splits(source: Path, photos: list[Photo]) -> None:
     without = sum(photo.split is None for photo in photos)
     if 0 < without < len(photos):
         raise DatasetError(
-            f"{source} gives {without} photos no split, and {len(photos) - without} others one; "
-            "give it to all or to none"
+            f"{source} gives {without} of {len(photos)} photos no split; give it to all or to none"
         )
 
 
 def _csv_rows(text: str, source: Path) -> Iterator[_Row]:
-    header = text.lstrip("\r\n").partition("\n")[0]
+    header = text.lstrip("\r\n").partition("\n")[0][:_HEADER]
     try:
         delimiter = csv.Sniffer().sniff(header, _DELIMITERS).delimiter
     except csv.Error:

@@ -62,6 +62,8 @@ def render_report(
     }
     environment.globals |= {"count": verdict.count, "frame": Frame}
     result = evaluation.result
+    other = evaluation.comparison
+    names = verdict.told_apart(evaluation, other.evaluation) if other else (evaluation.model, "")
     rows = worst_first(result.classes)
     named = len(result.classes) <= MOST_NAMED_CLASSES
     return environment.get_template("report.html.j2").render(
@@ -69,7 +71,8 @@ def render_report(
         result=result,
         headline=verdict.headline(evaluation),
         sentences=verdict.sentences(evaluation),
-        compared=verdict.compared(evaluation.comparison) if evaluation.comparison else None,
+        names=names,
+        compared=verdict.compared(other, names[1]) if other else None,
         classes=rows[:_MOST_ROWS],
         more_classes=rows[_MOST_ROWS:],
         named=named,

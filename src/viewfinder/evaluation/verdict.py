@@ -55,10 +55,21 @@ def sentences(evaluation: Evaluation) -> list[str]:
     return [sentence for sentence in said if sentence]
 
 
-def compared(comparison: Comparison) -> str:
-    """Whether the one model is better than the other, or was only lucky."""
+def told_apart(one: Evaluation, other: Evaluation) -> tuple[str, str]:
+    """What two evaluations are called side by side: the variants too, if they are of one model."""
+    if one.model != other.model:
+        return one.model, other.model
+    return f"{one.model} {one.variant}", f"{other.model} {other.variant}"
+
+
+def compared(comparison: Comparison, other: str) -> str:
+    """Whether the one model is better than the other, or was only lucky.
+
+    Args:
+        comparison: The two.
+        other: What the other is called.
+    """
     more = comparison.only_second - comparison.only_first
-    other = comparison.evaluation.model
     if more == 0:
         return f"As many photos are right as with {other}."
     rather = "more" if more > 0 else "fewer"
