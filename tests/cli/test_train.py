@@ -30,6 +30,7 @@ def test_help_has_an_example(tmp_path: Path) -> None:
         (["--name", "x", "--head", "round"], 2, "--head takes linear or mlp"),
         (["--name", "x", "--budget", "soon"], 2, "such as 90s, 10m or 1h30m"),
         (["--name", "x", "--epochs", "0"], 2, "--epochs"),
+        (["--name", "x", "--seed", "4294967296"], 2, "--seed"),
         ([], 2, "--name"),
     ],
 )
@@ -50,6 +51,16 @@ def test_photos_that_teach_nothing_are_told_before_any_work(tmp_path: Path) -> N
         assert result.returncode == 1
         assert told in result.stderr
         assert "Traceback" not in result.stderr
+
+
+def test_a_store_that_cannot_be_written_is_told_before_any_work(
+    tmp_path: Path, photos: Path
+) -> None:
+    (tmp_path / "models").symlink_to(tmp_path / "gone")  # an empty store, and no folder can be made
+    result = run_command("train", photos, "--name", "x", home=tmp_path)
+    assert result.returncode == 1
+    assert "cannot write the model store" in result.stderr
+    assert "Building" not in result.stderr
 
 
 @pytest.mark.parametrize(

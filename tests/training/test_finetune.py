@@ -179,3 +179,18 @@ def test_steps_are_told_over_all_epochs(tmp_path: Path) -> None:
     told.train(Plan(steps=6, steps_per_epoch=4), None, None)
     assert listener.phases == [("fine-tuning", 6)]
     assert listener.steps == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_state_of_other_parts_of_the_model_is_not_gone_on_with(tmp_path: Path) -> None:
+    RunFolder(tmp_path).save("fine-tuning", [np.zeros(3)], {})
+    _, tuned = tuning(tmp_path)
+    assert not tuned.interrupted
+    assert len(tuned.train(plan(32, 1), None, None)) == 1
+
+
+def test_of_few_photos_the_building_of_the_graph_is_not_taken_for_a_step(tmp_path: Path) -> None:
+    ticks = iter([0, 100, *range(101, 110)])  # the first step builds the graph
+    _, tuned = tuning(tmp_path, train=small.photos(30, 1), clock=lambda: float(next(ticks)))
+    fitting = tuned.fitting(plan(30, 20), 200.0)
+    assert fitting is not None
+    assert fitting.epochs == 20

@@ -1,8 +1,10 @@
 """The state of a run on disk."""
 
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,6 +82,37 @@ def test_two_processes_are_not_at_the_same_run(tmp_path: Path) -> None:
         other.kill()
         other.wait()
     with RunFolder(tmp_path).held():
+        pass
+
+
+def test_a_run_that_cannot_be_kept_is_told_with_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "run").write_bytes(b"")
+    with (
+        pytest.raises(TrainingError, match=r"cannot keep the state of training in .*run/x"),
+        RunFolder(tmp_path / "run" / "x").held(),
+    ):
+        pass
+
+
+def test_a_save_that_finds_no_room_leaves_nothing_behind(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    (tmp_path / "state.npz").mkdir()  # cannot be replaced
+    with pytest.raises(TrainingError, match="cannot keep the state"):
+        run.save("state", [np.array(1)], {})
+    assert [path.name for path in tmp_path.iterdir()] == ["state.npz"]
+
+
+def test_a_run_that_was_dropped_while_it_was_opened_is_not_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, flock = RunFolder(tmp_path / "run"), fcntl.flock
+
+    def late(lock: Any, operation: int) -> None:
+        run.drop()  # the other process ends just now
+        flock(lock, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(TrainingError), run.held():
         pass
 
 

@@ -49,7 +49,9 @@ def train(
     budget: Annotated[
         str | None, typer.Option(metavar="10m", help="The time that the whole may take.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything left to chance.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Of everything left to chance.")
+    ] = 0,
     int8: Annotated[bool, typer.Option("--int8/--no-int8", help="Quantise the model too.")] = True,
     as_json: Json = False,
 ) -> None:

@@ -34,10 +34,8 @@ def view() -> "Iterator[Listener]":
             return
         live = Live()
         with live.progress:
-            try:
-                yield live
-            finally:
-                live.settle()
+            yield live
+            live.settle()  # only then: what was stopped has not been done
 
 
 @contextmanager

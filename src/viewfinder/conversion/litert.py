@@ -64,25 +64,34 @@ def quantize_int8(graph: bytes, photos: Sequence[NDArray[np.uint8]]) -> bytes:
         The flatbuffer: uint8 in, float32 logits out.
 
     Raises:
-        ConversionError: There are no photos, or the quantised graph breaks the contract.
+        ConversionError: There are no photos, the graph cannot be quantised, or what came of it
+            breaks the contract.
         MissingExtraError: litert-quantizer is not installed.
     """
     if not photos:
         raise ConversionError("int8 needs representative photos to calibrate with; none were given")
-    with quiet():
-        ranges = _calibrate(graph, photos)
-        black = _calibrate(graph, [np.zeros_like(photos[0])])
-        white = _calibrate(graph, [np.full_like(photos[0], 255)])
-        for name in _pixel_tensors(graph, photos[0].shape) & ranges.keys() & black.keys():
-            ranges[name] = {
-                "min": np.minimum(black[name]["min"], white[name]["min"]),
-                "max": np.maximum(black[name]["max"], white[name]["max"]),
-            }
-        quantized = bytes(
-            _recipe(graph).quantize(ranges, enable_progress_report=False).quantized_model
-        )
+    try:
+        with quiet():
+            quantized = _quantize(graph, photos)
+    except MissingExtraError:
+        raise
+    except Exception as error:  # the quantiser raises whatever an operation that it lacks leads to
+        why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise ConversionError(f"the graph cannot be quantised: {why}") from error
     check_contract(quantized)
     return quantized
+
+
+def _quantize(graph: bytes, photos: Sequence[NDArray[np.uint8]]) -> bytes:
+    ranges = _calibrate(graph, photos)
+    black = _calibrate(graph, [np.zeros_like(photos[0])])
+    white = _calibrate(graph, [np.full_like(photos[0], 255)])
+    for name in _pixel_tensors(graph, photos[0].shape) & ranges.keys() & black.keys():
+        ranges[name] = {
+            "min": np.minimum(black[name]["min"], white[name]["min"]),
+            "max": np.maximum(black[name]["max"], white[name]["max"]),
+        }
+    return bytes(_recipe(graph).quantize(ranges, enable_progress_report=False).quantized_model)
 
 
 def check_contract(graph: bytes) -> None:

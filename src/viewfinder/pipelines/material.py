@@ -98,6 +98,7 @@ def prepare(
     groups = group(pixels.digests, fingerprints(pixels.pixels))
     photos = assign_splits(pixels.photos, groups, seed=seed)
     _check_classes(dataset.labels, photos)
+    _check_measured(photos)
     digest = hashlib.sha256()
     for one, photo in zip(pixels.digests, photos, strict=True):
         digest.update(f"{one} {photo.split} {photo.label}\n".encode())
@@ -113,6 +114,14 @@ def prepare(
         ),
         divided=any(a.split != b.split for a, b in zip(pixels.photos, photos, strict=True)),
     )
+
+
+def _check_measured(photos: tuple[Photo, ...]) -> None:
+    if all(photo.split == "train" for photo in photos):
+        raise DatasetError(
+            "no photo is left to measure a model with: classes have one photo each, or photos that "
+            "look like those of others; `viewfinder data check` lists them"
+        )
 
 
 def _check_classes(labels: tuple[str, ...], photos: tuple[Photo, ...]) -> None:

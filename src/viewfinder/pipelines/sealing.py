@@ -18,7 +18,7 @@ from viewfinder.datasets.photos import Photo, Split
 from viewfinder.datasets.reading import read_photo
 from viewfinder.engines.base import to_confidence
 from viewfinder.engines.loader import LoadedVariant, load_variant
-from viewfinder.errors import ConversionError
+from viewfinder.errors import ConversionError, RequestError
 from viewfinder.evaluation.calibration import abstain_threshold, fit_temperature
 from viewfinder.evaluation.evaluate import SplitEvaluation, evaluate, targets_of
 from viewfinder.evaluation.scoring import Scored, score
@@ -256,7 +256,9 @@ def _recommended(variants: Mapping[str, Variant]) -> Variant:
     float32, int8 = variants[FLOAT32], variants.get(INT8)
     if int8 is None or int8.latency is None or float32.latency is None:
         return float32
-    if (int8.accuracy or 0) < (float32.accuracy or 0) - MOST_DROP:
+    if int8.accuracy is None or float32.accuracy is None:
+        return float32  # nobody knows what int8 has lost
+    if int8.accuracy < float32.accuracy - MOST_DROP:
         return float32
     return int8 if int8.latency.p50_ms <= float32.latency.p50_ms else float32
 
@@ -297,8 +299,11 @@ def _golden_photos(judges: Judges) -> dict[str, bytes]:
             break
         if photo.label in seen:
             continue
+        try:
+            image = decode(read_photo(photo.path, judges.limits.image_bytes), limits=judges.limits)
+        except RequestError:  # it was there when training began; others will do
+            continue
         seen.add(photo.label)
-        image = decode(read_photo(photo.path, judges.limits.image_bytes), limits=judges.limits)
         written, _ = small_jpeg(image, _GOLDEN_SIDE, quality=_GOLDEN_QUALITY)
         chosen[f"golden/{len(chosen) + 1}.jpg"] = written
     return chosen

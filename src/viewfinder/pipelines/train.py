@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib import util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from viewfinder.pipelines.sealing import Judges, Sealed, convert, seal
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.store import look
 from viewfinder.training.examples import Examples
-from viewfinder.training.options import TrainingOptions
+from viewfinder.training.options import MOST_SEED, Head, TrainingOptions
 from viewfinder.training.progress import Epoch, Listener, Phase
 from viewfinder.training.run import RunFolder
 from viewfinder.types import is_model_name
@@ -90,7 +90,11 @@ def train(
     start = clock()
     _check(name, options)
     heard = _Attentive(listener, should_stop)
-    look(workplace.store)  # a store that cannot be reached is better known now than at the end
+    if options.weights == "none" and not options.fine_tune:
+        heard.note("The features stay random (--weights none, --no-fine-tune): expect little.")
+    # A store that cannot be reached or written is better known now than at the end.
+    look(workplace.store)
+    workplace.store.check_writable(name)
     dataset = read_dataset(source)
     heard.phase("model", 0)
     beginning = _begin(options, len(dataset.labels))  # so is a file of weights that is not there
@@ -113,7 +117,7 @@ def train(
         sealed, checked = _seal(job, learned, heard)
         took = clock() - start
         bundle, evaluation = publish_run(job, learned.history, sealed, checked, took)
-    run.drop()
+        run.drop()
     return Trained(bundle, evaluation, took, job.logs)
 
 
@@ -124,6 +128,14 @@ def _check(name: str, options: TrainingOptions) -> None:
         raise InvalidParameterError(
             f"there is no backbone {options.backbone!r}; `viewfinder models backbones` lists them"
         )
+    if options.head not in get_args(Head):
+        raise InvalidParameterError(f"there is no head {options.head!r}: linear or mlp")
+    if options.epochs is not None and options.epochs < 1:
+        raise InvalidParameterError("epochs: at least 1")
+    if options.budget_s is not None and not options.budget_s > 0:
+        raise InvalidParameterError("a budget is more than no time at all")
+    if not 0 <= options.seed <= MOST_SEED:
+        raise InvalidParameterError(f"a seed is a number from 0 to {MOST_SEED}")
     if util.find_spec("tensorflow") is None:
         raise MissingExtraError("Training", "train")
 
@@ -148,7 +160,11 @@ def _tell(material: Material, listener: Listener) -> None:
             f"Of the validation and test photos, {material.straddling} are, or look, the same as "
             "one learned from: `viewfinder data check` lists them."
         )
-    if not material.of("test"):
+    if not material.of("validation"):
+        listener.note(
+            "There are no validation photos: nothing says when to stop, or how sure to be."
+        )
+    elif not material.of("test"):
         listener.note("There are no test photos: what is told comes from the validation photos.")
 
 

@@ -28,6 +28,14 @@ class FolderStore:
     def refresh(self) -> None:
         """Nothing to do: the folder is the store."""
 
+    def check_writable(self, name: str) -> None:
+        """Try it with an empty folder: see `ModelStore.check_writable`."""
+        with _told():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            model = self._model(name)
+            place = model if model.is_dir() else self.folder
+            tempfile.TemporaryDirectory(dir=place, prefix=".partial-").cleanup()
+
     def add(self, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
         """Write a version: see `ModelStore.add`."""
         with _told():

@@ -82,6 +82,9 @@ class S3Store:
                     self._fetch_routing(path, mark)
             self._mirror.keep({*listing.versions, *listing.routings})
 
+    def check_writable(self, name: str) -> None:
+        """Nothing is tried: to write and to delete are two rights, and the second may lack."""
+
     def add(self, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
         """Upload a version, its manifest last: see `ModelStore.add`."""
         check_describes(manifest, files)

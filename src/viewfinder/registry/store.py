@@ -31,6 +31,13 @@ class ModelStore(Protocol):
             StoreError: The store cannot be reached.
         """
 
+    def check_writable(self, name: str) -> None:
+        """Find out whether versions of a model can be added, as far as that costs nothing.
+
+        Raises:
+            StoreError: They cannot.
+        """
+
     def add(self, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
         """Add a version.
 

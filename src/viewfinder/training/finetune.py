@@ -1,5 +1,6 @@
 """The second phase: the upper blocks learn too, with the head that the first phase left."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -16,6 +17,7 @@ from viewfinder.training.examples import Examples
 from viewfinder.training.frozen import Frozen, in_chunks
 from viewfinder.training.progress import Epoch, Listener
 from viewfinder.training.recipe import (
+    NOT_A_NUMBER,
     arrays,
     compile_model,
     one_hot,
@@ -23,7 +25,7 @@ from viewfinder.training.recipe import (
     set_learning_rate,
     state,
 )
-from viewfinder.training.run import RunFolder
+from viewfinder.training.run import RunFolder, Saved
 from viewfinder.training.schedule import BATCH, Plan, fit, learning_rate
 from viewfinder.training.scores import Validation, validate
 
@@ -119,11 +121,14 @@ class FineTuning:
         """
         model = self._parts.upper
         before, ticks = arrays(state(model)), [self._clock()]
-        trial = self._dataset(0, 0, min(_TRIAL_STEPS, plan.steps_of(0)))
+        steps = min(_TRIAL_STEPS, plan.steps_of(0))
+        trial = self._dataset(0, 0, steps)
         tick = keras.callbacks.LambdaCallback(
             on_train_batch_end=lambda _batch, **_: ticks.append(self._clock())
         )
-        model.fit(trial, shuffle=False, verbose=0, callbacks=[tick])
+        # Of few photos, an epoch is a step or two: with the first alone, everything looks slow.
+        times = math.ceil(_TRIAL_STEPS / steps)
+        model.fit(trial, epochs=times, shuffle=False, verbose=0, callbacks=[tick])
         restore(state(model), before)
         # The first step builds the graph as well; looking goes no way back through it.
         step_s = float(np.median(np.diff(ticks)[-_TIMED_STEPS:]))
@@ -134,7 +139,7 @@ class FineTuning:
     @property
     def interrupted(self) -> bool:
         """Whether an earlier process has begun this and not ended it."""
-        return self._run.load(_STATE) is not None
+        return self._saved() is not None
 
     def train(
         self, plan: Plan, before: Validation | None, deadline: float | None
@@ -154,7 +159,7 @@ class FineTuning:
             TrainingError: The numbers have left the range of what is a number.
         """
         model = self._parts.upper
-        saved = self._run.load(_STATE)
+        saved = self._saved()
         if saved is None:
             position = Position(plan, best_loss=before.loss if before else None)
             self._run.save(_BEST, model.get_weights(), {})
@@ -188,9 +193,7 @@ class FineTuning:
         def follow(batch: int, logs: Mapping[str, float]) -> None:
             nonlocal now, saved_at
             if not np.isfinite(logs["loss"]):
-                raise TrainingError(
-                    "the loss is no longer a number: other --weights, or another --backbone"
-                )
+                raise TrainingError(NOT_A_NUMBER)
             step = position.step + batch + 1
             # Keras tells the mean over the photos since this call of `fit`.
             photos = self._photos(step) - self._photos(position.step)
@@ -269,6 +272,14 @@ class FineTuning:
             self._save(position)
             raise TrainingStoppedError
 
+    def _saved(self) -> Saved | None:
+        """What an earlier process has left, unless less or more of the model learned there."""
+        saved = self._run.load(_STATE)
+        if saved is None:
+            return None
+        shapes = [tuple(variable.shape) for variable in state(self._parts.upper)]
+        return saved if shapes == [array.shape for array in saved.arrays] else None
+
     def _save(self, position: Position) -> None:
         self._run.save(_STATE, arrays(state(self._parts.upper)), asdict(position))
 
@@ -301,6 +312,11 @@ class FineTuning:
                 one_hot(targets, len(self._weights)),
                 self._weights[targets],
             )
+
+
+def interrupted(run: RunFolder) -> bool:
+    """Whether fine-tuning has begun in a run and not ended."""
+    return run.load(_STATE) is not None
 
 
 def _patience_is_over(position: Position) -> bool:

@@ -9,8 +9,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from viewfinder.errors import TrainingError
 from viewfinder.training.progress import Epoch
-from viewfinder.training.recipe import compile_model, one_hot, set_learning_rate
+from viewfinder.training.recipe import NOT_A_NUMBER, compile_model, one_hot, set_learning_rate
 from viewfinder.training.schedule import learning_rate
 from viewfinder.training.scores import Validation, validate
 
@@ -50,6 +51,9 @@ def train_head(
 
     Returns:
         How well the best weights do on the validation photos; None if there are none.
+
+    Raises:
+        TrainingError: The numbers have left the range of what is a number.
     """
     classes = int(head.output_shape[-1])
     batch = min(_BATCHES[1], max(_BATCHES[0], len(features) // _STEPS_AN_EPOCH))
@@ -67,6 +71,8 @@ def train_head(
 
     def look(number: int, logs: Mapping[str, float]) -> None:
         nonlocal best, best_weights, best_number
+        if not np.isfinite(logs["loss"]):
+            raise TrainingError(NOT_A_NUMBER)
         now = None
         if len(validation[1]):
             now = validate(np.asarray(head(validation[0], training=False)), validation[1])

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Head = Literal["linear", "mlp"]
+MOST_SEED = 2**32 - 1
+"""The largest that Keras and NumPy take."""
 
 
 @dataclass(frozen=True, slots=True)

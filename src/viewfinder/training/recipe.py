@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 WEIGHT_DECAY = 0.01
 LABEL_SMOOTHING = 0.1
+NOT_A_NUMBER = "the loss is no longer a number: other --weights, or another --backbone"
 
 
 def compile_model(model: Any) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 import keras
 import numpy as np
 
+from viewfinder.errors import TrainingError
 from viewfinder.modeling.backbones import BACKBONES
 from viewfinder.modeling.classifier import build_classifier
 from viewfinder.modeling.cutting import cut_points, split_at
 from viewfinder.modeling.pretrained import load_pretrained
 from viewfinder.training import devices
 from viewfinder.training.examples import Examples
-from viewfinder.training.finetune import FineTuning, Parts
+from viewfinder.training.finetune import FineTuning, Parts, interrupted
 from viewfinder.training.frozen import Frozen, FrozenOnCpu, FrozenOnGpu, in_chunks
 from viewfinder.training.head import head_epochs, train_head
 from viewfinder.training.options import TrainingOptions
@@ -138,7 +139,8 @@ class Trainer:
 
         Raises:
             TrainingStoppedError: Somebody has asked for it. The next call goes on from there.
-            TrainingError: The numbers have left the range of what is a number.
+            TrainingError: The numbers have left the range of what is a number, or the budget leaves
+                no time for random weights.
         """
         model = self._beginning.model
         with self._beginning.devices.scope():
@@ -206,6 +208,8 @@ class Trainer:
     ) -> tuple[Epoch, ...]:
         began = self._clock()
         train = self._train
+        if deadline is not None and not interrupted(self._run) and began > deadline - _REST_S:
+            return self._no_time()
         if not self._from_scratch:
             freeze_batch_norm(model)
         parts = self._parts(model)
@@ -229,10 +233,15 @@ class Trainer:
         if deadline is not None and not tuning.interrupted:
             fitting = tuning.fitting(wanted, deadline - self._clock())
             if fitting is None:
-                self._listener.note("The budget leaves no time for fine-tuning: the head it is.")
-                return ()
+                return self._no_time()
             wanted = fitting
         return tuning.train(wanted, before, deadline)
+
+    def _no_time(self) -> tuple[Epoch, ...]:
+        if self._from_scratch:  # nothing has learned anything yet
+            raise TrainingError("the budget leaves no time to train from random weights")
+        self._listener.note("The budget leaves no time for fine-tuning: the head it is.")
+        return ()
 
     def _parts(self, model: Any) -> Parts:
         """Where the model is cut: on a CPU, and with weights worth keeping, not everything learns.
