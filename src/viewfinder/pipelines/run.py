@@ -55,10 +55,12 @@ class Workplace:
     threads: int
 
 
-def _told_apart(options: TrainingOptions) -> str:
-    """Which weights: of a file, its contents, as another one may come to lie there."""
+def _weights(options: TrainingOptions) -> str | dict[str, str]:
+    """As they were said; a file by its name, for people, and its contents, for certainty."""
     path = Path(options.weights)
-    return file_sha256(path) if path.is_file() else options.weights
+    if options.weights in {"imagenet", "none"} or not path.is_file():
+        return options.weights
+    return {"file": path.name, "sha256": file_sha256(path)}
 
 
 def workplace(settings: Settings) -> Workplace:
@@ -100,7 +102,7 @@ class Job:
     @property
     def key(self) -> str:
         """The same for a run that is to go on where it was, and for no other."""
-        asked = {**asdict(self.options), "budget_s": None, "weights": _told_apart(self.options)}
+        asked = {**asdict(self.options), "budget_s": None, "weights": _weights(self.options)}
         said = [self.name, self.material.digest, asked, packages()]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -186,11 +188,10 @@ def _row(epoch: Epoch) -> EpochRow:
 
 def _provenance(job: Job, history: Sequence[Epoch], version: int, seconds: float) -> dict[str, Any]:
     options = job.options
-    weights = options.weights
     return {
         "dataset": {"name": job.source.resolve().name, **job.material.facts()},
         "backbone": options.backbone,
-        "weights": weights if weights in {"imagenet", "none"} else Path(weights).name,
+        "weights": _weights(options),
         "head": options.head,
         "fine_tuned": any(epoch.phase == "fine-tuning" for epoch in history),
         "epochs": len([epoch for epoch in history if epoch.phase == "fine-tuning"]),

@@ -98,7 +98,7 @@ def train(
     dataset = read_dataset(source)
     heard.phase("model", 0)
     beginning = _begin(options, len(dataset.labels))  # so is a file of weights that is not there
-    heard.phase("photos", 2 * len(dataset.photos))
+    heard.phase("photos", len(dataset.photos))
     material = prepare(
         dataset,
         geometry(BACKBONES[options.backbone], larger=True),
@@ -106,7 +106,7 @@ def train(
         limits=workplace.limits,
         threads=workplace.threads,
         seed=options.seed,
-        progress=lambda done, _: heard.step(done),
+        progress=lambda done, of: heard.step(done * len(dataset.photos) // of),
     )
     _tell(material, heard)
     job = Job(source, name, options, workplace, material, now())
