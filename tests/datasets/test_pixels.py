@@ -183,7 +183,7 @@ def test_photos_that_fail_are_skipped_with_the_reason(
         found = opened((*extra, *photos), folder)
         assert _are_right(found)
         assert {one.photo.path.name: one.reason for one in found.skipped} == {
-            "html.jpg": "The image is not JPEG, PNG, WebP, GIF or BMP.",
+            "html.jpg": "The image is not JPEG, PNG, WebP, HEIC, GIF or BMP.",
             "cut.jpg": "The JPEG image is damaged and cannot be decoded.",
             "empty.jpg": "The image is empty.",
             "large.jpg": "The image is over the limit of 10,485,760 bytes.",

@@ -29,7 +29,11 @@ from viewfinder.evaluation import metrics
 from viewfinder.evaluation.evaluate import Evaluation
 from viewfinder.registry.bundle import Bundle
 
-pytestmark = [pytest.mark.train, pytest.mark.xdist_group("training")]  # one fixture for all
+pytestmark = [
+    pytest.mark.train,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # Keras' own
+    pytest.mark.xdist_group("training"),  # one fixture for all
+]
 
 CLASSES = ("cat", "espresso", "sandal")
 SIZES = {"train": 8, "validation": 4, "test": 4}

@@ -25,7 +25,7 @@ def read_photo(path: Path, most: int) -> bytes:
         PayloadTooLargeError: It has more bytes.
     """
     try:
-        if not path.is_file():  # a pipe would be waited for
+        if path.exists() and not path.is_file():  # a pipe would be waited for
             raise InvalidImageError("It is not a file.")
         with path.open("rb") as file:
             data = file.read(most + 1)
