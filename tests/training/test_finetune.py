@@ -164,12 +164,12 @@ def test_numbers_out_of_hand_are_an_error(tmp_path: Path) -> None:
 
 def test_each_photo_is_seen_once_an_epoch_and_each_epoch_otherwise(tmp_path: Path) -> None:
     _, any_ = tuning(tmp_path)
-    shown = [list(any_._batches(epoch, 0, 4)) for epoch in (0, 1)]
+    shown = [list(any_._dataset(epoch, 0, 4).as_numpy_iterator()) for epoch in (0, 1)]
     for epoch in shown:
         counts = np.concatenate([targets for _, targets, _ in epoch]).sum(axis=0)
         assert counts.tolist() == np.bincount(TRAIN.targets).tolist()
     assert not np.array_equal(shown[0][0][0], shown[1][0][0])
-    again = next(iter(any_._batches(0, 0, 1)))
+    again = next(any_._dataset(0, 0, 1).as_numpy_iterator())
     np.testing.assert_array_equal(again[0], shown[0][0][0])
 
 
