@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from viewfinder.cli.console import Json, fail, printable, progress_bar, say, written
-from viewfinder.imaging.suffixes import SUFFIXES
+from viewfinder.imaging.suffixes import HEIC, SUFFIXES
 
 if TYPE_CHECKING:
     from viewfinder.settings import Settings
 
-_HEIC = {".heic", ".heif", ".hif"}
 _BAR = 24
 _PATIENCE_S = 3600
 
@@ -70,7 +69,7 @@ def _tell_of_extra(photos: list[Path]) -> None:
     from viewfinder.errors import MissingExtraError
     from viewfinder.imaging.formats import heif
 
-    if any(path.suffix.lower() in _HEIC for path in photos) and not heif.is_installed():
+    if any(path.suffix.lower() in HEIC for path in photos) and not heif.is_installed():
         say(MissingExtraError("HEIC", heif.EXTRA).detail)
 
 

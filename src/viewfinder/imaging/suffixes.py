@@ -3,6 +3,9 @@
 from pathlib import PurePath
 from typing import Final
 
+HEIC: Final = frozenset({".heic", ".heif", ".hif"})
+"""Those that need the extra `heif`."""
+
 # For finding photos in a folder. What a file is, its first bytes say: see `decode.recognise`.
 SUFFIXES: Final = frozenset(
     {
@@ -14,9 +17,7 @@ SUFFIXES: Final = frozenset(
         ".webp",
         ".gif",
         ".bmp",
-        ".heic",
-        ".heif",
-        ".hif",
+        *HEIC,
     }
 )
 
