@@ -212,9 +212,11 @@ async def test_a_file_that_is_replaced_is_read_and_one_that_is_gone_changes_noth
     await soon(lambda: ring._away)
     assert ring.find(old) is not None
     assert not (tmp_path / "viewfinder.db").exists()  # nobody has made an empty one
-    other = await open_database(Settings(home=tmp_path))
+    made = tmp_path / "elsewhere"  # as many keys of the same moment: it looks the same
+    other = await open_database(Settings(home=made))
     new = await _add(ApiKeys(other))
     await other.close()
+    (made / "viewfinder.db").rename(tmp_path / "viewfinder.db")
     await soon(lambda: ring.find(new) is not None)
     assert ring.find(old) is None
     await ring.close()

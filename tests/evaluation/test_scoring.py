@@ -81,7 +81,7 @@ def test_what_cannot_be_decoded_is_skipped_with_its_reason(
         "notes.txt": "not JPEG",
         "empty.png": "empty",
         "pipe.png": "not a file",
-        "gone.png": "not a file",
+        "gone.png": "cannot be read",
     }.items():
         assert words in reasons[name]
 

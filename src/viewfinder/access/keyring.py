@@ -124,6 +124,7 @@ class Keyring:
             if not self._away:
                 logger.warning("%s; the keys known so far go on to count", error.detail)
             self._away = True
+            self._state = None  # what comes back may be another database that looks the same
             return
         if self._away:
             logger.info("the keys can be looked at again")
