@@ -16,6 +16,7 @@ from viewfinder.evaluation.report import render_report
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.modeling.backbones import BACKBONES, Backbone
 from viewfinder.pipelines.material import Material
+from viewfinder.pipelines.original import WEIGHTS
 from viewfinder.pipelines.publish import add_numbered
 from viewfinder.pipelines.sealing import Sealed, machine
 from viewfinder.registry.bundle import Bundle, describe, file_sha256
@@ -119,9 +120,15 @@ def geometry(backbone: Backbone, *, larger: bool = False) -> PreprocessSpec:
 
 
 def publish_run(
-    job: Job, history: Sequence[Epoch], sealed: Sealed, checked: Mapping[str, Any], seconds: float
+    job: Job,
+    history: Sequence[Epoch],
+    sealed: Sealed,
+    checked: Mapping[str, Any],
+    *,
+    weights: bytes,
+    seconds: float,
 ) -> tuple[Bundle, Evaluation]:
-    """Add the next version, with its report."""
+    """Add the next version, with its report, and the weights that other graphs can be made of."""
     made: list[Evaluation] = []
 
     def make(version: int) -> tuple[Manifest, Mapping[str, bytes]]:
@@ -154,6 +161,7 @@ def publish_run(
             REPORT: render_report(
                 evaluation, photos=job.root, limits=job.workplace.limits
             ).encode(),
+            WEIGHTS: weights,
         }
         manifest = Manifest(
             name=job.name,

@@ -17,6 +17,7 @@ from viewfinder.evaluation.evaluate import Evaluation, targets_of
 from viewfinder.evaluation.verdict import count
 from viewfinder.imaging.preprocess import preprocess
 from viewfinder.modeling.backbones import BACKBONES
+from viewfinder.modeling.saving import pack_weights
 from viewfinder.pipelines.material import Material, prepare
 from viewfinder.pipelines.run import Job, Workplace, geometry, publish_run
 from viewfinder.pipelines.sealing import Judges, Sealed, convert, seal
@@ -116,7 +117,10 @@ def train(
         learned = _Training(job, run, heard, should_stop, clock).learn(beginning, deadline)
         sealed, checked = _seal(job, learned, heard)
         took = clock() - start
-        bundle, evaluation = publish_run(job, learned.history, sealed, checked, took)
+        weights = pack_weights(learned.model)
+        bundle, evaluation = publish_run(
+            job, learned.history, sealed, checked, weights=weights, seconds=took
+        )
         run.drop()
     return Trained(bundle, evaluation, took, job.logs)
 
