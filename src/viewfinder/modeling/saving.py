@@ -1,10 +1,12 @@
 """The weights of a Keras model as a file that holds numbers and nothing else."""
 
 import io
+from collections.abc import Sequence
 from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 
 from viewfinder.errors import WeightsError
 
@@ -38,4 +40,17 @@ def unpack_weights(model: Any, data: bytes) -> None:
         raise WeightsError("the model's weights cannot be read") from error
     if [array.shape for array in arrays] != [tuple(weight.shape) for weight in model.weights]:
         raise WeightsError("the model's weights belong to another architecture")
+    give_weights(model, arrays)
+
+
+def give_weights(model: Any, arrays: Sequence[NDArray[Any]]) -> None:
+    """Set a model's weights, also those that its layers have drawn conclusions from.
+
+    Args:
+        model: A `keras.Model`.
+        arrays: In the model's order.
+    """
     model.set_weights(arrays)
+    for layer in model.layers:
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()  # a normalisation goes on with what it had when it was built
