@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.engines.bundles import FORMATS, builtin, converted
 from tests.support import EXPECTED, PHOTOS, ROOT, fake_bundle
 
 from viewfinder.engines.base import Engine, EngineOptions
 from viewfinder.engines.loader import LoadedVariant, engine_module, load_variant
 from viewfinder.errors import BundleError, MissingExtraError, NotReadyError
 from viewfinder.imaging.preprocess import preprocess
-from viewfinder.registry.bundle import Bundle, describe, write_bundle
-from viewfinder.registry.manifest import Golden, GoldenSample, Variant
-from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE, scan
+from viewfinder.registry.bundle import Bundle
 from viewfinder.settings import Limits
 
 THREADS = 3
@@ -35,21 +33,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # TensorF
 Batch = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class Format:
-    """How an engine's graph lies in a bundle."""
-
-    engine: str
-    format: str
-    file: str
-
-
-FORMATS = {
-    "litert": Format("litert", "litert", "model.tflite"),
-    "onnx": Format("onnx", "onnx", "model.onnx"),
-    "openvino": Format("openvino", "openvino", "model.xml"),
-    "tensorflow": Format("tensorflow", "saved_model", "saved_model.pb"),
-}
 CONVERTED = [
     pytest.param("litert", marks=pytest.mark.train),
     *(
@@ -61,54 +44,12 @@ EVERY = [pytest.param("builtin"), pytest.param("fake"), *CONVERTED]
 OPTIONAL = [("onnx", "onnxruntime"), ("openvino", "openvino"), ("tensorflow", "tensorflow")]
 
 
-def _builtin() -> Bundle:
-    return scan([BUILTIN_STORE]).resolve(BUILTIN_MODEL)
-
-
-def _converted(name: str, graphs: Path, store: Path) -> Bundle:
-    """A bundle of the converted graph: the builtin model's labels and photos, Keras' answers."""
-    kind, builtin = FORMATS[name], _builtin()
-    folder = graphs / name
-    files = {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-    described = {path: describe(path, data) for path, data in files.items()}
-    shipped = builtin.manifest.variant()
-    logits = np.load(graphs / "logits.npy")
-    names = [path.name for path in sorted(PHOTOS.glob("*.jpg"))]
-    samples = []
-    for sample in shipped.golden.samples:
-        row = logits[names.index(Path(sample.file.path).name)]
-        confidence = np.exp(row - row.max()) / np.exp(row - row.max()).sum()
-        best = int(confidence.argmax())
-        top = [{"index": best, "confidence": float(confidence[best])}]
-        samples.append(GoldenSample.model_validate({"file": sample.file, "top": top}))
-        files[sample.file.path] = builtin.verified(sample.file).read_bytes()
-    variant = Variant.model_validate(
-        {
-            "name": "float32",
-            "format": kind.format,
-            "engine": kind.engine,
-            "file": described.pop(kind.file),
-            "assets": tuple(described.values()),
-            "preprocess": shipped.preprocess,
-            "golden": Golden(tolerance=0.001, samples=tuple(samples)),
-        }
-    )
-    manifest = builtin.manifest.model_copy(
-        update={"variants": (variant,), "recommended": "float32", "evaluation": None}
-    )
-    return write_bundle(store / BUILTIN_MODEL / "1", manifest, files)
-
-
 def _bundle(name: str, request: pytest.FixtureRequest, store: Path) -> Bundle:
     if name == "fake":
         return fake_bundle(store)
     if name == "builtin":
-        return _builtin()
-    return _converted(name, request.getfixturevalue("graphs"), store)
+        return builtin()
+    return converted(name, request.getfixturevalue("graphs"), store)
 
 
 @pytest.fixture(params=EVERY, scope="module")

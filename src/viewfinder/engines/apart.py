@@ -15,17 +15,22 @@ from viewfinder.errors import BundleError, NotReadyError, OperatorError
 _PROBLEM = 3
 _PATIENCE_S = 120
 _NICENESS = 10
+COMPILING_S = 1800
+"""Seconds to be patient for where TensorRT compiles a graph first, which takes it minutes."""
 _ADDRESS_SPACE = 16 * 1024**3
 
 _running: set["subprocess.Popen[bytes]"] = set()
 
 
-def run_apart(module: str, question: dict[str, Any]) -> dict[str, Any]:
+def run_apart(
+    module: str, question: dict[str, Any], *, patience_s: float | None = None
+) -> dict[str, Any]:
     """Ask a module, whose main program calls `answer_apart`.
 
     Args:
         module: Its full name.
         question: JSON.
+        patience_s: Seconds until it is given up; two minutes if not said.
 
     Returns:
         The answer, JSON too.
@@ -34,6 +39,7 @@ def run_apart(module: str, question: dict[str, Any]) -> dict[str, Any]:
         BundleError: The module raised an `OperatorError`, crashed, or did not come to an end.
         NotReadyError: There was no room to try.
     """
+    patience_s = _PATIENCE_S if patience_s is None else patience_s
     command = [sys.executable, "-P", "-m", module]
     pipe = subprocess.PIPE
     try:
@@ -45,10 +51,10 @@ def run_apart(module: str, question: dict[str, Any]) -> dict[str, Any]:
     with process:
         _running.add(process)
         try:
-            said, _ = process.communicate(json.dumps(question).encode(), _PATIENCE_S)
+            said, _ = process.communicate(json.dumps(question).encode(), patience_s)
         except subprocess.TimeoutExpired as error:
             process.kill()
-            raise BundleError(f"the graph was still busy after {_PATIENCE_S} seconds") from error
+            raise BundleError(f"the graph was still busy after {patience_s:g} seconds") from error
         finally:
             _running.discard(process)
     if process.returncode not in {0, _PROBLEM}:
@@ -66,14 +72,18 @@ def stop_all() -> None:
         process.kill()
 
 
-def answer_apart(answer: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+def answer_apart(
+    answer: Callable[[dict[str, Any]], dict[str, Any]], *, niceness: int = _NICENESS
+) -> None:
     """The main program of a module that `run_apart` asks.
 
     Args:
         answer: Turns the question into the answer. With `"device": "cpu"` in the question, memory
             is bounded: the driver of another device maps all that it has.
+        niceness: By how much it steps back, as others may be served meanwhile; 0 where time is
+            taken.
     """
-    os.nice(_NICENESS)  # others are being served meanwhile
+    os.nice(niceness)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     question = json.load(sys.stdin)
     if question.get("device") == "cpu":

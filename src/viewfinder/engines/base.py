@@ -36,12 +36,14 @@ class EngineOptions:
         scaling: What a foreign graph wants done to its pixels.
         device: Where to run, for engines that have the choice.
         cache: A folder for what the engine compiles; None keeps nothing.
+        device_batch: Images in one call on a device, where the graph leaves that open.
     """
 
     threads: int
     scaling: Scaling | None = None
     device: Device = "cpu"
     cache: Path | None = None
+    device_batch: int = 32
 
 
 class Engine(Protocol):

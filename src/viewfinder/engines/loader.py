@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import importlib.util
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,17 @@ def load_variant(
         _check_golden(loaded)
         undo.pop_all()
     return loaded
+
+
+def check_installed(engine: str) -> None:
+    """Check that an engine can be loaded, without loading it.
+
+    Raises:
+        MissingExtraError: What it needs is not installed.
+    """
+    runtime = RUNTIMES[engine]
+    if runtime.extra is not None and importlib.util.find_spec(runtime.package) is None:
+        raise MissingExtraError(runtime.title, runtime.extra)
 
 
 def engine_module(name: str) -> EngineModule:

@@ -6,14 +6,13 @@ say only that a graph is the one that was sealed, not that it is harmless.
 
 import contextlib
 import hashlib
-from collections.abc import Iterable, Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from viewfinder.engines.apart import answer_apart, run_apart
+from viewfinder.engines.apart import COMPILING_S, answer_apart, run_apart
 from viewfinder.engines.base import Device
 from viewfinder.engines.loader import RUNTIMES, LoadedVariant, load_variant
+from viewfinder.engines.releases import releases
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.store import is_builtin
 from viewfinder.settings import Settings
@@ -29,10 +28,10 @@ def load_probed(bundle: Bundle, settings: Settings, *, variant: str | None = Non
         MissingExtraError: Its engine is not installed.
     """
     threads, device = settings.compute_threads, settings.device
+    cache = settings.home / "compiled"
     if not is_builtin(bundle) and bundle.manifest.variant(variant).engine != "fake":
         passed = settings.home / "probed"
-        probe(bundle, threads=threads, device=device, passed=passed, variant=variant)
-    cache = settings.home / "compiled"
+        probe(bundle, threads=threads, device=device, passed=passed, variant=variant, cache=cache)
     return load_variant(bundle, threads=threads, variant=variant, device=device, cache=cache)
 
 
@@ -43,6 +42,7 @@ def probe(
     device: Device,
     passed: Path | None,
     variant: str | None = None,
+    cache: Path | None = None,
 ) -> None:
     """Let another process load the model, unless this very one has passed before.
 
@@ -53,6 +53,7 @@ def probe(
         passed: A folder that remembers what has passed. It may be read-only: then more is tried
             than need be. None tries in any case.
         variant: Which graph; the recommended one if not said.
+        cache: A folder for what the engine compiles, so that it is compiled once.
 
     Raises:
         BundleError: The model cannot be used; the process may have crashed over it.
@@ -65,8 +66,10 @@ def probe(
         "threads": threads,
         "device": device,
         "variant": variant,
+        "cache": str(cache.resolve()) if cache is not None else None,
     }
-    run_apart("viewfinder.engines.probe", question)
+    patience_s = COMPILING_S if device == "tensorrt" else None
+    run_apart("viewfinder.engines.probe", question, patience_s=patience_s)
     if mark is not None:
         with contextlib.suppress(OSError):
             mark.parent.mkdir(parents=True, exist_ok=True)
@@ -76,24 +79,20 @@ def probe(
 def _identity(bundle: Bundle, device: Device, variant: str | None) -> str:
     """Of a model, and of the runtime that would load it: another release may fail over it."""
     chosen = bundle.manifest.variant(variant)
-    runtime = " ".join(_releases(RUNTIMES[chosen.engine].distributions))
+    runtime = " ".join(releases(RUNTIMES[chosen.engine].distributions))
     identity = f"{bundle.digest} {chosen.name} {device} {runtime}"
     return hashlib.sha256(identity.encode()).hexdigest()
 
 
-def _releases(distributions: Iterable[str]) -> Iterator[str]:
-    for name in distributions:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            yield f"{name}=={metadata.version(name)}"
-
-
 def _answer(question: dict[str, Any]) -> dict[str, Any]:
     bundle = Bundle.open(Path(question["folder"]))
+    cache = question["cache"]
     load_variant(
         bundle,
         threads=question["threads"],
         device=question["device"],
         variant=question["variant"],
+        cache=Path(cache) if cache is not None else None,
     )
     return {}
 
