@@ -1,6 +1,7 @@
 """`viewfinder models`: what there is, and whether it is whole."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -87,7 +88,7 @@ def verify_models(
     *,
     as_json: Json = False,
 ) -> None:
-    """Check every file, and let each version prove itself; exit 1 if one is broken.
+    """Check every file, and let every variant prove itself; exit 1 if a version is broken.
 
     Example:  viewfinder models verify shoes@3
     """
@@ -103,7 +104,10 @@ def verify_models(
         name, _, selector = model.partition("@")
         version = parse_version(selector) or catalog.resolve(model).manifest.version
         chosen = [(name, catalog.entry(name, version).version)]
-    problems = {f"{name}@{v}": verify(catalog, name, v) for name, v in chosen}
+    problems = {
+        f"{name}@{v}": verify(catalog, name, v, note=partial(_say_of, f"{name}@{v}"))
+        for name, v in chosen
+    }
     if as_json:
         print_json({"models": [{"model": m, "problem": p} for m, p in problems.items()]})
     else:
@@ -135,6 +139,10 @@ def export_model(
         print_json({"name": name, "version": version, "path": str(path)})
     else:
         say(f"{name}@{version}: {path} ({path.stat().st_size / 1e6:.1f} MB)")
+
+
+def _say_of(model: str, text: str) -> None:
+    say(f"{model}: {text}")
 
 
 def _or_dash(value: object) -> str:

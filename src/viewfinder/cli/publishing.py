@@ -24,7 +24,7 @@ def publish_model(
     name: Annotated[str | None, typer.Option(help="Another name than the bundle's own.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Check a model and add it to the store as the next version.
+    """Check a model, every variant of it, and add it to the store as the next version.
 
     Example:  viewfinder models publish shoes.zip
     """
@@ -32,7 +32,7 @@ def publish_model(
 
     if not source.exists():
         fail(f"{source} does not exist", code=2)
-    _report(publish(model_store(), source, name=name), as_json=as_json)
+    _report(publish(model_store(), source, name=name, note=say), as_json=as_json)
 
 
 def import_model(

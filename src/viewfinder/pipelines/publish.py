@@ -5,8 +5,14 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from viewfinder.engines.loader import RUNTIMES, check_installed
 from viewfinder.engines.probe import probe
-from viewfinder.errors import BundleError, ConflictError, InvalidParameterError
+from viewfinder.errors import (
+    BundleError,
+    ConflictError,
+    InvalidParameterError,
+    MissingExtraError,
+)
 from viewfinder.registry.archive import unpack
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.manifest import Manifest
@@ -18,16 +24,23 @@ from viewfinder.types import is_model_name
 _TRIES = 10
 
 
-def publish(store: ModelStore, source: Path, *, name: str | None = None) -> Bundle:
-    """Check a bundle, let it prove itself, and add it to the store as the next version.
+def publish(
+    store: ModelStore,
+    source: Path,
+    *,
+    name: str | None = None,
+    note: Callable[[str], None] = lambda _: None,
+) -> Bundle:
+    """Check a bundle, let its variants prove themselves, and add it as the next version.
 
     Args:
         store: Where to.
         source: A bundle's folder, or an archive that `pack` made.
         name: What the model is called there; as in the bundle if not said.
+        note: Is told which variants could not be tried, and why.
 
     Raises:
-        BundleError: It is damaged, or does not do what it did when it was sealed.
+        BundleError: It is damaged, or a variant does not do what it did when it was sealed.
         InvalidParameterError: No model can have this name.
         StoreError: The store cannot be reached or written.
     """
@@ -40,9 +53,42 @@ def publish(store: ModelStore, source: Path, *, name: str | None = None) -> Bund
             folder = scratch.enter_context(tempfile.TemporaryDirectory())
             bundle = unpack(source, Path(folder))
         contents = bundle.contents()
-        probe(bundle, threads=1, device="cpu", passed=None)
+        prove(bundle, note=note)
     manifest = bundle.manifest
     return add_next(store, manifest.model_copy(update={"name": name or manifest.name}), contents)
+
+
+def prove(bundle: Bundle, *, note: Callable[[str], None] = lambda _: None) -> None:
+    """Let every variant whose engine is installed answer its golden samples, each by itself.
+
+    Args:
+        bundle: The model version.
+        note: Is told which variants could not be tried, and why.
+
+    Raises:
+        BundleError: One of them is not what was sealed, or the recommended one cannot be tried.
+    """
+    manifest = bundle.manifest
+    for variant in sorted(manifest.variants, key=lambda one: one.name != manifest.recommended):
+        if variant.name != manifest.recommended and (lacking := _lacking(variant.engine)):
+            note(f"{variant.name} was not tried: {lacking}")
+            continue
+        try:
+            probe(bundle, threads=1, device="cpu", passed=None, variant=variant.name)
+        except BundleError as error:
+            if len(manifest.variants) == 1:
+                raise
+            raise BundleError(f"the variant {variant.name}: {error.detail}") from error
+
+
+def _lacking(engine: str) -> str | None:
+    """Why an engine cannot be loaded here, if it cannot."""
+    try:
+        check_installed(engine)
+    except MissingExtraError as error:
+        title = RUNTIMES[engine].title
+        return f"{title} is not installed (pip install 'viewfinder[{error.extra}]')"
+    return None
 
 
 def add_next(store: ModelStore, manifest: Manifest, contents: Mapping[str, bytes]) -> Bundle:
@@ -102,8 +148,16 @@ def delete(store: ModelStore, name: str, version: int) -> None:
         store.route(name, lambda _: Routing())
 
 
-def verify(catalog: Catalog, name: str, version: int) -> str | None:
-    """Check every file of a version, and let it prove itself in a process of its own.
+def verify(
+    catalog: Catalog, name: str, version: int, *, note: Callable[[str], None] = lambda _: None
+) -> str | None:
+    """Check every file of a version, and let its variants prove themselves.
+
+    Args:
+        catalog: All models.
+        name: Of the model.
+        version: Of the model.
+        note: Is told which variants could not be tried, and why.
 
     Returns:
         What is wrong with it, if anything is.
@@ -113,7 +167,7 @@ def verify(catalog: Catalog, name: str, version: int) -> str | None:
         return entry.problem
     try:
         entry.bundle.verify()
-        probe(entry.bundle, threads=1, device="cpu", passed=None)
+        prove(entry.bundle, note=note)
     except BundleError as error:
         return error.detail
     return None
