@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from viewfinder.engines.base import EngineOptions
+from viewfinder.engines.border import InputBorder
 from viewfinder.errors import BundleError, SettingsError
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
@@ -137,3 +138,29 @@ def test_a_device_that_is_not_there_is_said(device: Any, reason: str, tmp_path: 
         pytest.skip("this machine has a GPU")
     with pytest.raises(SettingsError, match=reason):
         load(tmp_path / "saved_model.pb", EngineOptions(threads=1, device=device))
+
+
+def test_xla_gives_the_same_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from viewfinder.engines import tensorflow
+
+    def body(tf: Any, scores: Any) -> Any:
+        return tf.nn.softmax(tf.nn.relu(scores / 100 - 1) + tf.exp(-scores / 100))
+
+    path = _save(tmp_path / "model", body)
+    images = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 3), np.uint8)
+    expected = _load(path).predict(images)
+    lengths = []
+    run = InputBorder.encode
+
+    def watched(border: Any, part: Any) -> Any:
+        lengths.append(len(part))
+        return run(border, part)
+
+    # As on a GPU, but for the place: XLA compiles for a CPU as well.
+    monkeypatch.setattr(tensorflow, "_is_compiled", lambda _: True)
+    monkeypatch.setattr(InputBorder, "encode", watched)
+    engine = tensorflow.load(path, EngineOptions(threads=1, device_batch=4))
+    assert engine.predict(images) == pytest.approx(expected, abs=1e-6)
+    assert engine.predict(images[:1]) == pytest.approx(expected[:1], abs=1e-6)
+    # XLA compiles once: parts are filled up to the one length.
+    assert set(lengths) == {4}

@@ -22,8 +22,6 @@ from viewfinder.engines.pool import Pool
 from viewfinder.engines.saved_model import SIGNATURE, check_file, check_graph
 from viewfinder.errors import BundleError, SettingsError
 
-_DEVICE_BATCH = 32
-
 
 class TensorFlowEngine:
     """See the module."""
@@ -38,15 +36,16 @@ class TensorFlowEngine:
         self.classes = count_classes(_shape(scores))
         self.input_shape = (self._border.height, self._border.width, 3)
 
-        # XLA compiles for each length of a batch anew, so on a device there is one length.
-        self._size = shape[0] or (_DEVICE_BATCH if on_device else 1)
-        self._fill = on_device or shape[0] is not None
+        # XLA compiles for each length of a batch anew, so for XLA there is one length.
+        compiled = _is_compiled(options)
+        self._size = shape[0] or (options.device_batch if compiled else 1)
+        self._fill = compiled or shape[0] is not None
         self.traits = EngineTraits(
             max_useful_batch=self._size if on_device else 1,
             instances=options.threads,
             device="gpu" if on_device else "cpu",
         )
-        call = tf.function(function, jit_compile=True) if on_device else function
+        call = tf.function(function, jit_compile=True) if compiled else function
         self._pool = Pool([call] * options.threads)
 
     def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -62,6 +61,14 @@ class TensorFlowEngine:
     def close(self) -> None:
         """Drop the function, and with it the variables, as the last call ends."""
         self._pool.close()
+
+
+def _is_compiled(options: EngineOptions) -> bool:
+    """Whether XLA fuses the graph's small steps: on a device, where each costs a launch.
+
+    On a CPU the graph's own kernels run at once, and nobody waits for a compiler.
+    """
+    return options.device == "cuda"
 
 
 def _set_up(options: EngineOptions) -> bool:
