@@ -14,6 +14,7 @@ from viewfinder.cli import (
     database,
     doctor,
     evaluate,
+    export,
     keys,
     models,
     publishing,
@@ -38,6 +39,7 @@ app.command("classify")(classify.classify)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 publishing.add_to(models.app)
+models.app.command("export")(export.export_model)
 models.app.command("backbones")(backbones.list_backbones)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")

@@ -2,12 +2,11 @@
 
 import sys
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from viewfinder.cli.console import Json, print_json, print_table, say
+from viewfinder.cli.console import Json, print_json, print_table
 
 if TYPE_CHECKING:
     from viewfinder.registry.registry import Catalog
@@ -116,29 +115,6 @@ def verify_models(
         )
     if any(problems.values()):
         sys.exit(1)
-
-
-@app.command("export")
-def export_model(
-    model: Annotated[str, typer.Argument(metavar="NAME[@VERSION]")],
-    out: Annotated[Path | None, typer.Argument(help="Default: NAME-VERSION.zip, here.")] = None,
-    *,
-    as_json: Json = False,
-) -> None:
-    """Write a version into one file, for `models publish` of another store.
-
-    Example:  viewfinder models export shoes@3 shoes.zip
-    """
-    from viewfinder.registry.archive import pack
-
-    bundle = read_catalog().resolve(model)
-    name, version = bundle.manifest.name, bundle.manifest.version
-    path = out or Path(f"{name}-{version}.zip")
-    pack(bundle, path)
-    if as_json:
-        print_json({"name": name, "version": version, "path": str(path)})
-    else:
-        say(f"{name}@{version}: {path} ({path.stat().st_size / 1e6:.1f} MB)")
 
 
 def _say_of(model: str, text: str) -> None:
