@@ -22,7 +22,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from numpy.typing import NDArray
 
-from viewfinder.conversion.litert import quantize_int8, to_litert
+from viewfinder.conversion.litert import to_litert
+from viewfinder.conversion.quantization import quantize_int8
 from viewfinder.engines.base import EngineOptions, to_confidence
 from viewfinder.engines.litert import LiteRTEngine
 from viewfinder.imaging.geometry import PreprocessSpec

@@ -81,7 +81,8 @@ def test_the_float_graph_is_the_keras_model(
 def test_quantising_keeps_the_contract_and_the_labels(
     float_graph: bytes, photos: Photos, tmp_path: Any
 ) -> None:
-    from viewfinder.conversion.litert import check_contract, quantize_int8
+    from viewfinder.conversion.litert import check_contract
+    from viewfinder.conversion.quantization import quantize_int8
 
     small = quantize_int8(float_graph, photos)
     assert len(small) < len(float_graph) / 3.4
@@ -94,7 +95,7 @@ def test_quantising_keeps_the_contract_and_the_labels(
 
 
 def test_quantising_without_photos_is_refused(float_graph: bytes) -> None:
-    from viewfinder.conversion.litert import quantize_int8
+    from viewfinder.conversion.quantization import quantize_int8
 
     with pytest.raises(ConversionError, match="photos"):
         quantize_int8(float_graph, [])

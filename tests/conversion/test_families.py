@@ -15,7 +15,8 @@ def test_litert_gives_the_logits_of_keras_and_int8_keeps_the_contract(tmp_path: 
     pytest.importorskip("keras", reason="needs the extra train")
     from tests.modeling.graphs import random_classifier, random_pixels, small
 
-    from viewfinder.conversion.litert import check_contract, quantize_int8, to_litert
+    from viewfinder.conversion.litert import check_contract, to_litert
+    from viewfinder.conversion.quantization import quantize_int8
 
     model = random_classifier(small("mobilenet-v3-small"))
     photos = random_pixels(3)

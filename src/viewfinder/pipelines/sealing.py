@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from viewfinder.conversion.litert import quantize_int8, to_litert
+from viewfinder.conversion.litert import to_litert
+from viewfinder.conversion.quantization import quantize_int8
 from viewfinder.datasets.photos import Photo, Split
 from viewfinder.datasets.reading import read_photo
 from viewfinder.engines.base import to_confidence

@@ -1,0 +1,1 @@
+"""Models made smaller and quicker, and what each step costs them in accuracy."""
