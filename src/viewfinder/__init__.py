@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from viewfinder.local import Classifier
-    from viewfinder.making import evaluate, train
+    from viewfinder.making import evaluate, optimize, train
     from viewfinder.types import Prediction
 
 __version__ = "0.1.0"
-__all__ = ["Classifier", "Prediction", "__version__", "evaluate", "train"]
+__all__ = ["Classifier", "Prediction", "__version__", "evaluate", "optimize", "train"]
 
 _HOMES = {
     "Classifier": "viewfinder.local",
     "Prediction": "viewfinder.types",
     "evaluate": "viewfinder.making",
+    "optimize": "viewfinder.making",
     "train": "viewfinder.making",
 }
 

@@ -1,4 +1,4 @@
-"""Models made and measured in Python: `viewfinder.train` and `viewfinder.evaluate`."""
+"""Models made and measured in Python: `viewfinder.train`, `optimize` and `evaluate`."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -6,7 +6,10 @@ from pathlib import Path
 from viewfinder.datasets.source import read_dataset
 from viewfinder.evaluation.evaluate import Evaluation, Part
 from viewfinder.pipelines.evaluate import evaluate_model
+from viewfinder.pipelines.optimize import Optimized
+from viewfinder.pipelines.optimize import optimize as carry_out_optimization
 from viewfinder.pipelines.run import workplace
+from viewfinder.pipelines.task import OptimizeOptions
 from viewfinder.pipelines.train import Trained
 from viewfinder.pipelines.train import train as carry_out
 from viewfinder.registry.store import look, open_store
@@ -74,6 +77,64 @@ def train(
             int8=int8,
         ),
         workplace(settings),
+        listener=listener or Logged(),
+        now=_now,
+    )
+
+
+def optimize(
+    model: str,
+    *,
+    photos: str | Path | None = None,
+    max_drop: float = 0.01,
+    prune: float | None = None,
+    distill: str | None = None,
+    student_weights: str | Path = "imagenet",
+    epochs: int | None = None,
+    rounds: int = 3,
+    seed: int = 0,
+    store: str | Path | None = None,
+    listener: Listener | None = None,
+) -> Optimized:
+    """Make smaller and quicker graphs of a model, measure each here, and publish them together.
+
+    Example:
+        >>> made = viewfinder.optimize("shoes", prune=0.7)
+        >>> made.sealed.ladder.recommended
+        'int8'
+
+    Args:
+        model: `name`, `name@3` or `name@alias`; Viewfinder trained it, or ships it.
+        photos: To calibrate and measure with; those that it was trained with if not given.
+        max_drop: Accuracy that the recommended variant may lose on the validation photos, 0-1.
+        prune: The share of weights to set to zero, 0-1; None to leave them.
+        distill: The backbone of a smaller model to teach; None for no other.
+        student_weights: What that begins with: `imagenet`, `none`, or a file.
+        epochs: Of pruning and of teaching; chosen by the number of photos if not given.
+        rounds: How often each graph is timed, in turns; the median counts.
+        seed: Of everything left to chance.
+        store: A folder of models, or `s3://bucket/prefix`; that of the settings if not given.
+        listener: Hears how it goes; what it would hear goes to the log `viewfinder` if not given.
+
+    Raises:
+        OperatorError: It cannot begin, or not end: see `viewfinder.errors`.
+        RequestError: There is no such model or version, or an option makes no sense.
+    """
+    settings = load_settings(model_store=store)
+    catalog = look(open_store(settings.store, settings.home))
+    return carry_out_optimization(
+        catalog.resolve(model),
+        OptimizeOptions(
+            max_drop=max_drop,
+            prune=prune,
+            distill=distill,
+            student_weights=str(student_weights),
+            epochs=epochs,
+            rounds=rounds,
+            seed=seed,
+        ),
+        workplace(settings),
+        data=Path(photos) if photos is not None else None,
         listener=listener or Logged(),
         now=_now,
     )

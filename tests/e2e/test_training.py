@@ -169,7 +169,7 @@ def test_ctrl_c_loses_nothing(run: Run) -> None:
 def test_a_terminal_sees_no_chatter_of_libraries(run: Run) -> None:
     known = re.compile(
         r"(Building the model|Reading photos|Looking at them|Training the head|"
-        r"Fine-tuning|Converting|Measuring|"
+        r"Fine-tuning|Converting|Measuring|Timing|Testing the best|"
         r"  epoch|  \d|stopping|viewfinder: stopped|1 photo |Of the validation and test photos)"
     )
     for line in (run.stopped + run.went_on).splitlines():

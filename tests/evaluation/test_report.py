@@ -18,10 +18,11 @@ from viewfinder.evaluation.evaluate import (
     Comparison,
     Epoch,
     Evaluation,
-    VariantRow,
     evaluate,
 )
-from viewfinder.evaluation.report import Frame, render_report
+from viewfinder.evaluation.frame import Frame
+from viewfinder.evaluation.ladder import VariantRow
+from viewfinder.evaluation.report import render_report
 from viewfinder.evaluation.scoring import Scored
 from viewfinder.evaluation.significance import compare
 from viewfinder.registry.manifest import Calibration

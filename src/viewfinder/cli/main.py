@@ -17,6 +17,7 @@ from viewfinder.cli import (
     export,
     keys,
     models,
+    optimize,
     publishing,
     serve,
     train,
@@ -38,6 +39,7 @@ app.command("serve")(serve.serve)
 app.command("classify")(classify.classify)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("optimize")(optimize.optimize)
 publishing.add_to(models.app)
 models.app.command("export")(export.export_model)
 models.app.command("backbones")(backbones.list_backbones)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from viewfinder.cli.console import Json, print_json, print_table
+from viewfinder.cli.console import Json, print_json, print_table, say
 
 if TYPE_CHECKING:
     from viewfinder.registry.registry import Catalog

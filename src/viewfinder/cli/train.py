@@ -1,12 +1,6 @@
 """`viewfinder train`."""
 
-import os
 import re
-import signal
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -63,7 +57,7 @@ def train(
     """
     from datetime import UTC, datetime
 
-    from viewfinder.cli.training import view
+    from viewfinder.cli.training import stopping, view
     from viewfinder.pipelines.run import workplace
     from viewfinder.pipelines.train import train as carry_out
     from viewfinder.settings import load_settings
@@ -81,7 +75,7 @@ def train(
         seed=seed,
         int8=int8,
     )
-    with view() as listener, _stopping() as asked:
+    with view() as listener, stopping() as asked:
         trained = carry_out(
             data,
             name,
@@ -104,25 +98,6 @@ def _seconds(text: str) -> float:
     if not total:
         fail(f"--budget takes a time such as 90s, 10m or 1h30m, not {text!r}", code=2)
     return float(total)
-
-
-@contextmanager
-def _stopping() -> Iterator[threading.Event]:
-    """The first Ctrl-C, or SIGTERM, asks training to stop; the second one ends it on the spot."""
-    asked = threading.Event()
-
-    def ask(number: int, _frame: object) -> None:
-        asked.set()
-        signal.signal(number, before[signal.Signals(number)])
-        # Not by the stream, which may be in the middle of a line of its own.
-        os.write(sys.stderr.fileno(), b"stopping ... (again to stop at once)\n")
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _print_machine_line(trained: "Trained") -> None:

@@ -1,7 +1,9 @@
 """What a person sees while a model is trained."""
 
 import os
+import signal
 import sys
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -20,8 +22,12 @@ _TITLES: dict["Phase", str] = {
     "features": "Looking at them",
     "head": "Training the head",
     "fine-tuning": "Fine-tuning",
+    "pruning": "Pruning",
+    "distilling": "Distilling",
     "converting": "Converting",
     "evaluating": "Measuring",
+    "timing": "Timing",
+    "testing": "Testing the best",
 }
 
 
@@ -58,6 +64,25 @@ def _libraries_unheard() -> "Iterator[None]":
         os.dup2(own, 2)
         os.close(own)
         os.close(nowhere)
+
+
+@contextmanager
+def stopping() -> "Iterator[threading.Event]":
+    """The first Ctrl-C, or SIGTERM, asks the work to stop; the second one ends it on the spot."""
+    asked = threading.Event()
+
+    def ask(number: int, _frame: object) -> None:
+        asked.set()
+        signal.signal(number, before[signal.Signals(number)])
+        # Not by the stream, which may be in the middle of a line of its own.
+        os.write(sys.stderr.fileno(), b"stopping ... (again to stop at once)\n")
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Lines:

@@ -15,7 +15,8 @@ from viewfinder.datasets.photos import Photo, Split
 from viewfinder.errors import DatasetError
 from viewfinder.evaluation import intervals, metrics
 from viewfinder.evaluation.calibration import abstain_threshold, fit_temperature
-from viewfinder.evaluation.intervals import Interval
+from viewfinder.evaluation.estimate import Estimate
+from viewfinder.evaluation.ladder import Ladder, VariantRow
 from viewfinder.evaluation.metrics import Bools, Floats, Ints
 from viewfinder.evaluation.scoring import Scored, confidences
 from viewfinder.evaluation.significance import Compared
@@ -30,25 +31,6 @@ Part = Split | Literal["all"]
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Estimate(_Part):
-    """A number, and where it may lie for all that chance can do (95%)."""
-
-    value: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, value: float, interval: Interval) -> Self:
-        """Put a number and its interval together."""
-        return cls(value=value, low=interval[0], high=interval[1])
-
-    @classmethod
-    def of_share(cls, flags: Bools) -> Self:
-        """The share of what is true."""
-        right, whole = int(flags.sum()), len(flags)
-        return cls.of(right / whole, intervals.of_share(right, whole))
 
 
 class ClassEvaluation(_Part):
@@ -196,15 +178,6 @@ class SplitEvaluation(_Part):
         }
 
 
-class VariantRow(_Part):
-    """One of the version's graphs, to compare them."""
-
-    name: str
-    bytes: int
-    accuracy: float | None = None
-    p50_ms: float | None = None
-
-
 class Epoch(_Part):
     """One round of training."""
 
@@ -258,6 +231,7 @@ class Evaluation(_Part):
         ignored: Photos left out because the model does not know their label.
         comparison: With another model.
         variants: Of this version, side by side.
+        ladder: The same with the choice among them, where it was made here.
         keras: What Keras itself scored, as a check on the conversion.
         history: How training went.
         provenance: Where the model came from.
@@ -275,6 +249,7 @@ class Evaluation(_Part):
     ignored: int = 0
     comparison: Comparison | None = None
     variants: tuple[VariantRow, ...] = ()
+    ladder: Ladder | None = None
     keras: dict[str, Any] | None = None
     history: tuple[Epoch, ...] = ()
     provenance: dict[str, Any] = {}

@@ -3,7 +3,7 @@
 import base64
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ from viewfinder.evaluation.evaluate import (
     Mistake,
     SplitEvaluation,
 )
+from viewfinder.evaluation.frame import Frame
+from viewfinder.evaluation.ladder import Ladder
+from viewfinder.evaluation.ladder_plot import picture
 from viewfinder.imaging.decode import decode
 from viewfinder.imaging.thumbnail import small_jpeg
 from viewfinder.settings import Limits, flatten
@@ -48,6 +51,55 @@ def render_report(
     Returns:
         A whole HTML document.
     """
+    result = evaluation.result
+    other = evaluation.comparison
+    names = verdict.told_apart(evaluation, other.evaluation) if other else (evaluation.model, "")
+    rows = worst_first(result.classes)
+    named = len(result.classes) <= MOST_NAMED_CLASSES
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            evaluation=evaluation,
+            result=result,
+            headline=verdict.headline(evaluation),
+            sentences=verdict.sentences(evaluation),
+            names=names,
+            compared=verdict.compared(other, names[1]) if other else None,
+            classes=rows[:_MOST_ROWS],
+            more_classes=rows[_MOST_ROWS:],
+            named=named,
+            shades=[] if named else _shades(result),
+            worst=list(_pictured(result.worst, photos, limits or Limits())),
+            provenance=flatten(evaluation.provenance),
+            keras=flatten(evaluation.keras or {}),
+            release=__version__,
+            ladder=picture(evaluation.ladder) if evaluation.ladder else None,
+            **_coverage(result),
+            **_training(evaluation.history),
+        )
+    )
+
+
+def render_ladder(ladder: Ladder, model: str, created: datetime) -> str:
+    """Write the report of variants for which nobody knows what is right.
+
+    Args:
+        ladder: What to show.
+        model: `name@version`.
+        created: When it was found out.
+
+    Returns:
+        A whole HTML document.
+    """
+    return (
+        _environment()
+        .get_template("ladder_page.html.j2")
+        .render(ladder=picture(ladder), model=model, created=created, release=__version__)
+    )
+
+
+def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -61,75 +113,7 @@ def render_report(
         "p_value": verdict.p_value,
     }
     environment.globals |= {"count": verdict.count, "frame": Frame}
-    result = evaluation.result
-    other = evaluation.comparison
-    names = verdict.told_apart(evaluation, other.evaluation) if other else (evaluation.model, "")
-    rows = worst_first(result.classes)
-    named = len(result.classes) <= MOST_NAMED_CLASSES
-    return environment.get_template("report.html.j2").render(
-        evaluation=evaluation,
-        result=result,
-        headline=verdict.headline(evaluation),
-        sentences=verdict.sentences(evaluation),
-        names=names,
-        compared=verdict.compared(other, names[1]) if other else None,
-        classes=rows[:_MOST_ROWS],
-        more_classes=rows[_MOST_ROWS:],
-        named=named,
-        shades=[] if named else _shades(result),
-        worst=list(_pictured(result.worst, photos, limits or Limits())),
-        provenance=flatten(evaluation.provenance),
-        keras=flatten(evaluation.keras or {}),
-        release=__version__,
-        **_coverage(result),
-        **_training(evaluation.history),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """Where a plot's numbers lie in its picture.
-
-    Attributes:
-        left: Of the picture, in its own units; so the others.
-        top: Likewise.
-        width: Likewise.
-        height: Likewise.
-        x_high: The number at the right edge; 0 is at the left one.
-        y_low: The number at the bottom.
-        y_high: The number at the top.
-    """
-
-    left: float
-    top: float
-    width: float
-    height: float
-    x_high: float = 1.0
-    y_low: float = 0.0
-    y_high: float = 1.0
-
-    @property
-    def right(self) -> float:
-        """The right edge."""
-        return self.left + self.width
-
-    @property
-    def bottom(self) -> float:
-        """The lower edge."""
-        return self.top + self.height
-
-    def x(self, value: float) -> float:
-        """Where a number lies from left to right."""
-        return round(self.left + self.width * value / (self.x_high or 1), 2)
-
-    def y(self, value: float) -> float:
-        """Where a number lies from top to bottom."""
-        span = (self.y_high - self.y_low) or 1
-        return round(self.top + self.height * (self.y_high - value) / span, 2)
-
-    def line(self, values: Sequence[tuple[float, float | None]]) -> str:
-        """The points of a polyline; what is None is left out."""
-        return " ".join(f"{self.x(x)},{self.y(y)}" for x, y in values if y is not None)
+    return environment
 
 
 def worst_first(classes: Sequence[ClassEvaluation]) -> list[ClassEvaluation]:

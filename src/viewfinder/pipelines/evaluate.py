@@ -17,10 +17,10 @@ from viewfinder.evaluation.evaluate import (
     Comparison,
     Evaluation,
     Part,
-    VariantRow,
     evaluate,
     targets_of,
 )
+from viewfinder.evaluation.ladder import VariantRow
 from viewfinder.evaluation.metrics import Bools, is_right
 from viewfinder.evaluation.scoring import Scored, confidences, score
 from viewfinder.evaluation.significance import compare

@@ -13,8 +13,8 @@ from viewfinder.conversion import metadata
 from viewfinder.conversion.metadata import LABELS, Facts, as_lines
 from viewfinder.errors import ConflictError, ConversionError, InvalidParameterError
 from viewfinder.pipelines.example import example, packages
+from viewfinder.pipelines.graphs import FLOAT32
 from viewfinder.pipelines.original import original_backbone, original_model
-from viewfinder.pipelines.sealing import FLOAT32
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.manifest import Variant
 

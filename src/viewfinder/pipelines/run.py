@@ -11,14 +11,15 @@ from typing import Any
 
 from viewfinder import __version__
 from viewfinder.evaluation.evaluate import Epoch as EpochRow
-from viewfinder.evaluation.evaluate import Evaluation, VariantRow
+from viewfinder.evaluation.evaluate import Evaluation
 from viewfinder.evaluation.report import render_report
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.modeling.backbones import BACKBONES, Backbone
+from viewfinder.pipelines.bench import machine
 from viewfinder.pipelines.material import Material
 from viewfinder.pipelines.original import WEIGHTS
 from viewfinder.pipelines.publish import add_numbered
-from viewfinder.pipelines.sealing import Sealed, machine
+from viewfinder.pipelines.sealing import Sealed
 from viewfinder.registry.bundle import Bundle, describe, file_sha256
 from viewfinder.registry.manifest import Label, Manifest
 from viewfinder.registry.store import ModelStore, open_store
@@ -142,17 +143,9 @@ def publish_run(
             labels=len(job.material.labels),
             splits=dict(sealed.splits),
             unseen=True,
-            variants=tuple(
-                VariantRow(
-                    name=variant.name,
-                    bytes=variant.file.bytes,
-                    accuracy=variant.accuracy,
-                    p50_ms=variant.latency.p50_ms if variant.latency else None,
-                )
-                for variant in sealed.variants
-            ),
+            ladder=sealed.ladder,
             keras=dict(checked),
-            history=tuple(map(_row, history)),
+            history=tuple(map(epoch_row, history)),
             provenance=provenance,
         )
         made.append(evaluation)
@@ -183,7 +176,8 @@ def publish_run(
     return bundle, made[-1]
 
 
-def _row(epoch: Epoch) -> EpochRow:
+def epoch_row(epoch: Epoch) -> EpochRow:
+    """An epoch, for an evaluation."""
     return EpochRow(
         phase=epoch.phase,
         epoch=epoch.number,

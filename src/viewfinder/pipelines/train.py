@@ -10,17 +10,28 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from viewfinder.conversion.litert import to_litert
+from viewfinder.conversion.quantization import quantize_int8
 from viewfinder.datasets.reading import read_photo
 from viewfinder.datasets.source import read_dataset
-from viewfinder.errors import InvalidParameterError, MissingExtraError, TrainingStoppedError
+from viewfinder.errors import (
+    ConversionError,
+    InvalidParameterError,
+    MissingExtraError,
+    TrainingStoppedError,
+)
 from viewfinder.evaluation.evaluate import Evaluation, targets_of
+from viewfinder.evaluation.ladder import LeftOut
 from viewfinder.evaluation.verdict import count
 from viewfinder.imaging.preprocess import preprocess
 from viewfinder.modeling.backbones import BACKBONES
 from viewfinder.modeling.saving import pack_weights
+from viewfinder.pipelines.bench import Judges
+from viewfinder.pipelines.graphs import FLOAT32, INT8, one_file
 from viewfinder.pipelines.material import Material, prepare
 from viewfinder.pipelines.run import Job, Workplace, geometry, publish_run
-from viewfinder.pipelines.sealing import Judges, Sealed, convert, seal
+from viewfinder.pipelines.sealing import Sealed, seal
+from viewfinder.pipelines.sources import remember_source
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.store import look
 from viewfinder.training.examples import Examples
@@ -109,6 +120,7 @@ def train(
         seed=options.seed,
         progress=lambda done, of: heard.step(done * len(dataset.photos) // of),
     )
+    remember_source(workplace.home, material.digest, source)
     _tell(material, heard)
     job = Job(source, name, options, workplace, material, now())
     run = RunFolder(workplace.home / "runs" / name / job.key)
@@ -210,12 +222,16 @@ class _Training:
 def _seal(job: Job, learned: "Learned", listener: Listener) -> tuple[Sealed, dict[str, Any]]:
     """Turn the model into graphs, measure them, and check them against Keras."""
     listener.phase("converting", 0)
-    graphs = convert(learned.model, _representative(job), int8=job.options.int8, note=listener.note)
-    judges = _judges(job)
-    listener.phase("evaluating", len(graphs) * len(judges.validation) + len(judges.test))
-    sealed = seal(
-        graphs, geometry(job.backbone), judges, progress=lambda done, _: listener.step(done)
-    )
+    spec = geometry(job.backbone)
+    float32 = to_litert(learned.model)
+    graphs, left_out = [one_file(FLOAT32, float32, spec)], []
+    if job.options.int8:
+        try:
+            graphs.append(one_file(INT8, quantize_int8(float32, _representative(job)), spec))
+        except ConversionError as error:
+            left_out.append(LeftOut(name=INT8, why=error.detail))
+            listener.note(f"There is no int8 variant: {error.detail}.")
+    sealed = seal(graphs, _judges(job), listener=listener, left_out=left_out)
     return sealed, _check_conversion(job, learned, sealed)
 
 
@@ -241,8 +257,8 @@ def _judges(job: Job) -> Judges:
 
 def _check_conversion(job: Job, learned: "Learned", sealed: Sealed) -> dict[str, Any]:
     """What Keras itself says of some photos, beside what the float32 graph says."""
-    split: Split = "test" if "test" in sealed.float32 else "validation"
-    scored = sealed.float32[split]
+    split: Split = "test" if "test" in sealed.reference else "validation"
+    scored = sealed.reference[split]
     chosen, graph = scored.photos[:_CHECKED], scored.scores[:_CHECKED]
     limits, spec = job.workplace.limits, geometry(job.backbone)
     pixels = [preprocess(read_photo(p.path, limits.image_bytes), spec, limits) for p in chosen]

@@ -6,7 +6,19 @@ from typing import Literal, Protocol
 
 logger = logging.getLogger(__name__)
 
-Phase = Literal["model", "photos", "features", "head", "fine-tuning", "converting", "evaluating"]
+Phase = Literal[
+    "model",
+    "photos",
+    "features",
+    "head",
+    "fine-tuning",
+    "pruning",
+    "distilling",
+    "converting",
+    "evaluating",
+    "timing",
+    "testing",
+]
 
 
 @dataclass(frozen=True, slots=True)

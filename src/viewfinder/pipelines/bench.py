@@ -1,0 +1,354 @@
+"""Where graphs are tried: what each answers, how sure it may be, how long it takes."""
+
+import platform
+import statistics
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from viewfinder.datasets.photos import Photo
+from viewfinder.datasets.reading import read_photo
+from viewfinder.engines.base import to_confidence
+from viewfinder.engines.loader import LoadedVariant, load_variant
+from viewfinder.engines.timing import Timing, time_variant
+from viewfinder.errors import BundleError, MissingExtraError, RequestError
+from viewfinder.evaluation.calibration import abstain_threshold, fit_temperature
+from viewfinder.evaluation.evaluate import targets_of
+from viewfinder.evaluation.ladder import Difference, LeftOut, VariantRow
+from viewfinder.evaluation.metrics import expected_calibration_error
+from viewfinder.evaluation.scoring import Scored, confidences, score
+from viewfinder.evaluation.significance import compare
+from viewfinder.imaging.decode import decode
+from viewfinder.imaging.preprocess import preprocess
+from viewfinder.imaging.thumbnail import small_jpeg
+from viewfinder.pipelines.golden import expected
+from viewfinder.pipelines.graphs import RUNGS, Graph
+from viewfinder.registry.bundle import Bundle, describe, write_bundle
+from viewfinder.registry.manifest import (
+    Calibration,
+    Golden,
+    GoldenSample,
+    Label,
+    Manifest,
+    Variant,
+)
+from viewfinder.settings import Limits
+from viewfinder.training.progress import Listener
+
+_GOLDEN_PHOTOS = 3
+_GOLDEN_SIDE = 512
+_GOLDEN_QUALITY = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Judges:
+    """The photos that variants are measured with.
+
+    Attributes:
+        validation: Those that calibrate and choose.
+        test: Those that nothing has been chosen by; may be none.
+        labels: Every class, in the order of the model's output.
+        limits: What will be decoded.
+        threads: Photos to work on side by side.
+        root: The folder from which a photo's path is told.
+        seed: Of the resampling behind intervals.
+        labelled: Whether the photos' labels are the model's. If not, nobody knows what is right:
+            variants are told apart by whether they answer as the first one does.
+    """
+
+    validation: tuple[Photo, ...]
+    test: tuple[Photo, ...]
+    labels: tuple[str, ...]
+    limits: Limits
+    threads: int
+    root: Path
+    seed: int
+    labelled: bool = True
+
+    @property
+    def basis(self) -> Literal["accuracy", "agreement", "nothing"]:
+        """What a choice can go by."""
+        if not self.validation:
+            return "nothing"
+        return "accuracy" if self.labelled else "agreement"
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """Graphs that have answered.
+
+    Attributes:
+        graphs: All that were asked.
+        bundle: Those that can be run, with their golden samples.
+        scored: What each gave for the validation photos; empty where there are none.
+        golden: The photos that prove a bundle on another machine, by their paths in it.
+        left_out: The others, and why.
+    """
+
+    graphs: Mapping[str, Graph]
+    bundle: Bundle
+    scored: Mapping[str, Scored]
+    golden: Mapping[str, bytes]
+    left_out: tuple[LeftOut, ...]
+
+    def variant(self, name: str) -> Variant:
+        """As in a manifest, but for its speed."""
+        return self.bundle.manifest.variant(name)
+
+
+def try_out(graphs: Sequence[Graph], judges: Judges, folder: Path, listener: Listener) -> Tried:
+    """Let each graph answer the validation photos and the golden ones.
+
+    Args:
+        graphs: The first one must work.
+        judges: The photos.
+        folder: An empty one, to put graphs in.
+        listener: Hears how it goes.
+
+    Raises:
+        BundleError: The first graph cannot be run.
+    """
+    photos, golden = judges.validation, _golden_photos(judges)
+    contents = {path: data for graph in graphs for path, data in graph.contents.items()}
+    bundle = _write(folder / "asked", [_described(graph) for graph in graphs], contents, judges)
+    listener.phase("evaluating", len(graphs) * len(photos))
+    variants: list[Variant] = []
+    scored: dict[str, Scored] = {}
+    left_out: list[LeftOut] = []
+    for number, graph in enumerate(graphs):
+        try:
+            with _loaded(bundle, graph.name, judges.threads) as loaded:
+                if photos:
+                    scored[graph.name] = _ask(
+                        loaded, photos, judges, listener, number * len(photos)
+                    )
+                variants.append(_proved(loaded, scored.get(graph.name), golden, judges))
+        except (BundleError, MissingExtraError) as error:
+            if number == 0:
+                raise
+            left_out.append(LeftOut(name=graph.name, why=error.detail.rstrip(".")))
+    kept = {
+        path: contents[path]
+        for variant in variants
+        for path in (variant.file.path, *(asset.path for asset in variant.assets))
+    }
+    return Tried(
+        graphs={graph.name: graph for graph in graphs},
+        bundle=_write(folder / "proved", variants, {**kept, **golden}, judges),
+        scored=scored,
+        golden=golden,
+        left_out=tuple(left_out),
+    )
+
+
+def time_all(
+    tried: Tried, threads: int, rounds: int, listener: Listener
+) -> tuple[dict[str, Timing], list[LeftOut]]:
+    """Time each graph in a process of its own, which proves its golden samples first.
+
+    They take turns, so that a machine that is busy for a while is busy for all.
+
+    Args:
+        tried: The graphs.
+        threads: Of the throughput.
+        rounds: How many turns each has; the median counts.
+        listener: Hears how it goes.
+
+    Returns:
+        The times by the graphs' names, and which have failed.
+    """
+    found: dict[str, list[Timing]] = {v.name: [] for v in tried.bundle.manifest.variants}
+    left_out, whole = [], len(found)
+    listener.phase("timing", rounds * whole)
+    for turn in range(rounds):
+        for number, name in enumerate(list(found)):
+            listener.step(turn * whole + number)
+            try:
+                found[name].append(time_variant(tried.bundle, name, threads=threads))
+            except (BundleError, MissingExtraError) as error:
+                left_out.append(LeftOut(name=name, why=error.detail.rstrip(".")))
+                del found[name]
+    listener.step(rounds * whole)
+    return {name: _median(timings) for name, timings in found.items()}, left_out
+
+
+def test(tried: Tried, name: str, judges: Judges, listener: Listener) -> Scored:
+    """What a graph gives for the test photos."""
+    listener.phase("testing", len(judges.test))
+    with _loaded(tried.bundle, name, judges.threads) as loaded:
+        return _ask(loaded, judges.test, judges, listener, 0)
+
+
+def row(tried: Tried, name: str, timing: Timing, reference: str, judges: Judges) -> VariantRow:
+    """All that is known of a graph, compared with another."""
+    variant, contents = tried.variant(name), tried.graphs[name].contents
+    known: dict[str, Any] = {}
+    if name in tried.scored:
+        known = _worth(variant, tried.scored[name], tried.scored[reference], judges)
+        if name == reference:
+            known.pop("difference", None)
+    return VariantRow(
+        name=name,
+        bytes=sum(map(len, contents.values())),
+        what=RUNGS[name].what,
+        format=variant.format,
+        compressed_bytes=sum(len(zlib.compress(content)) for content in contents.values()),
+        p50_ms=round(timing.p50_ms, 3),
+        throughput=round(timing.throughput, 1),
+        peak_bytes=timing.peak_bytes,
+        accuracy=variant.accuracy,
+        temperature=variant.calibration.temperature,
+        **known,
+    )
+
+
+def machine() -> str:
+    """The processor of this machine, as people call it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _worth(variant: Variant, scored: Scored, base: Scored, judges: Judges) -> dict[str, Any]:
+    """How a graph's answers are, beside those of the reference."""
+    answers, base_answers = scored.scores.argmax(axis=1), base.scores.argmax(axis=1)
+    agreement = float((answers == base_answers).mean())
+    if not judges.labelled:
+        return {"agreement": agreement}
+    targets = targets_of(scored.photos, judges.labels)
+    right = answers == targets
+    confidence = confidences(
+        scored.scores, output=variant.output, temperature=variant.calibration.temperature
+    )
+    top = confidence.max(axis=1).astype(np.float64)
+    return {
+        "agreement": agreement,
+        "ece": expected_calibration_error(top, right),
+        "difference": Difference.of(compare(base_answers == targets, right, seed=judges.seed)),
+    }
+
+
+def _median(timings: Sequence[Timing]) -> Timing:
+    """Of each number by itself."""
+    return Timing(
+        **{
+            field.name: statistics.median(getattr(timing, field.name) for timing in timings)
+            for field in fields(Timing)
+        }
+    )
+
+
+def _described(graph: Graph) -> Variant:
+    """A graph of which no more is known than what it is."""
+    main, *assets = (describe(path, content) for path, content in graph.contents.items())
+    return Variant(
+        name=graph.name,
+        format=graph.rung.format,
+        engine=graph.rung.engine,
+        file=main,
+        assets=tuple(assets),
+        preprocess=graph.spec,
+        golden=Golden(tolerance=graph.rung.tolerance),
+    )
+
+
+def _write(
+    folder: Path, variants: Sequence[Variant], contents: Mapping[str, bytes], judges: Judges
+) -> Bundle:
+    manifest = Manifest(
+        name="unsealed",
+        version=1,
+        created=datetime.now(UTC),
+        labels=tuple(Label(name=label) for label in judges.labels),
+        variants=tuple(variants),
+        recommended=variants[0].name,
+        provenance={},
+    )
+    return write_bundle(folder / "unsealed" / "1", manifest, contents)
+
+
+@contextmanager
+def _loaded(bundle: Bundle, name: str, threads: int) -> Iterator[LoadedVariant]:
+    """A graph, running as a server would run it."""
+    loaded = load_variant(bundle, threads=threads, variant=name)
+    try:
+        yield loaded
+    finally:
+        loaded.engine.close()
+
+
+def _ask(
+    loaded: LoadedVariant, photos: Sequence[Photo], judges: Judges, listener: Listener, done: int
+) -> Scored:
+    return score(
+        loaded,
+        photos,
+        limits=judges.limits,
+        threads=judges.threads,
+        progress=lambda now, _: listener.step(done + now),
+    )
+
+
+def _proved(
+    loaded: LoadedVariant, scored: Scored | None, golden: Mapping[str, bytes], judges: Judges
+) -> Variant:
+    """A variant with its calibration, its accuracy, and what it says of the golden photos."""
+    variant = loaded.variant
+    calibration, accuracy = Calibration(), None
+    if scored is not None and judges.labelled:
+        targets = targets_of(scored.photos, judges.labels)
+        temperature = fit_temperature(scored.scores, targets, output=variant.output)
+        confidence = to_confidence(scored.scores, output=variant.output, temperature=temperature)
+        calibration = Calibration(
+            temperature=temperature, abstain_below=abstain_threshold(confidence, targets)
+        )
+        accuracy = float((scored.scores.argmax(axis=1) == targets).mean())
+    samples = []
+    for path, data in golden.items():
+        pixels = preprocess(data, variant.preprocess, judges.limits)
+        answer = to_confidence(
+            loaded.engine.predict(pixels[np.newaxis]),
+            output=variant.output,
+            temperature=calibration.temperature,
+        )[0]
+        samples.append(GoldenSample(file=describe(path, data), top=expected(answer)))
+    return variant.model_copy(
+        update={
+            "calibration": calibration,
+            "accuracy": accuracy,
+            "golden": Golden(tolerance=variant.golden.tolerance, samples=tuple(samples)),
+        }
+    )
+
+
+def _golden_photos(judges: Judges) -> dict[str, bytes]:
+    """A few photos that prove a bundle on another machine, by their paths in it.
+
+    They are written anew, small and without what else a photo's file tells: where it was taken,
+    when, by whom. One of each of the first classes, so that a graph of noise cannot pass.
+    """
+    chosen: dict[str, bytes] = {}
+    seen: set[str] = set()
+    for photo in (*judges.validation, *judges.test):
+        if len(chosen) == _GOLDEN_PHOTOS:
+            break
+        if photo.label in seen:
+            continue
+        try:
+            image = decode(read_photo(photo.path, judges.limits.image_bytes), limits=judges.limits)
+        except RequestError:  # it was there when training began; others will do
+            continue
+        seen.add(photo.label)
+        written, _ = small_jpeg(image, _GOLDEN_SIDE, quality=_GOLDEN_QUALITY)
+        chosen[f"golden/{len(chosen) + 1}.jpg"] = written
+    return chosen

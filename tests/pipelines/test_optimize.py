@@ -1,0 +1,127 @@
+"""What cannot be optimised: one clear sentence, and the store as it was."""
+
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support import fake_bundle, grey
+
+from viewfinder.errors import ConversionError, DatasetError, InvalidParameterError, WeightsError
+from viewfinder.pipelines.optimize import optimize
+from viewfinder.pipelines.original import original_model
+from viewfinder.pipelines.run import workplace
+from viewfinder.pipelines.task import OptimizeOptions
+from viewfinder.registry.bundle import Bundle, write_bundle
+from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE
+from viewfinder.settings import Settings
+from viewfinder.training.progress import Logged
+
+pytestmark = pytest.mark.train
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for split in ("train", "validation"):
+        for label in ("step-0", "step-1"):
+            folder = tmp_path / "photos" / split / label
+            folder.mkdir(parents=True)
+            for number in range(3):
+                shade = 20 * number + (100 if label == "step-1" else 0)
+                (folder / f"{number}.png").write_bytes(grey(shade + (split == "train")))
+    return tmp_path / "photos"
+
+
+def _optimize(bundle: Bundle, home: Path, data: Path | None, **options: Any) -> None:
+    optimize(
+        bundle,
+        OptimizeOptions(**options),
+        workplace(Settings(home=home)),
+        data=data,
+        listener=Logged(),
+        now=lambda: NOW,
+    )
+
+
+def _trained(store: Path, **provenance: object) -> Bundle:
+    """A version that says where it came from."""
+    made = fake_bundle(store, classes=2)
+    manifest = made.manifest.model_copy(update={"version": 2, "provenance": provenance})
+    return write_bundle(store / manifest.name / "2", manifest, made.contents())
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"max_drop": -0.01}, "0 to 100 points"),
+        ({"max_drop": math.nan}, "0 to 100 points"),
+        ({"prune": 0.0}, "between 0 and 1"),
+        ({"prune": 1.0}, "between 0 and 1"),
+        ({"distill": "alexnet"}, "no backbone 'alexnet'"),
+        ({"epochs": 0}, "at least 1"),
+        ({"seed": -1}, "a seed"),
+    ],
+)
+def test_options_that_make_no_sense_are_named(
+    store: Path, photos: Path, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(InvalidParameterError, match=words):
+        _optimize(fake_bundle(store, classes=2), store.parent, photos, **options)
+
+
+def test_a_model_from_elsewhere_cannot_be_made_into_others(store: Path, photos: Path) -> None:
+    with pytest.raises(ConversionError, match="fake@1 was not trained by Viewfinder"):
+        _optimize(fake_bundle(store, classes=2), store.parent, photos)
+
+
+def test_a_model_without_its_weights_is_to_be_trained_again(store: Path, photos: Path) -> None:
+    bundle = _trained(store, backbone="mobilenet-v3-small")
+    with pytest.raises(ConversionError, match=r"holds no weights.*train it again"):
+        _optimize(bundle, store.parent, photos)
+
+
+def test_without_photos_there_is_nothing_to_calibrate_with(store: Path) -> None:
+    bundle = _trained(store, backbone="mobilenet-v3-small", dataset={"digest": "a" * 64})
+    with pytest.raises(DatasetError, match="give some with --data"):
+        _optimize(bundle, store.parent, None)
+
+
+def test_a_folder_without_photos_is_named(store: Path, tmp_path: Path) -> None:
+    bundle = _trained(store, backbone="mobilenet-v3-small")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DatasetError, match="has no photos"):
+        _optimize(bundle, store.parent, tmp_path / "empty")
+
+
+@pytest.mark.parametrize("option", [{"prune": 0.7}, {"distill": "mobilenet-v3-small"}])
+def test_nothing_is_learned_from_labels_that_the_model_lacks(
+    photos: Path, tmp_path: Path, option: dict[str, Any]
+) -> None:
+    shipped = Bundle.read(BUILTIN_STORE / BUILTIN_MODEL / "1")
+    with pytest.raises(DatasetError, match="leave out --prune and --distill"):
+        _optimize(shipped, tmp_path, photos, **option)
+    assert not (tmp_path / "models").exists()
+
+
+def test_weights_of_another_architecture_are_refused(store: Path) -> None:
+    from viewfinder.modeling.backbones import BACKBONES
+    from viewfinder.modeling.classifier import build_classifier
+    from viewfinder.modeling.saving import pack_weights
+    from viewfinder.registry.bundle import describe
+
+    weights = pack_weights(build_classifier(BACKBONES["mobilenet-v3-small"], 3))
+    made = fake_bundle(store, classes=2)
+    manifest = made.manifest.model_copy(
+        update={
+            "version": 2,
+            "provenance": {"backbone": "mobilenet-v3-small"},
+            "documents": (describe("weights.npz", weights),),
+        }
+    )
+    contents = {**made.contents(), "weights.npz": weights}
+    bundle = write_bundle(store / manifest.name / "2", manifest, contents)
+    with pytest.raises(WeightsError, match="another architecture"):
+        original_model(bundle)
