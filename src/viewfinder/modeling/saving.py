@@ -1,10 +1,12 @@
 """The weights of a Keras model as a file that holds numbers and nothing else."""
 
 import io
+from collections.abc import Sequence
 from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 
 from viewfinder.errors import WeightsError
 
@@ -38,4 +40,12 @@ def unpack_weights(model: Any, data: bytes) -> None:
         raise WeightsError("the model's weights cannot be read") from error
     if [array.shape for array in arrays] != [tuple(weight.shape) for weight in model.weights]:
         raise WeightsError("the model's weights belong to another architecture")
+    set_weights(model, arrays)
+
+
+def set_weights(model: Any, arrays: Sequence[NDArray[Any]]) -> None:
+    """Give a model its weights, in its order, those of its normalisation of the pixels included."""
     model.set_weights(arrays)
+    for layer in model.layers:
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()  # it computes with what it had when it was built
