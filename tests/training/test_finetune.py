@@ -1,5 +1,6 @@
 """Fine-tuning: stopped anywhere, it goes on as if nothing had happened."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -37,12 +38,12 @@ def tuning(
 ) -> tuple[Any, Any]:
     """The same beginning each time: a model, and what fine-tunes it."""
     from viewfinder.training import devices
-    from viewfinder.training.finetune import FineTuning, Parts
+    from viewfinder.training.finetune import FineTuning
+    from viewfinder.training.parts import Parts
 
     devices.prepare(7)
     model = small.model()
     folder.mkdir(exist_ok=True)
-    extra = {"clock": clock} if clock else {}
     return model, FineTuning(
         Parts(None, model),
         train,
@@ -52,7 +53,7 @@ def tuning(
         run=RunFolder(folder),
         listener=listener or small.Notes(),
         should_stop=should_stop,
-        **extra,
+        clock=clock or time.monotonic,
     )
 
 

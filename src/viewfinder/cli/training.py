@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from viewfinder.cli.console import say
+from viewfinder.training.progress import TUNING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +87,7 @@ def stopping() -> "Iterator[threading.Event]":
 
 
 class Lines:
-    """A line for each phase and each epoch of fine-tuning, for files and pipes."""
+    """A line for each phase and each of the epochs that take long, for files and pipes."""
 
     def __init__(self) -> None:
         self._phase: Phase | None = None
@@ -104,7 +105,7 @@ class Lines:
     def epoch(self, epoch: "Epoch") -> None:
         """See `Listener`."""
         self._last = epoch
-        if epoch.phase == "fine-tuning":
+        if epoch.phase in TUNING:
             say(f"  epoch {epoch.number}: {_standing(epoch)}")
 
     def note(self, text: str) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from viewfinder.modeling.extra import keras
-from viewfinder.modeling.saving import give_weights
+from viewfinder.modeling.saving import set_weights
 
 _HALF = "mixed_float16"
 _LOGITS = "logits"
@@ -32,5 +32,5 @@ def as_mixed_float16(model: Any) -> Any:
         return type(layer).from_config(config)
 
     half = keras.models.clone_model(model, clone_function=clone)
-    give_weights(half, model.get_weights())
+    set_weights(half, model.get_weights())
     return half

@@ -40,17 +40,12 @@ def unpack_weights(model: Any, data: bytes) -> None:
         raise WeightsError("the model's weights cannot be read") from error
     if [array.shape for array in arrays] != [tuple(weight.shape) for weight in model.weights]:
         raise WeightsError("the model's weights belong to another architecture")
-    give_weights(model, arrays)
+    set_weights(model, arrays)
 
 
-def give_weights(model: Any, arrays: Sequence[NDArray[Any]]) -> None:
-    """Set a model's weights, also those that its layers have drawn conclusions from.
-
-    Args:
-        model: A `keras.Model`.
-        arrays: In the model's order.
-    """
+def set_weights(model: Any, arrays: Sequence[NDArray[Any]]) -> None:
+    """Give a model its weights, in its order, those of its normalisation of the pixels included."""
     model.set_weights(arrays)
     for layer in model.layers:
         if hasattr(layer, "finalize_state"):
-            layer.finalize_state()  # a normalisation goes on with what it had when it was built
+            layer.finalize_state()  # it computes with what it had when it was built

@@ -14,12 +14,7 @@ from viewfinder.conversion.litert import to_litert
 from viewfinder.conversion.quantization import quantize_int8
 from viewfinder.datasets.reading import read_photo
 from viewfinder.datasets.source import read_dataset
-from viewfinder.errors import (
-    ConversionError,
-    InvalidParameterError,
-    MissingExtraError,
-    TrainingStoppedError,
-)
+from viewfinder.errors import ConversionError, InvalidParameterError, MissingExtraError
 from viewfinder.evaluation.evaluate import Evaluation, targets_of
 from viewfinder.evaluation.ladder import LeftOut
 from viewfinder.evaluation.verdict import count
@@ -36,7 +31,7 @@ from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.store import look
 from viewfinder.training.examples import Examples
 from viewfinder.training.options import MOST_SEED, Head, TrainingOptions
-from viewfinder.training.progress import Epoch, Listener, Phase
+from viewfinder.training.progress import Attentive, Listener
 from viewfinder.training.run import RunFolder
 from viewfinder.types import is_model_name
 
@@ -101,7 +96,7 @@ def train(
     """
     start = clock()
     _check(name, options)
-    heard = _Attentive(listener, should_stop)
+    heard = Attentive(listener, should_stop)
     if options.weights == "none" and not options.fine_tune:
         heard.note("The features stay random (--weights none, --no-fine-tune): expect little.")
     # A store that cannot be reached or written is better known now than at the end.
@@ -271,32 +266,3 @@ def _check_conversion(job: Job, learned: "Learned", sealed: Sealed) -> dict[str,
         "accuracy_of_float32": float((graph.argmax(axis=1) == targets).mean()),
         "largest_difference_of_logits": float(np.abs(logits - graph).max()),
     }
-
-
-class _Attentive:
-    """Passes on what it hears, and ends the work if somebody has asked for it."""
-
-    def __init__(self, listener: Listener, should_stop: Callable[[], bool]) -> None:
-        self._listener = listener
-        self._should_stop = should_stop
-        self._fine_tuning = False
-
-    def phase(self, name: Phase, total: int) -> None:
-        # Fine-tuning stops by itself, once it has put its state aside.
-        self._fine_tuning = name == "fine-tuning"
-        self._stop_if_asked()
-        self._listener.phase(name, total)
-
-    def step(self, done: int) -> None:
-        self._stop_if_asked()
-        self._listener.step(done)
-
-    def epoch(self, epoch: Epoch) -> None:
-        self._listener.epoch(epoch)
-
-    def note(self, text: str) -> None:
-        self._listener.note(text)
-
-    def _stop_if_asked(self) -> None:
-        if self._should_stop() and not self._fine_tuning:
-            raise TrainingStoppedError

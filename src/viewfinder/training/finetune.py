@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from viewfinder.errors import TrainingError, TrainingStoppedError
 from viewfinder.training.augment import augment
 from viewfinder.training.examples import Examples
-from viewfinder.training.frozen import Frozen, in_chunks
+from viewfinder.training.frozen import in_chunks
+from viewfinder.training.method import Method, Plain
+from viewfinder.training.parts import Parts
 from viewfinder.training.progress import Epoch, Listener
 from viewfinder.training.recipe import (
     NOT_A_NUMBER,
     arrays,
-    compile_model,
     one_hot,
     restore,
     set_learning_rate,
@@ -35,19 +36,6 @@ _TRIAL_STEPS, _TIMED_STEPS = 6, 3
 _PATIENCE = 3
 _STATE, _BEST = "fine-tuning", "best"
 _AHEAD = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """A model cut in two.
-
-    Attributes:
-        frozen: What does not learn; None if all of it learns.
-        upper: The `keras.Model` that learns, from what `frozen` gives (or uint8 photos) to logits.
-    """
-
-    frozen: Frozen | None
-    upper: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +71,7 @@ class FineTuning:
         train: The photos to learn from.
         validation: The photos that say when it is best; may be none.
         weights: How much a photo of each class counts, float32 `[C]`.
+        method: What is done besides; nothing if not said.
         seed: Of the order of the photos, and of what is done to them.
         run: Where the state is kept.
         listener: Hears how it goes.
@@ -97,6 +86,7 @@ class FineTuning:
         validation: Examples,
         weights: NDArray[np.float32],
         *,
+        method: Method | None = None,
         seed: int,
         run: RunFolder,
         listener: Listener,
@@ -112,14 +102,15 @@ class FineTuning:
         self._listener = listener
         self._should_stop = should_stop
         self._clock = clock
-        compile_model(parts.upper)
+        self._method = method or Plain()
+        self._learner = self._method.learner(parts)
 
     def fitting(self, plan: Plan, seconds: float) -> Plan | None:
         """As much of a plan as fits into so many seconds, from a few steps as a trial.
 
         What the trial has learned is forgotten.
         """
-        model = self._parts.upper
+        model = self._learner
         before, ticks = arrays(state(model)), [self._clock()]
         steps = min(_TRIAL_STEPS, plan.steps_of(0))
         trial = self._dataset(0, 0, steps)
@@ -165,8 +156,9 @@ class FineTuning:
             self._run.save(_BEST, model.get_weights(), {})
         else:
             position = _read(saved.facts)
-            restore(state(model), saved.arrays)
-        self._listener.phase("fine-tuning", position.plan.steps)
+            restore(state(self._learner), saved.arrays)
+        self._method.begin()
+        self._listener.phase(self._method.phase, position.plan.steps)
         while position.epoch < position.plan.epochs and not _patience_is_over(position):
             position = self._learn(position, deadline)
             position = self._look(position)
@@ -180,7 +172,7 @@ class FineTuning:
 
     def _learn(self, position: Position, deadline: float | None) -> Position:
         """The steps that are left of an epoch."""
-        model, plan = self._parts.upper, position.plan
+        model, plan = self._learner, position.plan
         steps = plan.steps_of(position.epoch)
         if position.step >= steps:
             return position
@@ -203,7 +195,9 @@ class FineTuning:
                 loss_sum=position.loss_sum + logs["loss"] * photos,
                 accuracy_sum=position.accuracy_sum + logs["accuracy"] * photos,
             )
-            self._listener.step(position.epoch * plan.steps_per_epoch + now.step)
+            done = position.epoch * plan.steps_per_epoch + now.step
+            self._method.after_step(done, plan.steps)
+            self._listener.step(done)
             if self._should_stop() or (deadline is not None and self._clock() > deadline):
                 model.stop_training = True
             elif self._clock() - saved_at > _SAVE_EVERY_S:
@@ -225,15 +219,15 @@ class FineTuning:
         """Judge what an epoch has brought, and keep it if it is the best so far."""
         model, plan = self._parts.upper, position.plan
         now = self._validate(position) if len(self._validation) else None
-        last = position.epoch * plan.steps_per_epoch + position.step - 1
+        done = position.epoch * plan.steps_per_epoch + position.step
         ended = Epoch(
-            "fine-tuning",
+            self._method.phase,
             position.epoch + 1,
             loss=position.loss_sum / self._photos(position.step),
             accuracy=position.accuracy_sum / self._photos(position.step),
             validation_loss=now.loss if now else None,
             validation_accuracy=now.accuracy if now else None,
-            learning_rate=learning_rate(last, plan.steps, LEARNING_RATE),
+            learning_rate=learning_rate(done - 1, plan.steps, LEARNING_RATE),
         )
         position = replace(
             position,
@@ -243,7 +237,8 @@ class FineTuning:
             accuracy_sum=0.0,
             history=(*position.history, ended),
         )
-        if now is not None and (position.best_loss is None or now.loss < position.best_loss):
+        better = now is not None and (position.best_loss is None or now.loss < position.best_loss)
+        if now is not None and better and done >= self._method.settles * plan.steps:
             position = replace(position, best_loss=now.loss, best_epoch=position.epoch)
             self._run.save(_BEST, model.get_weights(), {})
         self._save(position)
@@ -255,13 +250,12 @@ class FineTuning:
         return min(steps * BATCH, len(self._train))
 
     def _validate(self, position: Position) -> Validation:
-        model, frozen = self._parts.upper, self._parts.frozen
+        model = self._parts.upper
 
         def logits(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
             self._stop_if_asked(position)
-            given = frozen(pixels) if frozen is not None else pixels
             # `predict_on_batch` would ask each of several devices, and give all their answers.
-            answer: NDArray[np.float32] = model.predict(given, verbose=0)
+            answer: NDArray[np.float32] = model.predict(self._parts.seen(pixels), verbose=0)
             return answer
 
         every = in_chunks(logits, self._validation.centre, len(self._validation), lambda _: None)
@@ -277,11 +271,11 @@ class FineTuning:
         saved = self._run.load(_STATE)
         if saved is None:
             return None
-        shapes = [tuple(variable.shape) for variable in state(self._parts.upper)]
+        shapes = [tuple(variable.shape) for variable in state(self._learner)]
         return saved if shapes == [array.shape for array in saved.arrays] else None
 
     def _save(self, position: Position) -> None:
-        self._run.save(_STATE, arrays(state(self._parts.upper)), asdict(position))
+        self._run.save(_STATE, arrays(state(self._learner)), asdict(position))
 
     def _dataset(self, epoch: int, start: int, end: int) -> Any:
         """The batches of an epoch from `start` on: a function of the seed and of nothing else.
@@ -289,34 +283,37 @@ class FineTuning:
         Not `from_generator`: it makes the allocator give freed memory back to the system at once,
         which a third of the time of a step was spent on.
         """
-        upper = self._parts.upper
-        photos, targets = upper.inputs[0], upper.output_shape[-1]
+        inputs = self._method.inputs(self._parts)
+        flat, classes = keras.tree.flatten(inputs), len(self._weights)
         order = np.random.default_rng([self._seed, epoch]).permutation(len(self._train))
 
         def batch(step: Any) -> tuple[Any, ...]:
             made = tf.numpy_function(
                 lambda number: self._batch(epoch, order, int(number)),
                 [step],
-                [photos.dtype, tf.float32, tf.float32],
+                [*(tensor.dtype for tensor in flat), tf.float32, tf.float32],
                 stateful=False,
             )
+            shown = [
+                tf.ensure_shape(array, (None, *tensor.shape[1:]))
+                for array, tensor in zip(made[:-2], flat, strict=True)
+            ]
             return (
-                tf.ensure_shape(made[0], (None, *photos.shape[1:])),
-                tf.ensure_shape(made[1], (None, targets)),
-                tf.ensure_shape(made[2], (None,)),
+                keras.tree.pack_sequence_as(inputs, shown),
+                tf.ensure_shape(made[-2], (None, classes)),
+                tf.ensure_shape(made[-1], (None,)),
             )
 
         return tf.data.Dataset.range(start, end).map(batch).prefetch(_AHEAD)
 
     def _batch(self, epoch: int, order: NDArray[np.int64], step: int) -> tuple[Any, ...]:
-        """One batch: photos, or what the frozen part makes of them; classes; weights."""
+        """One batch: what is shown of photos, their classes, their weights."""
         chosen = order[step * BATCH : (step + 1) * BATCH]
         seeds = [(self._seed, epoch, int(number)) for number in chosen]
         photos = augment(self._train.whole(chosen), self._train.side, seeds)
         targets = self._train.targets[chosen]
-        frozen = self._parts.frozen
         return (
-            frozen(photos) if frozen is not None else photos,
+            *keras.tree.flatten(self._method.shown(self._parts, photos)),
             one_hot(targets, len(self._weights)),
             self._weights[targets],
         )

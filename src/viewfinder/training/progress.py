@@ -1,8 +1,11 @@
 """What training tells of itself while it runs."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from viewfinder.errors import TrainingStoppedError
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +22,11 @@ Phase = Literal[
     "timing",
     "testing",
 ]
+TUNING: frozenset[Phase] = frozenset({"fine-tuning", "pruning", "distilling"})
+"""The phases that put their state aside when they are asked to stop, and then stop by themselves.
+
+They take long, and are told about epoch by epoch.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +34,7 @@ class Epoch:
     """How things stand after an epoch.
 
     Attributes:
-        phase: `head` or `fine-tuning`.
+        phase: `head`, or one of `TUNING`.
         number: From 1 on, within the phase.
         loss: Mean over the epoch's photos, as it was minimised.
         accuracy: Of the photos learned from, as they were shown, 0-1.
@@ -77,3 +85,41 @@ class Logged:
     def note(self, text: str) -> None:
         """See `Listener`."""
         logger.warning("%s", text)
+
+
+class Attentive:
+    """Passes on what it hears, and ends the work if somebody has asked for it.
+
+    Args:
+        listener: Hears everything too.
+        should_stop: Asked at every phase and step but those of the phases that stop by themselves;
+            True raises `TrainingStoppedError`.
+    """
+
+    def __init__(self, listener: Listener, should_stop: Callable[[], bool]) -> None:
+        self._listener = listener
+        self._should_stop = should_stop
+        self._stops_itself = False
+
+    def phase(self, name: Phase, total: int) -> None:
+        """See `Listener`."""
+        self._stops_itself = name in TUNING
+        self._stop_if_asked()
+        self._listener.phase(name, total)
+
+    def step(self, done: int) -> None:
+        """See `Listener`."""
+        self._stop_if_asked()
+        self._listener.step(done)
+
+    def epoch(self, epoch: Epoch) -> None:
+        """See `Listener`."""
+        self._listener.epoch(epoch)
+
+    def note(self, text: str) -> None:
+        """See `Listener`."""
+        self._listener.note(text)
+
+    def _stop_if_asked(self) -> None:
+        if self._should_stop() and not self._stops_itself:
+            raise TrainingStoppedError

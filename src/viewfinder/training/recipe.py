@@ -11,8 +11,12 @@ LABEL_SMOOTHING = 0.1
 NOT_A_NUMBER = "the loss is no longer a number: other --weights, or another --backbone"
 
 
-def compile_model(model: Any) -> None:
+def compile_model(model: Any, *, smoothing: float = LABEL_SMOOTHING) -> None:
     """Make a model of logits ready for `fit`: AdamW and label smoothing.
+
+    Args:
+        model: A `keras.Model`.
+        smoothing: Share of a label that goes to all classes alike, 0-1.
 
     Sources: Loshchilov and Hutter, 2017 (arXiv:1711.05101); Szegedy et al., 2015
     (arXiv:1512.00567).
@@ -21,9 +25,7 @@ def compile_model(model: Any) -> None:
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     model.compile(
         optimizer=optimizer,
-        loss=keras.losses.CategoricalCrossentropy(
-            from_logits=True, label_smoothing=LABEL_SMOOTHING
-        ),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing),
         metrics=["accuracy"],
     )
     optimizer.build(model.trainable_variables)

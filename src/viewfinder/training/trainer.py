@@ -5,20 +5,22 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import keras
 import numpy as np
 
 from viewfinder.errors import TrainingError
 from viewfinder.modeling.backbones import BACKBONES
 from viewfinder.modeling.classifier import build_classifier
-from viewfinder.modeling.cutting import cut_points, split_at
+from viewfinder.modeling.cutting import POOL, split_at
 from viewfinder.modeling.pretrained import load_pretrained
+from viewfinder.modeling.saving import set_weights
 from viewfinder.training import devices
 from viewfinder.training.examples import Examples
-from viewfinder.training.finetune import FineTuning, Parts, interrupted
-from viewfinder.training.frozen import Frozen, FrozenOnCpu, FrozenOnGpu, in_chunks
+from viewfinder.training.finetune import FineTuning, interrupted
+from viewfinder.training.frozen import in_chunks
 from viewfinder.training.head import head_epochs, train_head
+from viewfinder.training.method import Method
 from viewfinder.training.options import TrainingOptions
+from viewfinder.training.parts import freeze, parts_of
 from viewfinder.training.progress import Epoch, Listener
 from viewfinder.training.recipe import arrays, freeze_batch_norm, restore
 from viewfinder.training.run import RunFolder
@@ -26,10 +28,8 @@ from viewfinder.training.schedule import default_epochs, plan
 from viewfinder.training.scores import Validation
 from viewfinder.training.weights import class_weights
 
-_POOL = "pool"
 _FULL = "float32"
 _HEAD = "head"
-_FROZEN_STRIDE = 8
 _FROM_SCRATCH = 4
 _REST_S, _JUDGE_S = 20.0, 0.03
 
@@ -82,10 +82,6 @@ def _build(options: TrainingOptions, classes: int) -> Any:
     return build_classifier(BACKBONES[options.backbone], classes, head=options.head)
 
 
-def _frozen(lower: Any, threads: int) -> Frozen:
-    return FrozenOnGpu(lower) if devices.gpus() else FrozenOnCpu(lower, threads)
-
-
 class Trainer:
     """Trains one classifier, in both phases.
 
@@ -95,6 +91,7 @@ class Trainer:
         validation: The photos that say when it is best; may be none.
         classes: How many classes there are.
         options: How.
+        method: What is done besides in the second phase; nothing if not said.
         run: Where the state is kept.
         listener: Hears how it goes.
         should_stop: Asked after every step of the second phase.
@@ -110,6 +107,7 @@ class Trainer:
         classes: int,
         options: TrainingOptions,
         *,
+        method: Method | None = None,
         run: RunFolder,
         listener: Listener,
         should_stop: Callable[[], bool],
@@ -121,6 +119,7 @@ class Trainer:
         self._validation = validation
         self._classes = classes
         self._options = options
+        self._method = method
         self._run = run
         self._listener = listener
         self._should_stop = should_stop
@@ -163,9 +162,9 @@ class Trainer:
 
     def _train_head(self, model: Any) -> tuple[Validation | None, tuple[Epoch, ...]]:
         train, validation = self._train, self._validation
-        lower, head = split_at(model, _POOL)
+        lower, head = split_at(model, POOL)
         self._listener.phase("features", len(train) + len(validation))
-        frozen = _frozen(lower, self._threads)
+        frozen = freeze(lower, self._threads)
         features = in_chunks(frozen, train.centre, len(train), self._listener.step)
         judged = (
             in_chunks(
@@ -212,7 +211,7 @@ class Trainer:
             return self._no_time()
         if not self._from_scratch:
             freeze_batch_norm(model)
-        parts = self._parts(model)
+        parts = parts_of(model, self._threads, whole=self._from_scratch)
         if deadline is not None:
             # Two graphs are still to be made, and each asked for photos.
             cut_s = self._clock() - began
@@ -222,6 +221,7 @@ class Trainer:
             train,
             self._validation,
             self._weights,
+            method=self._method,
             seed=self._options.seed,
             run=self._run,
             listener=self._listener,
@@ -243,31 +243,10 @@ class Trainer:
         self._listener.note("The budget leaves no time for fine-tuning: the head it is.")
         return ()
 
-    def _parts(self, model: Any) -> Parts:
-        """Where the model is cut: on a CPU, and with weights worth keeping, not everything learns.
-
-        Edges and textures, which the layers at an eighth of the photo's size and more tell, are
-        the same whatever is shown.
-        """
-        if self._from_scratch or devices.gpus():
-            return Parts(None, model)
-        kept = [
-            name
-            for name in cut_points(model)
-            if model.get_layer(name).output.shape[1] * _FROZEN_STRIDE >= model.input_shape[1]
-        ]
-        if not kept:
-            return Parts(None, model)
-        lower, upper = split_at(model, kept[-1])
-        return Parts(_frozen(lower, self._threads), upper)
-
     def _in_full_precision(self, model: Any) -> Any:
         if self._beginning.devices.policy == _FULL:
             return model
         with devices.precision(_FULL):
             exported = _build(self._options, self._classes)
-        exported.set_weights([np.asarray(value, np.float32) for value in model.get_weights()])
-        for layer in exported.layers:
-            if isinstance(layer, keras.layers.Normalization):
-                layer.finalize_state()  # it computes with what it had when it was built
+        set_weights(exported, [np.asarray(value, np.float32) for value in model.get_weights()])
         return exported
