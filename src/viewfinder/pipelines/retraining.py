@@ -85,7 +85,6 @@ def retrain(
             options.distill,
             train,
             validation,
-            classes=len(task.labels),
             weights=options.student_weights,
             **chosen,
         )
