@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from benchmarks.harness import median
 from viewfinder.engines.loader import LoadedVariant, load_variant
@@ -23,16 +23,23 @@ def infer(loaded: LoadedVariant, photo: bytes) -> None:
 
 def limit(loaded: LoadedVariant, photos: Sequence[bytes], *, threads: int, seconds: float) -> float:
     """Photos per second with that many threads and nothing else."""
+    return rate(lambda photo: infer(loaded, photo), photos, threads=threads, seconds=seconds)
+
+
+def rate(
+    work: Callable[[bytes], object], photos: Sequence[bytes], *, threads: int, seconds: float
+) -> float:
+    """Photos per second of some work, done by that many threads."""
     counts = [0] * threads
     began = time.monotonic()
     end = began + seconds
 
-    def work(number: int) -> None:
+    def repeat(number: int) -> None:
         while time.monotonic() < end:
-            infer(loaded, photos[counts[number] % len(photos)])
+            work(photos[counts[number] % len(photos)])
             counts[number] += 1
 
-    workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
+    workers = [threading.Thread(target=repeat, args=(number,)) for number in range(threads)]
     for worker in workers:
         worker.start()
     for worker in workers:
