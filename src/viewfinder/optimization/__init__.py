@@ -1,0 +1,1 @@
+"""Smaller and faster graphs of a model, made and chosen by measurement."""
