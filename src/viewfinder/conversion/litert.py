@@ -81,5 +81,7 @@ def _prepared(graph: bytes) -> Any:
         if found is None:
             raise ConversionError("LiteRT cannot run the graph") from error
         name = found[1] or found[2]
-        raise ConversionError(f"the graph holds the operation {name}, which LiteRT lacks") from error
+        raise ConversionError(
+            f"the graph holds the operation {name}, which LiteRT lacks"
+        ) from error
     return interpreter
