@@ -1,0 +1,129 @@
+"""A float graph to float16, dynamic range and int8."""
+
+import logging
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.conversion.small import SIDE, agreement, classifier, pictures, scores
+
+from viewfinder.errors import ConversionError
+
+pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+
+
+@pytest.fixture(scope="module")
+def graph() -> bytes:
+    from viewfinder.conversion.litert import to_litert
+
+    return to_litert(classifier())
+
+
+@pytest.mark.parametrize(("recipe", "share"), [("to_float16", 0.5), ("to_dynamic", 0.25)])
+def test_smaller_weights_keep_the_contract_and_the_answers(
+    graph: bytes, recipe: str, share: float
+) -> None:
+    from viewfinder.conversion import quantization
+    from viewfinder.conversion.litert import check_contract
+
+    small = getattr(quantization, recipe)(graph)
+    check_contract(small)
+    assert len(small) < len(graph) * share * 1.2
+    photos = pictures(40)
+    assert agreement(scores(small, photos), scores(graph, photos)) >= 0.9
+
+
+def test_a_real_backbone_halves_and_quarters(tmp_path: Path) -> None:
+    from tests.modeling.graphs import random_classifier, random_pixels
+    from tests.modeling.graphs import small as at_64_pixels
+
+    from viewfinder.conversion.litert import to_litert
+    from viewfinder.conversion.quantization import to_dynamic, to_float16
+    from viewfinder.engines.base import EngineOptions
+    from viewfinder.engines.litert import LiteRTEngine
+
+    photos = random_pixels(3)
+    whole = to_litert(random_classifier(at_64_pixels("efficientnet-lite0")))
+    rows = []
+    for made in (whole, to_float16(whole), to_dynamic(whole)):
+        (tmp_path / "x.tflite").write_bytes(made)
+        rows.append(LiteRTEngine(tmp_path / "x.tflite", EngineOptions(threads=1)).predict(photos))
+    exact, half, quarter = rows
+    assert np.abs(half - exact).max() < 0.01 * np.abs(exact).max()
+    assert np.abs(quarter - exact).max() < 0.1 * np.abs(exact).max()
+    assert len(to_float16(whole)) < 0.52 * len(whole)
+    assert len(to_dynamic(whole)) < 0.29 * len(whole)
+
+
+def test_a_layer_that_is_kept_gives_floats_and_the_others_int8(graph: bytes) -> None:
+    from viewfinder.conversion.layers import layers_of
+    from viewfinder.conversion.litert import check_contract
+    from viewfinder.conversion.quantization import calibrate, quantize_calibrated, quantize_int8
+
+    photos = list(pictures(8))
+    ranges = calibrate(graph, photos)
+    plain = quantize_calibrated(graph, ranges)
+    assert plain == quantize_int8(graph, photos)
+    kept = next(layer.name for layer in layers_of(graph) if layer.kind == "DEPTHWISE_CONV_2D")
+    mixed = quantize_calibrated(graph, ranges, keep_float=[kept])
+    check_contract(mixed)
+    before, after = _dtypes(plain), _dtypes(mixed)
+    assert (before[kept], after[kept]) == (np.int8, np.float32)
+    assert sum(dtype is np.int8 for dtype in after.values()) > 5
+
+
+def test_a_layer_that_is_not_there_cannot_be_kept(graph: bytes) -> None:
+    from viewfinder.conversion.quantization import quantize_int8
+
+    with pytest.raises(ConversionError, match="no layer nowhere"):
+        quantize_int8(graph, list(pictures(2)), keep_float=["nowhere"])
+
+
+def test_what_litert_lacks_is_named() -> None:
+    from viewfinder.conversion.litert import to_litert
+    from viewfinder.conversion.quantization import quantize_int8, to_dynamic, to_float16
+
+    model = classifier(odd=True)
+    with pytest.raises(ConversionError, match="lacks the operation Sinh"):
+        to_litert(model)
+    flexible = _with_tensorflow_operations(model)
+    for convert in (to_float16, to_dynamic, lambda g: quantize_int8(g, list(pictures(2)))):
+        with pytest.raises(ConversionError, match="the operation FlexSinh"):
+            convert(flexible)
+
+
+def test_a_conversion_leaves_the_root_logger_as_it_was(
+    graph: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from viewfinder.conversion.quantization import to_dynamic
+
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    to_dynamic(graph)
+    assert logging.getLogger().handlers == []
+
+
+def _dtypes(graph: bytes) -> dict[str, Any]:
+    from ai_edge_litert.interpreter import Interpreter
+
+    details = Interpreter(model_content=graph, num_threads=1).get_tensor_details()
+    return {detail["name"]: detail["dtype"] for detail in details}
+
+
+def _with_tensorflow_operations(model: Any) -> bytes:
+    import keras
+    import tensorflow as tf
+
+    from viewfinder.conversion.saved_model import to_saved_model
+    from viewfinder.conversion.terminal import quiet
+
+    image = keras.Input(batch_shape=(1, SIDE, SIDE, 3), dtype="uint8", name="image")
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        to_saved_model(keras.Model(image, model(image)), Path(folder))
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        converter.target_spec.supported_ops = [
+            tf.lite.OpsSet.TFLITE_BUILTINS,
+            tf.lite.OpsSet.SELECT_TF_OPS,
+        ]
+        return bytes(converter.convert())
