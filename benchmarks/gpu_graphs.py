@@ -22,9 +22,8 @@ from numpy.typing import NDArray
 
 from benchmarks.gpu_row import LOGITS, PIXELS
 from benchmarks.harness import photos
-from viewfinder.conversion import onnx
 from viewfinder.conversion.litert import to_litert
-from viewfinder.conversion.onnx import to_onnx
+from viewfinder.conversion.onnx import quantize_onnx, to_onnx
 from viewfinder.conversion.saved_model import to_saved_model
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.imaging.preprocess import preprocess
@@ -58,16 +57,14 @@ def main() -> None:
 
 def graphs(model: Any, calibration: Sequence[NDArray[np.uint8]]) -> dict[str, dict[str, bytes]]:
     """The files of each variant, its graph first."""
-    made = {
+    exact = to_onnx(model)
+    return {
         "float32": {"model.tflite": to_litert(model)},
-        "onnx": {"model.onnx": to_onnx(model)},
+        "onnx": {"model.onnx": exact},
+        "onnx-int8": {"model.onnx": quantize_onnx(exact, calibration)},
         "saved-model": _saved_model(model),
         "saved-model-fp16": _saved_model(as_mixed_float16(model)),
     }
-    quantize = getattr(onnx, "quantize_onnx", None)
-    if quantize is not None:
-        made["onnx-int8"] = {"model.onnx": quantize(made["onnx"]["model.onnx"], calibration)}
-    return made
 
 
 def write(folder: Path, spec: PreprocessSpec, made: dict[str, dict[str, bytes]]) -> None:

@@ -1,8 +1,8 @@
 """Where int8 hurts, and a graph in which it does not."""
 
 import pytest
-from tests.conversion.small import agreement, classifier, layer_called, pictures, scores
 
+from tests.conversion.small import agreement, classifier, layer_called, pictures, scores
 from viewfinder.conversion.litert import check_contract, to_litert
 from viewfinder.conversion.quantization import quantize_int8
 from viewfinder.optimization.sensitivity import mixed_int8

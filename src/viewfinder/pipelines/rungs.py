@@ -1,6 +1,6 @@
 """Every graph that can be made of a model: converted, quantised, pruned, or of a smaller model."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -39,6 +39,7 @@ from viewfinder.training.progress import Listener
 Photos = list[NDArray[np.uint8]]
 
 _NAMED = 4
+_KERAS_LAYER = 2
 
 
 class Rungs:
@@ -131,13 +132,16 @@ class Rungs:
                 enough=enough,
                 progress=lambda _done, _of: None,
             )
+            if not mixed.kept:
+                self.notes.append(
+                    f"{INT8} loses more than is allowed, and keeping layers in float did not help."
+                )
+                return
             self._add(one_file(MIXED, mixed.graph, spec))
-            worst = ", ".join(mixed.kept[:_NAMED])
-            more = f" and {len(mixed.kept) - _NAMED:,} more" if len(mixed.kept) > _NAMED else ""
             self.notes.append(
-                f"{INT8} loses more than is allowed; {MIXED} keeps "
-                f"{len(mixed.kept):,} of {len(mixed.layers):,} layers in float, those that eight "
-                f"bits hurt most: {worst}{more}."
+                f"{INT8} loses more than is allowed; {MIXED} keeps the outputs of "
+                f"{len(mixed.kept):,} of {len(mixed.layers):,} layers in float, where eight bits "
+                f"do most harm: {_few(mixed.kept)}."
             )
 
     def _add(self, graph: Graph) -> None:
@@ -151,6 +155,14 @@ class Rungs:
             yield
         except (ConversionError, MissingExtraError) as error:
             self.left_out.append(LeftOut(name=name, why=error.detail.rstrip(".")))
+
+
+def _few(layers: Sequence[str]) -> str:
+    """Some of them, each by the name of its Keras layer: `classifier/model/layer/operation;...`."""
+    parts = [name.partition(";")[0].split("/") for name in layers[:_NAMED]]
+    short = [part[min(_KERAS_LAYER, len(part) - 1)] for part in parts]
+    more = f" and {len(layers) - _NAMED:,} more" if len(layers) > _NAMED else ""
+    return ", ".join(short) + more
 
 
 STEPS = len(RUNGS)
