@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from viewfinder.conversion.constants import as_numbers
 from viewfinder.conversion.saved_model import to_saved_model
 from viewfinder.conversion.terminal import quiet
 from viewfinder.errors import ConversionError, MissingExtraError
@@ -35,6 +36,7 @@ def to_litert(model: Any) -> bytes:
     except ImportError as error:
         raise MissingExtraError("Converting a Keras model", "train") from error
 
+    as_numbers(model)
     image = keras.Input(batch_shape=(1, *model.input_shape[1:]), dtype="uint8", name=INPUT)
     one_image = keras.Model(image, model(image, training=False), name="classifier")
     # `from_keras_model` traces the model seven times on its way to the same graph, in twice the

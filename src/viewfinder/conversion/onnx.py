@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from viewfinder.conversion.constants import as_numbers
 from viewfinder.conversion.terminal import quiet
 from viewfinder.errors import ConversionError, MissingExtraError
 
@@ -34,6 +35,7 @@ def to_onnx(model: Any) -> bytes:
         raise MissingExtraError("Converting to ONNX", "train")
     import keras
 
+    as_numbers(model)
     image = keras.InputSpec(shape=(None, *model.input_shape[1:]), dtype="uint8", name="image")
     with tempfile.TemporaryDirectory() as scratch, quiet():
         path = Path(scratch) / "model.onnx"

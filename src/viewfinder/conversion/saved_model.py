@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from viewfinder.conversion.constants import as_numbers
 from viewfinder.conversion.terminal import quiet
 from viewfinder.errors import MissingExtraError
 
@@ -26,24 +27,12 @@ def to_saved_model(model: Any, folder: Path) -> None:
     except ImportError as error:
         raise MissingExtraError("Converting a Keras model", "train") from error
 
-    def answer(image: Any) -> dict[str, Any]:
-        # What a normalisation has computed of its weights would be saved as an object of its own,
-        # which the engine refuses; here it becomes a part of the graph.
-        _finalise(model)
-        return {"logits": model(image, training=False)}
-
     image = tf.TensorSpec(model.input_shape, tf.uint8, name="image")
+    as_numbers(model)
+    serve = tf.function(
+        lambda image: {"logits": model(image, training=False)}, input_signature=[image]
+    )
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
     with quiet():
-        try:
-            signature = tf.function(answer, input_signature=[image]).get_concrete_function()
-        finally:
-            _finalise(model)  # as numbers again
-        tf.saved_model.save(module, str(folder), signatures=signature)
-
-
-def _finalise(model: Any) -> None:
-    for layer in model.layers:
-        if hasattr(layer, "finalize_state"):
-            layer.finalize_state()
+        tf.saved_model.save(module, str(folder), signatures=serve.get_concrete_function())

@@ -79,6 +79,3 @@ def _normalise(layer: Any, weights: Arrays) -> None:
         raise WeightsError("the weights divide the pixels by zero")
     layer.set_weights([mean, variance * np.array(IMAGENET_STD), count])
     layer.finalize_state()  # `set_weights` alone leaves the old numbers in use
-    # As tensors they would become inputs of an ONNX graph, and objects of a SavedModel.
-    for numbers in ("mean", "variance"):
-        setattr(layer, numbers, keras.ops.convert_to_numpy(getattr(layer, numbers)))
