@@ -290,7 +290,7 @@ class VersionSummary(_Answer):
                 VariantSummary(
                     name=variant.name,
                     format=variant.format,
-                    bytes=variant.file.bytes,
+                    bytes=variant.size,
                     accuracy=variant.accuracy,
                     p50_ms=variant.latency.p50_ms if variant.latency else None,
                     recommended=variant.name == manifest.recommended,

@@ -214,7 +214,7 @@ class _Bench:
 def _row(variant: Variant) -> VariantRow:
     return VariantRow(
         name=variant.name,
-        bytes=variant.file.bytes + sum(asset.bytes for asset in variant.assets),
+        bytes=variant.size,
         accuracy=variant.accuracy,
         p50_ms=variant.latency.p50_ms if variant.latency is not None else None,
     )

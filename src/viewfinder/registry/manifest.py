@@ -150,6 +150,11 @@ class Variant(_Part):
     accuracy: float | None = Field(None, ge=0, le=1)
     latency: Latency | None = None
 
+    @property
+    def size(self) -> int:
+        """Bytes of the graph with what it needs beside it."""
+        return self.file.bytes + sum(asset.bytes for asset in self.assets)
+
 
 class Manifest(_Part):
     """The whole of `bundle.json`.

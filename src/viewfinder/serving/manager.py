@@ -559,7 +559,7 @@ class ModelManager:
 
     def _bytes(self, bundle: Bundle) -> int:
         variant = bundle.manifest.variant()
-        graph = variant.file.bytes + sum(asset.bytes for asset in variant.assets)
+        graph = variant.size
         # LiteRT packs the weights anew for each thread; the others share theirs.
         threads = self._settings.compute_threads if variant.engine in _EACH_THREAD else 1
         return graph * _COPIES * threads
