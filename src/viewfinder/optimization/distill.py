@@ -27,8 +27,8 @@ from viewfinder.training.recipe import compile_model
 from viewfinder.training.run import RunFolder
 from viewfinder.training.trainer import Trainer, begin
 
-_TEMPERATURE = 2.0
-_OF_LABELS = 0.1
+_TEMPERATURE = 1.0
+_OF_LABELS = 0.5
 _SEEN, _TOLD = "seen", "told"
 
 
@@ -143,9 +143,9 @@ class Distilling(Plain):
     What the teacher says is computed beside the photos and handed to Keras' `Distiller` with them:
     it is no part of the graph, and on a CPU LiteRT runs it in less than half of the time.
 
-    The temperature is low because Viewfinder's teachers learn from smoothed labels, which leaves
-    little to see at a high one (Müller et al., 2019, arXiv:1906.02629). Of the loss, a tenth is of
-    the labels themselves. How much a photo of each class counts, the teacher's answers tell.
+    The temperature is 1, because Viewfinder's teachers learn from smoothed labels: their answers
+    are soft already, and there is little more to see at a higher one (Müller et al., 2019,
+    arXiv:1906.02629). Half of the loss is of the labels themselves. How much a photo of each class counts, the teacher's answers tell.
 
     Args:
         teacher: uint8 `[N, S, S, 3]` to logits `[N, C]`.
