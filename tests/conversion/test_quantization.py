@@ -35,28 +35,6 @@ def test_smaller_weights_keep_the_contract_and_the_answers(
     assert agreement(scores(small, photos), scores(graph, photos)) >= 0.9
 
 
-def test_a_real_backbone_halves_and_quarters(tmp_path: Path) -> None:
-    from tests.modeling.graphs import random_classifier, random_pixels
-    from tests.modeling.graphs import small as at_64_pixels
-
-    from viewfinder.conversion.litert import to_litert
-    from viewfinder.conversion.quantization import to_dynamic, to_float16
-    from viewfinder.engines.base import EngineOptions
-    from viewfinder.engines.litert import LiteRTEngine
-
-    photos = random_pixels(3)
-    whole = to_litert(random_classifier(at_64_pixels("efficientnet-lite0")))
-    rows = []
-    for made in (whole, to_float16(whole), to_dynamic(whole)):
-        (tmp_path / "x.tflite").write_bytes(made)
-        rows.append(LiteRTEngine(tmp_path / "x.tflite", EngineOptions(threads=1)).predict(photos))
-    exact, half, quarter = rows
-    assert np.abs(half - exact).max() < 0.01 * np.abs(exact).max()
-    assert np.abs(quarter - exact).max() < 0.1 * np.abs(exact).max()
-    assert len(to_float16(whole)) < 0.52 * len(whole)
-    assert len(to_dynamic(whole)) < 0.29 * len(whole)
-
-
 def test_a_layer_that_is_kept_gives_floats_and_the_others_int8(graph: bytes) -> None:
     from viewfinder.conversion.layers import layers_of
     from viewfinder.conversion.litert import check_contract

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engines.bundles import builtin, converted
+from tests.engines.bundles import builtin
 from tests.support import fake_bundle
 
 from viewfinder.engines.timing import time_variant
@@ -64,12 +64,3 @@ def test_an_engine_that_is_not_installed_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "onnxruntime", nothing)
     with pytest.raises(MissingExtraError, match=r"pip install 'viewfinder\[onnx\]'"):
         time_variant(bundle, "int8", threads=1)
-
-
-@pytest.mark.train
-@pytest.mark.tensorflow
-def test_tensorflow_is_timed_in_a_process_that_has_it(graphs: Path, store: Path) -> None:
-    bundle = converted("tensorflow", graphs, store)
-    found = time_variant(bundle, "float32", threads=2)
-    assert found.p50_ms > 0
-    assert found.throughput > 0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tests.training import small
 from viewfinder.errors import InvalidParameterError, TrainingStoppedError, WeightsError
-from viewfinder.modeling.backbones import BACKBONES, Backbone, Lite
+from viewfinder.modeling.backbones import BACKBONES, Backbone
 from viewfinder.training.examples import MARGIN, Examples
 from viewfinder.training.run import RunFolder
 from viewfinder.training.schedule import plan
@@ -189,10 +189,8 @@ def test_a_run_that_was_stopped_ends_in_the_same_weights(
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two presets that a test can afford: one as published but for its size, and a thin one."""
+    """A preset that a test can afford: as published but for its size."""
     published = BACKBONES["efficientnet-lite0"]
-    thin = replace(published, input_size=32, architecture=Lite(width=0.2, depth=0.2))
-    monkeypatch.setitem(cast("dict[str, Backbone]", BACKBONES), "thin", thin)
     same = replace(published, input_size=32)
     monkeypatch.setitem(cast("dict[str, Backbone]", BACKBONES), "same", same)
 
@@ -216,19 +214,10 @@ def distill(folder: Path, student: str, weights: str, listener: small.Notes) -> 
 
 
 @pytest.mark.usefixtures("tiny")
-@pytest.mark.parametrize(
-    ("student", "weights", "phases"),
-    [
-        ("same", "imagenet", ["features", "head", "distilling"]),
-        ("thin", "none", ["distilling"]),
-    ],
-)
-def test_a_preset_is_taught_from_its_own_weights_or_from_none(
-    tmp_path: Path, student: str, weights: str, phases: list[str]
-) -> None:
+def test_a_preset_is_taught_from_its_own_weights(tmp_path: Path) -> None:
     listener = small.Notes()
-    found = distill(tmp_path, student, weights, listener)
-    assert [phase for phase, _ in listener.phases] == phases
+    found = distill(tmp_path, "same", "imagenet", listener)
+    assert [phase for phase, _ in listener.phases] == ["features", "head", "distilling"]
     assert found.history[-1].phase == "distilling"
     assert found.model.input_shape == (None, 32, 32, 3)
     assert found.model.output_shape == (None, small.CLASSES)

@@ -20,7 +20,10 @@ from viewfinder.pipelines.sealing import Sealed, seal
 from viewfinder.settings import Limits
 from viewfinder.training.progress import Logged
 
-pytestmark = pytest.mark.train
+pytestmark = [
+    pytest.mark.train,
+    pytest.mark.xdist_group("sealing"),  # one graph for all
+]
 
 SIDE = 16
 SPEC = PreprocessSpec(width=SIDE, height=SIDE, crop_fraction=1.0)

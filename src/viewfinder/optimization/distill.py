@@ -145,7 +145,8 @@ class Distilling(Plain):
 
     The temperature is 1, because Viewfinder's teachers learn from smoothed labels: their answers
     are soft already, and there is little more to see at a higher one (Müller et al., 2019,
-    arXiv:1906.02629). Half of the loss is of the labels themselves. How much a photo of each class counts, the teacher's answers tell.
+    arXiv:1906.02629). Half of the loss is of the labels themselves. How much a photo of each class
+    counts, the teacher's answers tell.
 
     Args:
         teacher: uint8 `[N, S, S, 3]` to logits `[N, C]`.
