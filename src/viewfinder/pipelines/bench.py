@@ -14,10 +14,10 @@ import numpy as np
 
 from viewfinder.datasets.photos import Photo
 from viewfinder.datasets.reading import read_photo
-from viewfinder.engines.base import to_confidence
+from viewfinder.engines.base import Device, to_confidence
 from viewfinder.engines.loader import LoadedVariant, load_variant
 from viewfinder.engines.timing import Timing, time_variant
-from viewfinder.errors import BundleError, MissingExtraError, RequestError
+from viewfinder.errors import OperatorError, RequestError
 from viewfinder.evaluation.calibration import abstain_threshold, fit_temperature
 from viewfinder.evaluation.evaluate import targets_of
 from viewfinder.evaluation.ladder import Difference, LeftOut, VariantRow
@@ -60,6 +60,8 @@ class Judges:
         seed: Of the resampling behind intervals.
         labelled: Whether the photos' labels are the model's. If not, nobody knows what is right:
             variants are told apart by whether they answer as the first one does.
+        device: Where to run, for engines that have the choice.
+        cache: A folder for what they compile; None keeps nothing.
     """
 
     validation: tuple[Photo, ...]
@@ -70,6 +72,8 @@ class Judges:
     root: Path
     seed: int
     labelled: bool = True
+    device: Device = "cpu"
+    cache: Path | None = None
 
     @property
     def basis(self) -> Literal["accuracy", "agreement", "nothing"]:
@@ -123,13 +127,13 @@ def try_out(graphs: Sequence[Graph], judges: Judges, folder: Path, listener: Lis
     left_out: list[LeftOut] = []
     for number, graph in enumerate(graphs):
         try:
-            with _loaded(bundle, graph.name, judges.threads) as loaded:
+            with _loaded(bundle, graph.name, judges) as loaded:
                 if photos:
                     scored[graph.name] = _ask(
                         loaded, photos, judges, listener, number * len(photos)
                     )
                 variants.append(_proved(loaded, scored.get(graph.name), golden, judges))
-        except (BundleError, MissingExtraError) as error:
+        except OperatorError as error:
             if number == 0:
                 raise
             left_out.append(LeftOut(name=graph.name, why=error.detail.rstrip(".")))
@@ -148,7 +152,7 @@ def try_out(graphs: Sequence[Graph], judges: Judges, folder: Path, listener: Lis
 
 
 def time_all(
-    tried: Tried, threads: int, rounds: int, listener: Listener
+    tried: Tried, judges: Judges, rounds: int, listener: Listener
 ) -> tuple[dict[str, Timing], list[LeftOut]]:
     """Time each graph in a process of its own, which proves its golden samples first.
 
@@ -156,7 +160,7 @@ def time_all(
 
     Args:
         tried: The graphs.
-        threads: Of the throughput.
+        judges: Say with how many threads, and where.
         rounds: How many turns each has; the median counts.
         listener: Hears how it goes.
 
@@ -170,8 +174,16 @@ def time_all(
         for number, name in enumerate(list(found)):
             listener.step(turn * whole + number)
             try:
-                found[name].append(time_variant(tried.bundle, name, threads=threads))
-            except (BundleError, MissingExtraError) as error:
+                found[name].append(
+                    time_variant(
+                        tried.bundle,
+                        name,
+                        threads=judges.threads,
+                        device=judges.device,
+                        cache=judges.cache,
+                    )
+                )
+            except OperatorError as error:
                 left_out.append(LeftOut(name=name, why=error.detail.rstrip(".")))
                 del found[name]
     listener.step(rounds * whole)
@@ -181,7 +193,7 @@ def time_all(
 def test(tried: Tried, name: str, judges: Judges, listener: Listener) -> Scored:
     """What a graph gives for the test photos."""
     listener.phase("testing", len(judges.test))
-    with _loaded(tried.bundle, name, judges.threads) as loaded:
+    with _loaded(tried.bundle, name, judges) as loaded:
         return _ask(loaded, judges.test, judges, listener, 0)
 
 
@@ -278,9 +290,15 @@ def _write(
 
 
 @contextmanager
-def _loaded(bundle: Bundle, name: str, threads: int) -> Iterator[LoadedVariant]:
+def _loaded(bundle: Bundle, name: str, judges: Judges) -> Iterator[LoadedVariant]:
     """A graph, running as a server would run it."""
-    loaded = load_variant(bundle, threads=threads, variant=name)
+    loaded = load_variant(
+        bundle,
+        threads=judges.threads,
+        variant=name,
+        device=judges.device,
+        cache=judges.cache,
+    )
     try:
         yield loaded
     finally:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from viewfinder import __version__
+from viewfinder.engines.base import Device
 from viewfinder.evaluation.evaluate import Epoch as EpochRow
 from viewfinder.evaluation.evaluate import Evaluation
 from viewfinder.evaluation.report import render_report
@@ -49,12 +50,19 @@ class Workplace:
         home: The data home: caches, the state of runs, logs.
         limits: What will be decoded.
         threads: Photos to work on side by side.
+        device: Where graphs are to run, for engines that have the choice.
     """
 
     store: ModelStore
     home: Path
     limits: Limits
     threads: int
+    device: Device = "cpu"
+
+    @property
+    def compiled(self) -> Path:
+        """What engines compile is kept here, as a server keeps it."""
+        return self.home / "compiled"
 
 
 def _weights(options: TrainingOptions) -> str | dict[str, str]:
@@ -72,6 +80,7 @@ def workplace(settings: Settings) -> Workplace:
         home=settings.home,
         limits=settings.limits,
         threads=settings.compute_threads,
+        device=settings.device,
     )
 
 

@@ -70,9 +70,9 @@ def seal(
     reference = graphs[0].name
     with tempfile.TemporaryDirectory() as scratch:
         tried = try_out(graphs, judges, Path(scratch), listener)
-        timings, failed = time_all(tried, judges.threads, rounds, listener)
+        timings, failed = time_all(tried, judges, rounds, listener)
         if reference not in timings:
-            raise BundleError(failed[0].why)
+            raise BundleError(next(one.why for one in failed if one.name == reference))
         rows = tuple(row(tried, name, timings[name], reference, judges) for name in timings)
         ladder = Ladder(
             rows=rows,

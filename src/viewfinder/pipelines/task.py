@@ -96,6 +96,8 @@ class Task:
             root=self.root,
             seed=self.options.seed,
             labelled=self.labelled,
+            device=self.workplace.device,
+            cache=self.workplace.compiled,
         )
 
     def examples(self, split: Split) -> Examples:

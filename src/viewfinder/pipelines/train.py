@@ -247,6 +247,8 @@ def _judges(job: Job) -> Judges:
         threads=job.workplace.threads,
         root=job.root,
         seed=job.options.seed,
+        device=job.workplace.device,
+        cache=job.workplace.compiled,
     )
 
 
