@@ -17,6 +17,7 @@ from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.pipelines.bench import Judges
 from viewfinder.pipelines.graphs import DYNAMIC, FLOAT16, FLOAT32, INT8, Graph, one_file
 from viewfinder.pipelines.sealing import Sealed, seal
+from viewfinder.registry.manifest import Calibration
 from viewfinder.settings import Limits
 from viewfinder.training.progress import Logged
 
@@ -129,9 +130,9 @@ def test_without_the_reference_there_is_nothing(float32: bytes, judges: Judges) 
 
 
 def test_without_the_photos_labels_agreement_counts(float32: bytes, judges: Judges) -> None:
-    small = to_float16(float32)
+    small, known = to_float16(float32), Calibration(temperature=0.6, abstain_below=0.5)
     sealed = _seal(
-        replace(judges, labelled=False, labels=("a", "b", "c")),
+        replace(judges, labelled=False, labels=("a", "b", "c"), calibration=known),
         one_file(FLOAT32, float32, SPEC),
         one_file(FLOAT16, small, SPEC),
     )
@@ -139,7 +140,7 @@ def test_without_the_photos_labels_agreement_counts(float32: bytes, judges: Judg
     assert [row.agreement for row in sealed.ladder.rows] == [1.0, 1.0]
     assert [row.accuracy for row in sealed.ladder.rows] == [None, None]
     assert not sealed.splits
-    assert all(variant.calibration.temperature == 1 for variant in sealed.variants)
+    assert [variant.calibration for variant in sealed.variants] == [known, known]
 
 
 def test_without_photos_nothing_else_than_the_reference_is_chosen(

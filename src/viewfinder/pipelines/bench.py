@@ -44,6 +44,7 @@ from viewfinder.training.progress import Listener
 _GOLDEN_PHOTOS = 3
 _GOLDEN_SIDE = 512
 _GOLDEN_QUALITY = 90
+_UNKNOWN = Calibration()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class Judges:
             variants are told apart by whether they answer as the first one does.
         device: Where to run, for engines that have the choice.
         cache: A folder for what they compile; None keeps nothing.
+        calibration: What variants get where nobody knows what is right.
     """
 
     validation: tuple[Photo, ...]
@@ -74,6 +76,7 @@ class Judges:
     labelled: bool = True
     device: Device = "cpu"
     cache: Path | None = None
+    calibration: Calibration = _UNKNOWN
 
     @property
     def basis(self) -> Literal["accuracy", "agreement", "nothing"]:
@@ -322,7 +325,7 @@ def _proved(
 ) -> Variant:
     """A variant with its calibration, its accuracy, and what it says of the golden photos."""
     variant = loaded.variant
-    calibration, accuracy = Calibration(), None
+    calibration, accuracy = judges.calibration, None
     if scored is not None and judges.labelled:
         targets = targets_of(scored.photos, judges.labels)
         temperature = fit_temperature(scored.scores, targets, output=variant.output)

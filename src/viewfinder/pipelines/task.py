@@ -14,10 +14,12 @@ from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.imaging.preprocess import preprocess
 from viewfinder.modeling.backbones import Backbone
 from viewfinder.pipelines.bench import Judges
+from viewfinder.pipelines.graphs import FLOAT32
 from viewfinder.pipelines.material import Material
 from viewfinder.pipelines.run import Workplace, packages
 from viewfinder.pipelines.sealing import MOST_DROP
 from viewfinder.registry.bundle import Bundle
+from viewfinder.registry.manifest import Calibration
 from viewfinder.training.examples import Examples
 
 _REPRESENTATIVE = 64
@@ -98,6 +100,7 @@ class Task:
             labelled=self.labelled,
             device=self.workplace.device,
             cache=self.workplace.compiled,
+            calibration=_calibration(self.bundle),
         )
 
     def examples(self, split: Split) -> Examples:
@@ -122,3 +125,9 @@ class Task:
             return preprocess(read_photo(photo.path, limits.image_bytes), spec, limits)
 
         return list(side_by_side(read, photos, threads=self.workplace.threads))
+
+
+def _calibration(bundle: Bundle) -> Calibration:
+    """Of the graph as trained; of a version without it, that of the one that serves."""
+    variants = {variant.name: variant for variant in bundle.manifest.variants}
+    return variants.get(FLOAT32, bundle.manifest.variant()).calibration
