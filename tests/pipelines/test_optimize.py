@@ -13,7 +13,7 @@ from viewfinder.pipelines.optimize import optimize
 from viewfinder.pipelines.original import original_model
 from viewfinder.pipelines.run import workplace
 from viewfinder.pipelines.task import OptimizeOptions
-from viewfinder.registry.bundle import Bundle, write_bundle
+from viewfinder.registry.bundle import Bundle, describe, write_bundle
 from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE
 from viewfinder.settings import Settings
 from viewfinder.training.progress import Logged
@@ -106,14 +106,14 @@ def test_nothing_is_learned_from_labels_that_the_model_lacks(
     assert not list((tmp_path / "models").rglob("bundle.json"))
 
 
-def test_weights_of_another_architecture_are_refused(store: Path) -> None:
+def _with_weights(store: Path, *, classes: int, of: int) -> Bundle:
+    """A version of so many classes, with the weights of a model of others."""
     from viewfinder.modeling.backbones import BACKBONES
     from viewfinder.modeling.classifier import build_classifier
     from viewfinder.modeling.saving import pack_weights
-    from viewfinder.registry.bundle import describe
 
-    weights = pack_weights(build_classifier(BACKBONES["mobilenet-v3-small"], 3))
-    made = fake_bundle(store, classes=2)
+    weights = pack_weights(build_classifier(BACKBONES["mobilenet-v3-small"], of))
+    made = fake_bundle(store, classes=classes)
     manifest = made.manifest.model_copy(
         update={
             "version": 2,
@@ -122,6 +122,17 @@ def test_weights_of_another_architecture_are_refused(store: Path) -> None:
         }
     )
     contents = {**made.contents(), "weights.npz": weights}
-    bundle = write_bundle(store / manifest.name / "2", manifest, contents)
+    return write_bundle(store / manifest.name / "2", manifest, contents)
+
+
+def test_weights_of_another_architecture_are_refused(store: Path) -> None:
     with pytest.raises(WeightsError, match="another architecture"):
-        original_model(bundle)
+        original_model(_with_weights(store, classes=2, of=3))
+
+
+@pytest.mark.parametrize("option", [{"prune": 0.7}, {"distill": "mobilenet-v3-small"}])
+def test_classes_without_photos_are_not_forgotten(
+    store: Path, photos: Path, option: dict[str, Any]
+) -> None:
+    with pytest.raises(DatasetError, match=r"no photos of 'step-2'.*leave out --prune"):
+        _optimize(_with_weights(store, classes=3, of=3), store.parent, photos, **option)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +18,7 @@ from viewfinder.evaluation.report import render_ladder, render_report
 from viewfinder.modeling.backbones import BACKBONES, Backbone
 from viewfinder.modeling.saving import pack_weights
 from viewfinder.pipelines.bench import machine
+from viewfinder.pipelines.graphs import FLOAT32
 from viewfinder.pipelines.material import Material, prepare
 from viewfinder.pipelines.original import WEIGHTS, original_backbone, original_model
 from viewfinder.pipelines.publish import add_numbered
@@ -34,6 +35,7 @@ from viewfinder.training.options import MOST_SEED
 from viewfinder.training.progress import Attentive, Listener
 
 LADDER = "ladder.json"
+_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +106,7 @@ def optimize(
     model = original_model(bundle)
     material = _material(bundle, backbone, dataset, workplace, heard)
     task = Task(bundle, options, workplace, dataset, material, backbone)
-    if task.labelled and not task.as_trained:
-        heard.note(
-            f"These are not the photos that {_called(bundle)} was trained with, or not as they "
-            "were then: it may have learned from some that now measure it."
-        )
-    if not task.labelled and (options.prune is not None or options.distill is not None):
-        raise DatasetError(
-            f"{dataset.source} has labels that {_called(bundle)} does not know: nothing can be "
-            "learned from them; leave out --prune and --distill"
-        )
+    _check_labels(task, heard)
     with ExitStack() as held:
         trained = retrain(task, model, held, listener=heard, should_stop=should_stop, clock=clock)
         heard.phase("converting", STEPS)
@@ -168,6 +161,42 @@ def _material(
         seed=seed if isinstance(seed, int) else 0,
         progress=lambda done, of: heard.step(done * len(dataset.photos) // of),
     )
+
+
+def _check_labels(task: Task, listener: Listener) -> None:
+    """Say what the photos cannot tell, and refuse to teach what they do not show."""
+    model, source = _called(task.bundle), task.dataset.source
+    learns = task.options.prune is not None or task.options.distill is not None
+    if not task.labelled:
+        strange = _some(set(task.material.labels) - set(task.labels))
+        if learns:
+            raise DatasetError(
+                f"{source} has labels that {model} does not know ({strange}): nothing can be "
+                "learned from them; leave out --prune and --distill"
+            )
+        listener.note(
+            f"{model} does not know all labels of these photos ({strange}): agreement with "
+            f"{FLOAT32} takes the place of accuracy."
+        )
+        return
+    if lacking := set(task.labels) - set(task.material.labels):
+        if learns:
+            raise DatasetError(
+                f"{source} has no photos of {_some(lacking)}: a model that learned from it would "
+                "forget them; leave out --prune and --distill"
+            )
+        listener.note(f"Nothing is measured of {_some(lacking)}: there are no photos of them.")
+    if not task.as_trained:
+        listener.note(
+            f"These are not the photos that {model} was trained with, or not as they "
+            "were then: it may have learned from some that now measure it."
+        )
+
+
+def _some(labels: Collection[str]) -> str:
+    """The first of them, and how many more there are."""
+    named = ", ".join(map(repr, sorted(labels)[:_NAMED]))
+    return f"{named} and {len(labels) - _NAMED:,} more" if len(labels) > _NAMED else named
 
 
 def _make(task: Task, model: Any, trained: Retrained, listener: Listener) -> Rungs:
