@@ -99,6 +99,17 @@ class TestWords:
         assert choice.startswith("float32 is recommended: nothing within 1 point of its accuracy ")
         assert drawback == "dynamic: 2.4 times slower than float32."
 
+    def test_times_that_count_as_the_same_are_no_drawback(self) -> None:
+        said = verdicts(_ladder(FLOAT32, _row("onnx", 10.3, 0.95), _row("openvino", 10.305, 0.95)))
+        assert said[1:] == ["openvino: 1.03 times slower than float32."]
+
+    def test_what_nobody_could_compare_is_not_called_slower(self) -> None:
+        (alone,) = verdicts(_ladder(FLOAT32))
+        assert alone == "float32 is recommended: there is no other."
+        rows = (_row("float32", 10, None), _row("int8", 5, None))
+        (unjudged,) = verdicts(_ladder(*rows, basis="nothing", photos=0))
+        assert unjudged.endswith("no validation photos to judge the others by.")
+
     def test_what_got_worse_is_said_plainly(self) -> None:
         ladder = _ladder(FLOAT32, _row("int8", 5, 0.6, difference=_less(-35, 0.0001)))
         assert verdicts(ladder)[1] == (

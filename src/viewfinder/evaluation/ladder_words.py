@@ -31,13 +31,21 @@ def verdicts(ladder: Ladder) -> list[str]:
 def _choice(ladder: Ladder, base: VariantRow, best: VariantRow) -> str:
     allowed = f"{_points(ladder.max_drop)} of its {_kind(ladder)}"
     if best is base:
-        return f"{base.name} is recommended: nothing within {allowed} is quicker on this machine."
+        return f"{base.name} is recommended: {_why_it_stays(ladder, allowed)}."
     parts = [_speed(best, base), _size(best, base)]
     if best.difference is not None:
         parts.append(_loss(best.difference))
     elif best.agreement is not None:
         parts.append(f"the same answer on {100 * best.agreement:.1f}% of {ladder.photos:,} photos")
     return f"{best.name} is recommended: {', '.join(part for part in parts if part)}."
+
+
+def _why_it_stays(ladder: Ladder, allowed: str) -> str:
+    if len(ladder.rows) == 1:
+        return "there is no other"
+    if ladder.basis == "nothing":
+        return "there are no validation photos to judge the others by"
+    return f"nothing within {allowed} is quicker on this machine"
 
 
 def _points(share: float) -> str:
@@ -80,7 +88,7 @@ def _speed(row: VariantRow, base: VariantRow) -> str:
     if row.p50_ms is None or base.p50_ms is None:
         return ""
     ratio = base.p50_ms / row.p50_ms
-    if abs(ratio - 1) <= ALIKE:
+    if max(ratio, 1 / ratio) <= 1 + ALIKE:
         return f"as quick as {base.name}"
     if ratio > 1:
         return f"{_times(ratio)} as quick as {base.name}"
