@@ -1,18 +1,23 @@
 """What cannot be optimised: one clear sentence, and the store as it was."""
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.support import fake_bundle, grey
 
+from viewfinder.datasets.photos import Dataset
 from viewfinder.errors import ConversionError, DatasetError, InvalidParameterError, WeightsError
+from viewfinder.modeling.backbones import BACKBONES
+from viewfinder.pipelines.material import Material
 from viewfinder.pipelines.optimize import optimize
 from viewfinder.pipelines.original import original_model
 from viewfinder.pipelines.run import workplace
-from viewfinder.pipelines.task import OptimizeOptions
+from viewfinder.pipelines.task import OptimizeOptions, Task
 from viewfinder.registry.bundle import Bundle, describe, write_bundle
 from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE
 from viewfinder.settings import Settings
@@ -108,7 +113,6 @@ def test_nothing_is_learned_from_labels_that_the_model_lacks(
 
 def _with_weights(store: Path, *, classes: int, of: int) -> Bundle:
     """A version of so many classes, with the weights of a model of others."""
-    from viewfinder.modeling.backbones import BACKBONES
     from viewfinder.modeling.classifier import build_classifier
     from viewfinder.modeling.saving import pack_weights
 
@@ -136,3 +140,21 @@ def test_classes_without_photos_are_not_forgotten(
 ) -> None:
     with pytest.raises(DatasetError, match=r"no photos of 'step-2'.*leave out --prune"):
         _optimize(_with_weights(store, classes=3, of=3), store.parent, photos, **option)
+
+
+def test_other_weights_of_the_same_name_begin_another_run(store: Path, tmp_path: Path) -> None:
+    file = tmp_path / "student.npz"
+    pixels = np.zeros((0, 8, 8, 3), np.uint8)
+    task = Task(
+        fake_bundle(store, classes=2),
+        OptimizeOptions(distill="mobilenet-v3-small", student_weights=str(file)),
+        workplace(Settings(home=store.parent)),
+        Dataset(tmp_path, (), (), ()),
+        Material((), (), pixels, (), "a" * 64, 0, divided=False),
+        BACKBONES["mobilenet-v3-small"],
+    )
+    file.write_bytes(b"some")
+    first = task.key
+    assert replace(task, options=replace(task.options, rounds=9, max_drop=0.5)).key == first
+    file.write_bytes(b"others")
+    assert task.key != first

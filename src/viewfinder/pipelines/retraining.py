@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from viewfinder.pipelines.graphs import DISTILLED, PRUNED
+from viewfinder.pipelines.run import described_weights
 from viewfinder.pipelines.task import Task
 from viewfinder.training.progress import Epoch, Listener
 from viewfinder.training.run import RunFolder
@@ -93,7 +94,11 @@ def retrain(
             student=taught.model,
             history=(*found.history, *taught.history),
             runs=(*found.runs, chosen["run"]),
-            facts={**found.facts, "student": options.distill},
+            facts={
+                **found.facts,
+                "student": options.distill,
+                "student_weights": described_weights(options.student_weights),
+            },
         )
     if options.prune is not None:
         from viewfinder.optimization.prune import prune

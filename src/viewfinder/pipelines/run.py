@@ -65,11 +65,11 @@ class Workplace:
         return self.home / "compiled"
 
 
-def _weights(options: TrainingOptions) -> str | dict[str, str]:
+def described_weights(weights: str) -> str | dict[str, str]:
     """As they were said; a file by its name, for people, and its contents, for certainty."""
-    path = Path(options.weights)
-    if options.weights in {"imagenet", "none"} or not path.is_file():
-        return options.weights
+    path = Path(weights)
+    if weights in {"imagenet", "none"} or not path.is_file():
+        return weights
     return {"file": path.name, "sha256": file_sha256(path)}
 
 
@@ -113,7 +113,11 @@ class Job:
     @property
     def key(self) -> str:
         """The same for a run that is to go on where it was, and for no other."""
-        asked = {**asdict(self.options), "budget_s": None, "weights": _weights(self.options)}
+        asked = {
+            **asdict(self.options),
+            "budget_s": None,
+            "weights": described_weights(self.options.weights),
+        }
         said = [self.name, self.material.digest, asked, packages()]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -202,7 +206,7 @@ def _provenance(job: Job, history: Sequence[Epoch], version: int, seconds: float
     return {
         "dataset": {"name": job.source.resolve().name, **job.material.facts()},
         "backbone": options.backbone,
-        "weights": _weights(options),
+        "weights": described_weights(options.weights),
         "head": options.head,
         "fine_tuned": any(epoch.phase == "fine-tuning" for epoch in history),
         "epochs": len([epoch for epoch in history if epoch.phase == "fine-tuning"]),

@@ -16,7 +16,7 @@ from viewfinder.modeling.backbones import Backbone
 from viewfinder.pipelines.bench import Judges
 from viewfinder.pipelines.graphs import FLOAT32
 from viewfinder.pipelines.material import Material
-from viewfinder.pipelines.run import Workplace, packages
+from viewfinder.pipelines.run import Workplace, described_weights, packages
 from viewfinder.pipelines.sealing import MOST_DROP
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.manifest import Calibration
@@ -83,7 +83,13 @@ class Task:
     @property
     def key(self) -> str:
         """The same for a run that is to go on where it was, and for no other."""
-        asked = {**asdict(self.options), "max_drop": None, "rounds": None}
+        weights = described_weights(self.options.student_weights)
+        asked = {
+            **asdict(self.options),
+            "max_drop": None,
+            "rounds": None,
+            "student_weights": weights,
+        }
         said = [self.bundle.digest, self.material.digest, asked, packages()]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
