@@ -253,6 +253,9 @@ def test_nothing_is_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         with pytest.raises(ConflictError, match="nothing is overwritten"):
             _export(bundle, "onnx", tmp_path / taken)
     assert [path.name for path in out.iterdir()] == ["model.tflite"]
+    with pytest.raises(ConflictError, match="by its own name"):
+        _export(bundle, "litert", tmp_path / "new" / "..")
+    assert not (tmp_path / "new").exists()
 
 
 def test_what_fails_leaves_nothing(tmp_path: Path) -> None:

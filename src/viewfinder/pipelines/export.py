@@ -110,6 +110,8 @@ def export_graph(
 
 
 def _check_free(folder: Path) -> None:
+    if folder.name == "..":
+        raise ConflictError("give a folder by its own name, not by '..'")
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise ConflictError(f"{folder} is not a folder; nothing is overwritten")
     if folder.exists() and any(folder.iterdir()):
