@@ -93,7 +93,7 @@ class Rungs:
             int8 = quantize_int8(float32, self._photos(spec))
             self._add(one_file(INT8, int8, spec))
             self._mend(float32, int8, spec)
-        with self._trying(ONNX):
+        with self._trying(ONNX, ONNX_INT8):
             check_installed("onnx")
             onnx = to_onnx(model)
             self._add(one_file(ONNX, onnx, spec))
@@ -112,7 +112,7 @@ class Rungs:
 
     def distill(self, student: Any, spec: PreprocessSpec) -> None:
         """The graphs of a model that has been taught."""
-        with self._trying(DISTILLED):
+        with self._trying(DISTILLED, DISTILLED_INT8):
             float32 = to_litert(student)
             self._add(one_file(DISTILLED, float32, spec))
             with self._trying(DISTILLED_INT8):
@@ -150,11 +150,13 @@ class Rungs:
         self._listener.step(self._done)
 
     @contextmanager
-    def _trying(self, name: str) -> Iterator[None]:
+    def _trying(self, *names: str) -> Iterator[None]:
+        """The first of these, and those that are made of it."""
         try:
             yield
         except (ConversionError, MissingExtraError) as error:
-            self.left_out.append(LeftOut(name=name, why=error.detail.rstrip(".")))
+            why = error.detail.rstrip(".")
+            self.left_out += [LeftOut(name=name, why=why) for name in names]
 
 
 def _few(layers: Sequence[str]) -> str:
