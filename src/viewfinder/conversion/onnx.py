@@ -29,6 +29,7 @@ def to_onnx(model: Any) -> bytes:
         CPU one.
 
     Raises:
+        ConversionError: tf2onnx fails over it.
         MissingExtraError: tf2onnx or TensorFlow is not installed.
     """
     if importlib.util.find_spec("tf2onnx") is None:  # Keras imports it, and says less
@@ -39,7 +40,10 @@ def to_onnx(model: Any) -> bytes:
     image = keras.InputSpec(shape=(None, *model.input_shape[1:]), dtype="uint8", name="image")
     with tempfile.TemporaryDirectory() as scratch, quiet():
         path = Path(scratch) / "model.onnx"
-        model.export(path, format="onnx", input_signature=[image], verbose=False)
+        try:
+            model.export(path, format="onnx", input_signature=[image], verbose=False)
+        except Exception as error:  # tf2onnx's own have no common base
+            raise ConversionError(f"the model cannot be converted: {_why(error)}") from error
         return path.read_bytes()
 
 
@@ -76,8 +80,11 @@ def quantize_onnx(graph: bytes, photos: Sequence[NDArray[np.uint8]]) -> bytes:
     except ConversionError:
         raise
     except Exception as error:  # its own errors have no common base
-        why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise ConversionError(f"the graph cannot be quantised: {why}") from error
+        raise ConversionError(f"the graph cannot be quantised: {_why(error)}") from error
+
+
+def _why(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def _quantize(graph: bytes, photos: Sequence[NDArray[np.uint8]], scratch: Path) -> bytes:

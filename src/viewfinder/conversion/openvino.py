@@ -1,11 +1,12 @@
 """Keras to OpenVINO."""
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from viewfinder.conversion.saved_model import to_saved_model
-from viewfinder.errors import MissingExtraError
+from viewfinder.errors import ConversionError, MissingExtraError
 from viewfinder.third_party import import_openvino
 
 
@@ -18,6 +19,7 @@ def to_openvino(model: Any, path: Path) -> None:
             stays open, as in the SavedModel on the way.
 
     Raises:
+        ConversionError: It holds an operation that OpenVINO does not have.
         MissingExtraError: OpenVINO or TensorFlow is not installed.
     """
     try:
@@ -27,5 +29,10 @@ def to_openvino(model: Any, path: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         to_saved_model(model, Path(scratch))
         # Not `convert_model`, which would tell Google Analytics.
-        graph = openvino.Core().read_model(scratch)
+        try:
+            graph = openvino.Core().read_model(scratch)
+        except RuntimeError as error:
+            found = re.search(r"No conversion rule found for operations: (.+)", str(error))
+            why = f"OpenVINO lacks the operation {found[1]}" if found else "OpenVINO cannot read it"
+            raise ConversionError(f"the model cannot be converted: {why}") from error
         openvino.save_model(graph, path, compress_to_fp16=False)
