@@ -72,7 +72,7 @@ def score(
     scores = np.stack([row for _, row in kept])
     unusable = np.flatnonzero(~np.isfinite(scores).all(axis=1))
     if unusable.size:
-        raise BundleError(f"the graph gives no finite numbers for {kept[unusable[0]][0].path}")
+        raise BundleError(f"the graph gives no finite numbers for {kept[unusable[0]][0].path.name}")
     return Scored(tuple(photo for photo, _ in kept), scores, skipped)
 
 
