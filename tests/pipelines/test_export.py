@@ -337,6 +337,8 @@ def test_a_foreign_graph_has_an_example_too(
     exported = _described(bundle, "litert", tmp_path / "out")
     said = _run(exported.folder, photo, tmp_path)
     _check_agrees(said, _ask(bundle, photo), _labels(bundle))
+    # Somebody else has made it.
+    assert b"Viewfinder" not in (exported.folder / "model.tflite").read_bytes()
 
 
 # Made from the weights

@@ -92,7 +92,7 @@ class Facts:
         name: Of the model.
         version: Of the model.
         description: A sentence.
-        author: Who made it.
+        author: Who made it, if that is known.
         labels: The name of each class, in the order of the output.
         output: What the graph gives for each class.
         channels: The order of the colours.
@@ -104,7 +104,7 @@ class Facts:
     name: str
     version: str
     description: str
-    author: str
+    author: str | None
     labels: Sequence[str]
     output: Literal["logits", "probabilities"] = "logits"
     channels: Literal["rgb", "bgr"] = "rgb"

@@ -259,7 +259,7 @@ def _facts(bundle: Bundle, variant: Variant) -> Facts:
         name=manifest.name,
         version=str(manifest.version),
         description=f"Tells {len(labels)} classes of photos apart. Variant: {variant.name}.",
-        author=f"Viewfinder {__version__}",
+        author=None if _is_foreign(bundle) else f"Viewfinder {__version__}",
         labels=labels,
         output=variant.output,
         channels=variant.preprocess.channels,
