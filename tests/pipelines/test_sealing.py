@@ -12,14 +12,14 @@ from PIL import Image
 from viewfinder.conversion.litert import to_litert
 from viewfinder.conversion.quantization import to_float16
 from viewfinder.datasets.photos import Photo
-from viewfinder.errors import BundleError
+from viewfinder.errors import BundleError, TrainingStoppedError
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.pipelines.bench import Judges
 from viewfinder.pipelines.graphs import DYNAMIC, FLOAT16, FLOAT32, INT8, Graph, one_file
 from viewfinder.pipelines.sealing import Sealed, seal
 from viewfinder.registry.manifest import Calibration
 from viewfinder.settings import Limits
-from viewfinder.training.progress import Logged
+from viewfinder.training.progress import Attentive, Logged, Phase
 
 pytestmark = [
     pytest.mark.train,
@@ -74,6 +74,16 @@ def judges(tmp_path: Path) -> Judges:
     )
 
 
+class Told(Logged):
+    """Remembers the phases."""
+
+    def __init__(self) -> None:
+        self.phases: list[tuple[Phase, int]] = []
+
+    def phase(self, name: Phase, total: int) -> None:
+        self.phases.append((name, total))
+
+
 def _seal(judges: Judges, *graphs: Graph, **options: Any) -> Sealed:
     return seal(graphs, judges, listener=Logged(), **options)
 
@@ -124,6 +134,22 @@ def test_what_gives_no_numbers_is_left_out(float32: bytes, judges: Judges) -> No
     (left_out,) = sealed.ladder.left_out
     assert "no finite numbers" in left_out.why
     assert str(judges.root) not in left_out.why  # it is published
+
+
+def test_who_asks_for_an_end_leaves_no_graph_out(float32: bytes, judges: Judges) -> None:
+    graphs = (one_file(FLOAT32, float32, SPEC), one_file(FLOAT16, to_float16(float32), SPEC))
+    told = Told()
+    done = 0
+
+    def should_stop() -> bool:
+        nonlocal done
+        done += 1
+        return done > 1 + len(judges.validation)  # the phase, and all photos of the first graph
+
+    with pytest.raises(TrainingStoppedError):
+        seal(graphs, judges, listener=Attentive(told, should_stop))
+    assert done == 2 + len(judges.validation)
+    assert told.phases == [("evaluating", 2 * len(judges.validation))]
 
 
 def test_without_the_reference_there_is_nothing(float32: bytes, judges: Judges) -> None:

@@ -17,7 +17,7 @@ from viewfinder.datasets.reading import read_photo
 from viewfinder.engines.base import Device, to_confidence
 from viewfinder.engines.loader import LoadedVariant, load_variant
 from viewfinder.engines.timing import Timing, time_variant
-from viewfinder.errors import OperatorError, RequestError
+from viewfinder.errors import OperatorError, RequestError, TrainingStoppedError
 from viewfinder.evaluation.calibration import abstain_threshold, fit_temperature
 from viewfinder.evaluation.evaluate import targets_of
 from viewfinder.evaluation.ladder import Difference, LeftOut, VariantRow
@@ -136,6 +136,8 @@ def try_out(graphs: Sequence[Graph], judges: Judges, folder: Path, listener: Lis
                         loaded, photos, judges, listener, number * len(photos)
                     )
                 variants.append(_proved(loaded, scored.get(graph.name), golden, judges))
+        except TrainingStoppedError:
+            raise
         except OperatorError as error:
             if number == 0:
                 raise
