@@ -129,6 +129,11 @@ class TestWords:
         assert said[0].endswith("the same answer on 99.5% of 400 photos.")
         assert said[1] == "x: another answer on 10.0% of the photos."
 
+    def test_what_the_chosen_one_needs_is_said(self) -> None:
+        quick = _row("openvino", 5, 0.95, format="openvino", difference=_less(0))
+        said = verdicts(_ladder(FLOAT32, quick))
+        assert said[1] == "Every machine that serves it needs pip install 'viewfinder[openvino]'."
+
     def test_what_there_is_not_is_named_with_its_reason(self) -> None:
         ladder = _ladder(FLOAT32, left_out=(LeftOut(name="onnx", why="it is not installed"),))
         assert verdicts(ladder)[-1] == "There is no onnx: it is not installed."

@@ -10,6 +10,7 @@ from viewfinder.evaluation.ladder import (
 from viewfinder.evaluation.significance import SIGNIFICANT
 from viewfinder.evaluation.verdict import p_value
 
+_EXTRAS = {"onnx": "onnx", "openvino": "openvino", "saved_model": "tensorflow"}
 _FINE = 1.2
 _POINT = 0.01
 # Trained weights hardly compress: 93 bytes of 100 remain.
@@ -21,6 +22,10 @@ def verdicts(ladder: Ladder) -> list[str]:
     base, best = ladder.row(ladder.reference), ladder.row(ladder.recommended)
     others = [row for row in ladder.rows if row is not base and row is not best]
     said = [_choice(ladder, base, best)]
+    if best.format in _EXTRAS:
+        said.append(
+            f"Every machine that serves it needs pip install 'viewfinder[{_EXTRAS[best.format]}]'."
+        )
     said += [text for row in others if (text := _drawback(row, base, ladder.max_drop))]
     said += [text for row in ladder.rows if (text := _zeros(row, base))]
     said += ladder.notes

@@ -17,7 +17,7 @@ from viewfinder.datasets.reading import read_photo
 from viewfinder.engines.base import Device, to_confidence
 from viewfinder.engines.loader import LoadedVariant, load_variant
 from viewfinder.engines.timing import Timing, time_variant
-from viewfinder.errors import OperatorError, RequestError, TrainingStoppedError
+from viewfinder.errors import BundleError, OperatorError, RequestError, TrainingStoppedError
 from viewfinder.evaluation.calibration import abstain_threshold, fit_temperature
 from viewfinder.evaluation.evaluate import targets_of
 from viewfinder.evaluation.ladder import Difference, LeftOut, VariantRow
@@ -41,6 +41,7 @@ from viewfinder.registry.manifest import (
 from viewfinder.settings import Limits
 from viewfinder.training.progress import Listener
 
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)  # these bundles are gone before anybody sees them
 _GOLDEN_PHOTOS = 3
 _GOLDEN_SIDE = 512
 _GOLDEN_QUALITY = 90
@@ -135,6 +136,8 @@ def try_out(graphs: Sequence[Graph], judges: Judges, folder: Path, listener: Lis
                     scored[graph.name] = _ask(
                         loaded, photos, judges, listener, number * len(photos)
                     )
+                    if scored[graph.name].photos != scored[graphs[0].name].photos:
+                        raise BundleError("it cannot be asked about all the photos")
                 variants.append(_proved(loaded, scored.get(graph.name), golden, judges))
         except TrainingStoppedError:
             raise
@@ -195,7 +198,7 @@ def time_all(
     return {name: _median(timings) for name, timings in found.items()}, left_out
 
 
-def test(tried: Tried, name: str, judges: Judges, listener: Listener) -> Scored:
+def score_test(tried: Tried, name: str, judges: Judges, listener: Listener) -> Scored:
     """What a graph gives for the test photos."""
     listener.phase("testing", len(judges.test))
     with _loaded(tried.bundle, name, judges) as loaded:
@@ -285,7 +288,7 @@ def _write(
     manifest = Manifest(
         name="unsealed",
         version=1,
-        created=datetime.now(UTC),
+        created=_NEVER,
         labels=tuple(Label(name=label) for label in judges.labels),
         variants=tuple(variants),
         recommended=variants[0].name,

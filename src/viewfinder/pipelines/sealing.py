@@ -11,7 +11,7 @@ from viewfinder.errors import BundleError
 from viewfinder.evaluation.evaluate import SplitEvaluation, evaluate
 from viewfinder.evaluation.ladder import Ladder, LeftOut, choose
 from viewfinder.evaluation.scoring import Scored
-from viewfinder.pipelines.bench import Judges, machine, row, test, time_all, try_out
+from viewfinder.pipelines.bench import Judges, machine, row, score_test, time_all, try_out
 from viewfinder.pipelines.graphs import Graph
 from viewfinder.registry.manifest import Latency, Variant
 from viewfinder.training.progress import Listener
@@ -92,7 +92,7 @@ def seal(
         if judges.validation:
             scored["validation"] = tried.scored[best.name]
         if judges.test and judges.labelled:
-            scored["test"] = test(tried, best.name, judges, listener)
+            scored["test"] = score_test(tried, best.name, judges, listener)
     return Sealed(
         variants=tuple(variants.values()),
         recommended=best,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from viewfinder.datasets.photos import Dataset, Photo, Split
 from viewfinder.datasets.reading import read_photo, side_by_side
+from viewfinder.errors import RequestError
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.imaging.preprocess import preprocess
 from viewfinder.modeling.backbones import Backbone
@@ -127,10 +128,14 @@ class Task:
         chosen = np.linspace(0, len(train) - 1, min(len(train), _REPRESENTATIVE)).astype(int)
         photos = [train[place] for place in chosen.tolist()]
 
-        def read(photo: Photo) -> NDArray[np.uint8]:
-            return preprocess(read_photo(photo.path, limits.image_bytes), spec, limits)
+        def read(photo: Photo) -> NDArray[np.uint8] | None:
+            try:
+                return preprocess(read_photo(photo.path, limits.image_bytes), spec, limits)
+            except RequestError:  # it was there when the photos were read; others will do
+                return None
 
-        return list(side_by_side(read, photos, threads=self.workplace.threads))
+        found = side_by_side(read, photos, threads=self.workplace.threads)
+        return [pixels for pixels in found if pixels is not None]
 
 
 def _calibration(bundle: Bundle) -> Calibration:

@@ -224,7 +224,7 @@ def _seal(job: Job, learned: "Learned", listener: Listener) -> tuple[Sealed, dic
         try:
             graphs.append(one_file(INT8, quantize_int8(float32, _representative(job)), spec))
         except ConversionError as error:
-            left_out.append(LeftOut(name=INT8, why=error.detail))
+            left_out.append(LeftOut(name=INT8, why=error.detail.rstrip(".")))
             listener.note(f"There is no int8 variant: {error.detail}.")
     sealed = seal(graphs, _judges(job), listener=listener, left_out=left_out)
     return sealed, _check_conversion(job, learned, sealed)
