@@ -54,7 +54,7 @@ serve: setup
 	@$(BIN)/viewfinder serve --port $(PORT)
 
 test: dev
-	$(BIN)/pytest -n auto --dist loadgroup
+	$(BIN)/pytest -n auto --dist loadfile
 
 fuzz: dev
 	TESTS_FULL=1 $(BIN)/pytest -s tests/robustness/test_mutated_images.py

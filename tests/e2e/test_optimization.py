@@ -18,10 +18,7 @@ from viewfinder.evaluation.evaluate import Evaluation
 from viewfinder.evaluation.ladder import Ladder
 from viewfinder.registry.bundle import Bundle
 
-pytestmark = [
-    pytest.mark.train,
-    pytest.mark.xdist_group("optimization"),  # one fixture for all
-]
+pytestmark = pytest.mark.train
 
 NAME = "things"
 # Small, and trained from nothing: how good it is does not matter here.

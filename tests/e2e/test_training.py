@@ -32,7 +32,6 @@ from viewfinder.registry.bundle import Bundle
 pytestmark = [
     pytest.mark.train,
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # Keras' own
-    pytest.mark.xdist_group("training"),  # one fixture for all
 ]
 
 CLASSES = ("cat", "espresso", "sandal")

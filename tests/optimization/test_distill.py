@@ -19,7 +19,6 @@ from viewfinder.training.schedule import plan
 pytestmark = [
     pytest.mark.train,
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.xdist_group("distilling"),  # one fixture for all
 ]
 
 LARGER = 24

@@ -15,7 +15,6 @@ from viewfinder.training.run import RunFolder
 pytestmark = [
     pytest.mark.train,
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.xdist_group("pruning"),  # one fixture for all
 ]
 
 TRAIN, VALIDATION = small.photos(100, 1), small.photos(40, 2)

@@ -21,10 +21,7 @@ from viewfinder.registry.manifest import Calibration
 from viewfinder.settings import Limits
 from viewfinder.training.progress import Attentive, Logged, Phase
 
-pytestmark = [
-    pytest.mark.train,
-    pytest.mark.xdist_group("sealing"),  # one graph for all
-]
+pytestmark = pytest.mark.train
 
 SIDE = 16
 SPEC = PreprocessSpec(width=SIDE, height=SIDE, crop_fraction=1.0)

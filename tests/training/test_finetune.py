@@ -20,7 +20,6 @@ from viewfinder.training.scores import Validation
 pytestmark = [
     pytest.mark.train,
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.xdist_group("fine-tuning"),  # one fixture for all
 ]
 
 TRAIN, VALIDATION = small.photos(100, 1), small.photos(40, 2)
