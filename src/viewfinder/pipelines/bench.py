@@ -13,21 +13,18 @@ from typing import Any, Literal
 import numpy as np
 
 from viewfinder.datasets.photos import Photo
-from viewfinder.datasets.reading import read_photo
 from viewfinder.engines.base import Device, to_confidence
 from viewfinder.engines.loader import LoadedVariant, load_variant
 from viewfinder.engines.timing import Timing, time_variant
-from viewfinder.errors import BundleError, OperatorError, RequestError, TrainingStoppedError
+from viewfinder.errors import BundleError, OperatorError, TrainingStoppedError
 from viewfinder.evaluation.calibration import abstain_threshold, fit_temperature
 from viewfinder.evaluation.evaluate import targets_of
 from viewfinder.evaluation.ladder import Difference, LeftOut, VariantRow
 from viewfinder.evaluation.metrics import expected_calibration_error
 from viewfinder.evaluation.scoring import Scored, confidences, score
 from viewfinder.evaluation.significance import compare
-from viewfinder.imaging.decode import decode
 from viewfinder.imaging.preprocess import preprocess
-from viewfinder.imaging.thumbnail import small_jpeg
-from viewfinder.pipelines.golden import expected
+from viewfinder.pipelines.golden import expected, golden_photos
 from viewfinder.pipelines.graphs import RUNGS, Graph
 from viewfinder.registry.bundle import Bundle, describe, write_bundle
 from viewfinder.registry.manifest import (
@@ -42,9 +39,6 @@ from viewfinder.settings import Limits
 from viewfinder.training.progress import Listener
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)  # these bundles are gone before anybody sees them
-_GOLDEN_PHOTOS = 3
-_GOLDEN_SIDE = 512
-_GOLDEN_QUALITY = 90
 _UNKNOWN = Calibration()
 
 
@@ -122,7 +116,10 @@ def try_out(graphs: Sequence[Graph], judges: Judges, folder: Path, listener: Lis
     Raises:
         BundleError: The first graph cannot be run.
     """
-    photos, golden = judges.validation, _golden_photos(judges)
+    photos, golden = (
+        judges.validation,
+        golden_photos((*judges.validation, *judges.test), judges.limits),
+    )
     contents = {path: data for graph in graphs for path, data in graph.contents.items()}
     bundle = _write(folder / "asked", [_described(graph) for graph in graphs], contents, judges)
     listener.phase("evaluating", len(graphs) * len(photos))
@@ -355,26 +352,3 @@ def _proved(
             "golden": Golden(tolerance=variant.golden.tolerance, samples=tuple(samples)),
         }
     )
-
-
-def _golden_photos(judges: Judges) -> dict[str, bytes]:
-    """A few photos that prove a bundle on another machine, by their paths in it.
-
-    They are written anew, small and without what else a photo's file tells: where it was taken,
-    when, by whom. One of each of the first classes, so that a graph of noise cannot pass.
-    """
-    chosen: dict[str, bytes] = {}
-    seen: set[str] = set()
-    for photo in (*judges.validation, *judges.test):
-        if len(chosen) == _GOLDEN_PHOTOS:
-            break
-        if photo.label in seen:
-            continue
-        try:
-            image = decode(read_photo(photo.path, judges.limits.image_bytes), limits=judges.limits)
-        except RequestError:  # it was there when training began; others will do
-            continue
-        seen.add(photo.label)
-        written, _ = small_jpeg(image, _GOLDEN_SIDE, quality=_GOLDEN_QUALITY)
-        chosen[f"golden/{len(chosen) + 1}.jpg"] = written
-    return chosen
