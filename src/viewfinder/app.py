@@ -24,6 +24,7 @@ from viewfinder.api.guards.origin import LoopbackOnly, NoUpgrade, ReadOnlyModels
 from viewfinder.api.guards.rate import RateLimit
 from viewfinder.api.openapi import DocumentedAPI
 from viewfinder.api.v1 import classify, models
+from viewfinder.blobs.store import open_blobs
 from viewfinder.errors import RequestError, ServiceError
 from viewfinder.idempotency.opening import open_answers
 from viewfinder.imaging.decode import recognise
@@ -36,6 +37,7 @@ from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.scheduler import Devices
 from viewfinder.serving.service import ClassifyService
 from viewfinder.settings import Settings, load_settings
+from viewfinder.storage.link import DatabaseLink
 from viewfinder.web import routes as web
 
 if TYPE_CHECKING:
@@ -62,6 +64,8 @@ def build_services(settings: Settings) -> Services:
         ClassifyService(models, devices, settings, callbacks),
         open_counter(settings),
         open_answers(settings),
+        DatabaseLink(settings),
+        open_blobs(settings),
         _fetcher(settings),
     )
 
@@ -117,6 +121,7 @@ async def running(services: Services) -> AsyncIterator[None]:
             await services.fetcher.close()
         await services.rate.close()
         await services.answers.close()
+        await services.database.close()
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

@@ -8,6 +8,8 @@
     │   ├── UrlFetchDisabledError       url_fetch_disabled
     │   ├── ModelNotFoundError          model_not_found
     │   ├── VersionNotFoundError        version_not_found
+    │   ├── JobNotFoundError            job_not_found
+    │   ├── ResultNotFoundError         result_not_found
     │   ├── RequestTimeoutError         request_timeout
     │   ├── PayloadTooLargeError        payload_too_large
     │   ├── UnsupportedMediaTypeError   unsupported_media_type
@@ -102,6 +104,18 @@ class VersionNotFoundError(RequestError):
     """The model has no such version or alias."""
 
     code = "version_not_found"
+
+
+class JobNotFoundError(RequestError):
+    """No job of that id, or none that the caller may see."""
+
+    code = "job_not_found"
+
+
+class ResultNotFoundError(RequestError):
+    """No result of that id: never recorded, erased, or older than results are kept."""
+
+    code = "result_not_found"
 
 
 class RequestTimeoutError(RequestError):

@@ -197,12 +197,77 @@ class DrainSettings(BaseModel):
 
 
 class DatabaseSettings(BaseModel):
-    """Where keys are kept."""
+    """Where keys, results, jobs and callbacks are kept."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: str | None = Field(
         None, description="postgresql://user@host/name; default: a SQLite file in the data home."
+    )
+
+
+class BlobSettings(BaseModel):
+    """Where stored images, and the images of jobs, are kept."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: Address | None = Field(
+        None, description="A folder, or s3://bucket/prefix; default: blobs in the data home."
+    )
+
+
+class ResultSettings(BaseModel):
+    """How long results are kept, and how their images look."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    keep_days: float = Field(90.0, gt=0, le=36_500, description="Days that a result is kept.")
+    keep_rows: int = Field(
+        5_000_000, ge=1, description="Results that are kept; the oldest make room."
+    )
+    keep_mb: int = Field(
+        10_000, ge=1, description="Stored images, in MB; the oldest make room, their results stay."
+    )
+    image_side: int = Field(
+        1024, ge=64, le=8192, description="The longer side that a stored image has at most."
+    )
+    buffer: int = Field(
+        10_000, ge=1, description="Results that wait to be written; further ones are lost."
+    )
+
+
+class JobSettings(BaseModel):
+    """Images by the thousand, in the background."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: bool = Field(
+        True, description="Work on jobs in the server too; off, only `viewfinder worker` does."
+    )
+    images: int = Field(10_000, ge=1, le=1_000_000, description="Images of one job.")
+    upload_bytes: int = Field(
+        2048 * MIB, ge=1, description="The upload of one job, and what its archive holds, in bytes."
+    )
+    waiting: int = Field(1000, ge=1, description="Jobs that may wait; more are refused.")
+    lease_s: float = Field(
+        60.0, ge=1, le=3600, description="Seconds after which a job whose worker is gone goes on."
+    )
+    keep_days: float = Field(
+        30.0, gt=0, le=36_500, description="Days that a finished job, and its callback, is kept."
+    )
+
+
+class WebhookSettings(BaseModel):
+    """Calls to those who wait for a job."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    allow_private: bool = Field(
+        False, description="Also to addresses that are not public. Know who can ask."
+    )
+    timeout_s: float = Field(15.0, gt=0, le=60, description="Seconds for one call, in all.")
+    ports: Annotated[tuple[int, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (80, 443), description="Ports that may be called, with commas between."
     )
 
 
@@ -266,6 +331,9 @@ class Settings(BaseSettings):
         description="A Redis that replicas share rate limits and idempotency keys through, "
         "redis://host:6379/0.",
     )
+    record: Literal["none", "results", "images"] = Field(
+        "results", description="What is kept of each answer: nothing, itself, or the image too."
+    )
     idempotency_s: int = Field(
         24 * 3600, ge=1, description="Seconds that an answer is kept for its Idempotency-Key."
     )
@@ -278,6 +346,10 @@ class Settings(BaseSettings):
     fetch: FetchSettings = FetchSettings()
     drain: DrainSettings = DrainSettings()
     database: DatabaseSettings = DatabaseSettings()
+    blobs: BlobSettings = BlobSettings()
+    results: ResultSettings = ResultSettings()
+    jobs: JobSettings = JobSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     cache: CacheSettings = CacheSettings()
 
     @classmethod

@@ -16,7 +16,7 @@ from viewfinder.access.keyring import Keyring
 from viewfinder.access.keys import SCOPES, make_key
 from viewfinder.errors import SettingsError
 from viewfinder.settings import DatabaseSettings, Settings
-from viewfinder.storage.repositories import ApiKeys
+from viewfinder.storage.keys import ApiKeys
 from viewfinder.storage.schema import open_database, upgrade
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)

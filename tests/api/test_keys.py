@@ -26,7 +26,7 @@ from viewfinder.access.keys import SCOPES, make_key
 from viewfinder.app import create_app
 from viewfinder.serving.service import ClassifyService
 from viewfinder.settings import AuthSettings, Settings
-from viewfinder.storage.repositories import ApiKeys
+from viewfinder.storage.keys import ApiKeys
 from viewfinder.storage.schema import open_database
 from viewfinder.types import AccessScope, Prediction
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, inspect, text
 from tests.support import needs, run_command
 
 from viewfinder.errors import DatabaseError, SettingsError
 from viewfinder.settings import DatabaseSettings, Settings
 from viewfinder.storage.database import database_url
-from viewfinder.storage.repositories import ApiKeys
+from viewfinder.storage.keys import ApiKeys
 from viewfinder.storage.schema import REVISION, open_database, upgrade
 from viewfinder.storage.tables import metadata
 
@@ -158,3 +158,28 @@ def test_a_password_is_never_told(tmp_path: Path) -> None:
         assert "127.0.0.1" in result.stdout + result.stderr
         assert "hunter2" not in result.stdout + result.stderr
         assert "Traceback" not in result.stderr
+
+
+def test_each_step_can_be_taken_back_and_again(settings: Settings) -> None:
+    """What is written to the tables that stay is there afterwards."""
+    upgrade(settings)
+    keys = "INSERT INTO api_keys (id, name, digest, scopes, created) VALUES "
+    _run(settings, f"{keys}('a', 'b', 'c', 'read', '2026-01-01 00:00:00')")
+    command, config = import_module("alembic.command"), import_module("alembic.config")
+    engine = _plain(settings)
+
+    def go(step: str) -> set[str]:
+        steps = config.Config()
+        steps.set_main_option("script_location", "viewfinder.storage:migrations")
+        with engine.begin() as connection:
+            steps.attributes["connection"] = connection
+            command.downgrade(steps, step) if step != REVISION else command.upgrade(steps, step)
+            return set(inspect(connection).get_table_names())
+
+    assert go("0001") == {"api_keys", "alembic_version"}
+    assert go(REVISION) == {*metadata.tables, "alembic_version"}
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT name FROM api_keys")).scalars().all() == ["b"]
+    assert go("base") == {"alembic_version"}
+    assert go(REVISION) == {*metadata.tables, "alembic_version"}
+    engine.dispose()

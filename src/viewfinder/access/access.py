@@ -9,7 +9,7 @@ from viewfinder.access.keyring import Keyring
 from viewfinder.errors import MissingExtraError, UnauthenticatedError
 from viewfinder.settings import OidcSettings, Settings
 from viewfinder.storage.database import Database
-from viewfinder.storage.repositories import ApiKeys
+from viewfinder.storage.keys import ApiKeys
 from viewfinder.storage.schema import open_database
 from viewfinder.types import Principal
 

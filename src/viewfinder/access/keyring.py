@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from viewfinder.access.bootstrap import BootstrapKey
 from viewfinder.access.keys import digest_of, parse_token, same
 from viewfinder.errors import DatabaseError
-from viewfinder.storage.repositories import ApiKey, ApiKeys
+from viewfinder.storage.keys import ApiKey, ApiKeys
 from viewfinder.types import Principal
 
 logger = logging.getLogger(__name__)

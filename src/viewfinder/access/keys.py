@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import get_args
 
-from viewfinder.storage.repositories import ApiKey
+from viewfinder.storage.keys import ApiKey
 from viewfinder.types import AccessScope
 
 SCOPES: tuple[AccessScope, ...] = get_args(AccessScope)

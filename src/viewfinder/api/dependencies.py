@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from starlette.types import Scope
 
 from viewfinder.api.schemas import ClassifyOptions
+from viewfinder.blobs.store import Blobs
 from viewfinder.idempotency.store import AnswerStore
 from viewfinder.net.fetch import Fetcher
 from viewfinder.quota.rate import Counter
@@ -17,6 +18,7 @@ from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.scheduler import Devices
 from viewfinder.serving.service import ClassifyService
 from viewfinder.settings import Settings
+from viewfinder.storage.link import DatabaseLink
 from viewfinder.types import Principal
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ class Services:
         classify: Answers for photos.
         rate: Counts what each caller asks.
         answers: What was answered to requests with an idempotency key.
+        database: Where results and jobs are; opened when it is first needed.
+        blobs: Where stored images, and those of jobs, are.
         fetcher: Brings images by URL; None where they are switched off.
         access: Knows the keys; None where none is asked for.
     """
@@ -48,6 +52,8 @@ class Services:
     classify: ClassifyService
     rate: Counter
     answers: AnswerStore
+    database: DatabaseLink
+    blobs: Blobs
     fetcher: Fetcher | None = None
     access: "Access | None" = None
 
@@ -80,12 +86,14 @@ class Call:
         options: How, as far as the query says it.
         deadline: On the clock of `time.monotonic`.
         caller: Who asks, as far as that is known; no secret.
+        owner: The id of the key that asks; None where none is asked for.
     """
 
     services: Services
     options: ClassifyOptions
     deadline: float
     caller: str | None
+    owner: str | None
 
 
 def read_call(request: Request) -> Call:
@@ -110,7 +118,14 @@ def read_call(request: Request) -> Call:
         request.scope["state"]["began"]
         + patience(headers.get(TIMEOUT_HEADER), services.settings.request_timeout_s),
         _caller(request),
+        owner_of(request.scope),
     )
+
+
+def owner_of(scope: Scope) -> str | None:
+    """The id of the key that asks, for records; None where none is asked for."""
+    principal = principal_of(scope)
+    return None if principal is None else principal.id
 
 
 def _caller(request: Request) -> str | None:

@@ -1,5 +1,6 @@
 """Errors to problem+json (RFC 9457). The only place that knows HTTP statuses."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,11 +10,14 @@ from starlette.exceptions import HTTPException
 
 from viewfinder.api.schemas import FieldError, Problem
 from viewfinder.errors import (
+    DatabaseError,
     MalformedRequestError,
     RequestError,
     ServiceError,
     ViewfinderError,
 )
+
+logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -24,6 +28,8 @@ CATALOG: Mapping[str, tuple[int, str]] = {
     "url_fetch_disabled": (403, "Images by URL are switched off"),
     "model_not_found": (404, "Model not found"),
     "version_not_found": (404, "Version not found"),
+    "job_not_found": (404, "Job not found"),
+    "result_not_found": (404, "Result not found"),
     "not_found": (404, "Not found"),
     "method_not_allowed": (405, "Method not allowed"),
     "request_timeout": (408, "Request timeout"),
@@ -47,6 +53,7 @@ CATALOG: Mapping[str, tuple[int, str]] = {
 """Status and title of every code."""
 
 _INTERNAL = "Something went wrong on the server. Its log has the details under this request id."
+_NO_DATABASE = "The database cannot be used now; try again later. Photos are answered all the same."
 _OF_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_large"}
 
 
@@ -56,6 +63,8 @@ def to_problem(
     """Render an error. What is not meant for the caller becomes a plain `internal_error`."""
     if isinstance(error, RequestError | ServiceError):
         return make_problem(error.code, error.detail, request_id, fields=fields)
+    if isinstance(error, DatabaseError):
+        return make_problem("not_ready", _NO_DATABASE, request_id, fields=fields)
     return make_problem("internal_error", _INTERNAL, request_id, fields=fields)
 
 
@@ -105,6 +114,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(ViewfinderError)
     async def on_viewfinder_error(request: Request, error: ViewfinderError) -> Response:
+        if isinstance(error, DatabaseError):
+            logger.warning("%s", error.detail)
+            return problem_response(to_problem(error, request_id(request)), {"Retry-After": "5"})
         if not isinstance(error, RequestError | ServiceError):
             raise error  # the outermost guard logs it
         return problem_response(to_problem(error, request_id(request)), headers_of(error))

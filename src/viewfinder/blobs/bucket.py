@@ -29,6 +29,8 @@ _CLIENT = {"allow_http": True, "connect_timeout": "5s", "timeout": "15m"}
 # Not for uploads: there, it would run from the first byte sent to the answer.
 _STALLED = {"read_timeout": "20s"}
 _PAGE = 1000
+# Nothing larger is ever put there.
+_LARGEST = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,14 @@ class Bucket:
         """
         return self._put(key, data, mode="create", attributes=dict(attributes or {}))
 
+    def overwrite(self, key: str, data: bytes) -> str:
+        """Write an object, in place of what was there.
+
+        Returns:
+            Its ETag.
+        """
+        return self._put(key, data)
+
     def replace(self, key: str, data: bytes, etag: str) -> str:
         """Write an object that must be as it was when it had this ETag.
 
@@ -139,6 +149,32 @@ class Bucket:
         with _told():
             etag: str | None = self._writes.put(key, data, **how)["e_tag"]
             return etag or ""
+
+
+class BucketBlobs:
+    """Blobs as objects: see `viewfinder.blobs.store.Blobs`.
+
+    Args:
+        address: `s3://bucket/prefix`.
+
+    Raises:
+        ValueError: The address has another form.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._bucket = Bucket(address)
+
+    def put(self, key: str, data: bytes) -> None:
+        """See `Blobs.put`."""
+        self._bucket.overwrite(key, data)
+
+    def get(self, key: str) -> bytes:
+        """See `Blobs.get`."""
+        return self._bucket.read(key, _LARGEST).data
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """See `Blobs.delete`."""
+        self._bucket.delete(keys)
 
 
 def _listed(entry: Mapping[str, Any]) -> Listed:

@@ -12,7 +12,7 @@ from viewfinder.cli.console import Json, fail, print_json, print_table, say
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from viewfinder.storage.repositories import ApiKey, ApiKeys
+    from viewfinder.storage.keys import ApiKey, ApiKeys
     from viewfinder.types import AccessScope
 
 app = typer.Typer(help="Make, list and revoke the keys of a server.", no_args_is_help=True)
@@ -120,7 +120,7 @@ def revoke(
 
 def _with_keys(ask: "Callable[[ApiKeys], Awaitable[_T]]") -> _T:
     from viewfinder.settings import load_settings
-    from viewfinder.storage.repositories import ApiKeys
+    from viewfinder.storage.keys import ApiKeys
     from viewfinder.storage.schema import open_database
 
     async def asked() -> _T:

@@ -9,6 +9,7 @@ from viewfinder.serving.cache import CachedComputation, digest_of, key_of, open_
 from viewfinder.serving.callbacks import Callbacks, CompletedPrediction
 from viewfinder.serving.compute import Computed, Scores, check_length
 from viewfinder.serving.manager import ModelManager
+from viewfinder.serving.recording import Answered, Recorder
 from viewfinder.serving.scheduler import Devices, Lane
 from viewfinder.serving.shadow import Shadows
 from viewfinder.settings import Settings
@@ -23,18 +24,25 @@ class ClassifyService:
         devices: Say when a thread is free.
         settings: What a photo may be, and what is remembered.
         callbacks: Hear of every prediction.
+        recorder: Keeps the answers; None where they are not kept.
 
     Raises:
         MissingExtraError: Something is asked for that is not installed.
     """
 
     def __init__(
-        self, models: ModelManager, devices: Devices, settings: Settings, callbacks: Callbacks
+        self,
+        models: ModelManager,
+        devices: Devices,
+        settings: Settings,
+        callbacks: Callbacks,
+        recorder: Recorder | None = None,
     ) -> None:
         self._models = models
         self._devices = devices
         self._limits = settings.limits
         self._callbacks = callbacks
+        self._recorder = recorder
         cache = open_cache(settings.cache)
         self._cached = CachedComputation(cache) if cache is not None else None
         self.shadows = Shadows(models, devices)
@@ -48,6 +56,8 @@ class ClassifyService:
         top_k: int = 5,
         min_confidence: float = 0.0,
         caller: str | None = None,
+        owner: str | None = None,
+        job: str | None = None,
         lane: Lane = "interactive",
     ) -> Prediction:
         """Classify one photo.
@@ -59,6 +69,8 @@ class ClassifyService:
             top_k: How many classes to name, 1-100, at most as many as the model has.
             min_confidence: Classes under it are left out of `classes`, 0-1.
             caller: Who asks, if that is known: gets the same share of a traffic split each time.
+            owner: The id of the key that asks, for the records.
+            job: The id of the job that asks, for the records.
             lane: Whether somebody waits for this very answer.
 
         Raises:
@@ -82,6 +94,9 @@ class ClassifyService:
             self.shadows.show(model, data, prediction)
         if self._callbacks:
             self._callbacks.tell(CompletedPrediction(prediction, len(data), digest))
+        if self._recorder is not None:
+            digest = digest or await digest_of(data)
+            self._recorder.record(Answered(prediction, data, digest, owner, job))
         return prediction
 
     async def close(self) -> None:

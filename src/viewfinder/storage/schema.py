@@ -28,7 +28,7 @@ from viewfinder.storage.database import (
 )
 
 # Known here, so that Alembic is imported only by who has something to do with it.
-REVISION = "0001"
+REVISION = "0002"
 """The newest step in `migrations`."""
 
 _LOCK_S, _LOCK_PAUSE_S = 15.0, 0.05

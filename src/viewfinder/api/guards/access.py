@@ -1,5 +1,7 @@
 """Who asks, and whether they may."""
 
+import re
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from viewfinder.api.dependencies import principal_of, services_of
@@ -12,6 +14,12 @@ PUBLIC = frozenset({"/", "/docs", "/health", "/health/live", "/health/ready", "/
 """What anybody may look at; so are the files below `/static/`."""
 
 _LOOKS = {"GET", "HEAD"}
+# Who sends photos may send them as a job, call that off, and say what an answer should have been.
+_OF_ONES_OWN = (
+    re.compile(r"POST /v1/jobs"),
+    re.compile(r"DELETE /v1/jobs/[^/]+"),
+    re.compile(r"(PUT|DELETE) /v1/results/[^/]+/feedback"),
+)
 _BEARER = "bearer"
 
 
@@ -23,7 +31,11 @@ def needed_scope(method: str, path: str) -> AccessScope | None:
     if method in _LOOKS:
         is_public = path in PUBLIC or path.startswith("/static/")
         return None if is_public else "read"
-    return "classify" if method == "POST" and path in PHOTOS else "manage"
+    if method == "POST" and path in PHOTOS:
+        return "classify"
+    return (
+        "classify" if any(ours.fullmatch(f"{method} {path}") for ours in _OF_ONES_OWN) else "manage"
+    )
 
 
 class Identify:

@@ -85,6 +85,7 @@ async def _ask(call: Call, photo: Photo, options: ClassifyOptions) -> Prediction
             top_k=options.top_k,
             min_confidence=options.min_confidence,
             caller=call.caller,
+            owner=call.owner,
         )
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from viewfinder.errors import ConflictError
 from viewfinder.storage.database import Database
-from viewfinder.storage.repositories import ApiKey, ApiKeys
+from viewfinder.storage.keys import ApiKey, ApiKeys
 from viewfinder.storage.tables import api_keys
 
 NOW = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)

@@ -1,0 +1,114 @@
+"""Files that are no models: stored images, and the inputs of jobs. A folder, or S3."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path, PurePosixPath
+from typing import Protocol, cast
+
+from viewfinder.errors import MissingExtraError, SettingsError
+from viewfinder.settings import Settings
+
+_S3 = "s3://"
+
+
+class Blobs(Protocol):
+    """Bytes by key. A key is relative, with slashes between its parts, as `results/ab/id.jpg`.
+
+    Every method blocks: not for the event loop. Each raises `OSError` if the place cannot be used.
+    """
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write a blob whole, in place of what was there."""
+
+    def get(self, key: str) -> bytes:
+        """Read a blob.
+
+        Raises:
+            FileNotFoundError: There is none.
+        """
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete blobs; those that do not exist are no error."""
+
+
+class FolderBlobs:
+    """Blobs as files, readable by their owner alone.
+
+    Args:
+        folder: Made when it is first needed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def put(self, key: str, data: bytes) -> None:
+        """See `Blobs.put`. What a crash leaves behind is a hidden file beside it, never half of it.
+
+        It is not synced to the disk: who needs that says so in the database, afterwards.
+        """
+        path = self._path(key)
+        try:
+            self._write(path, data)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._write(path, data)
+
+    def get(self, key: str) -> bytes:
+        """See `Blobs.get`."""
+        return self._path(key).read_bytes()
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """See `Blobs.delete`. Folders that are empty then go too."""
+        folders = set()
+        for key in keys:
+            path = self._path(key)
+            path.unlink(missing_ok=True)
+            folders.add(path.parent)
+        for folder in folders - {self._folder}:
+            with contextlib.suppress(OSError):  # not empty, or gone
+                folder.rmdir()
+
+    def _write(self, path: Path, data: bytes) -> None:
+        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            Path(partial).replace(path)
+        except BaseException:
+            Path(partial).unlink(missing_ok=True)
+            raise
+
+    def _path(self, key: str) -> Path:
+        parts = PurePosixPath(key).parts
+        if not parts or ".." in parts or key.startswith("/"):
+            raise ValueError("a key lies inside its folder")
+        return self._folder.joinpath(*parts)
+
+
+def open_blobs(settings: Settings) -> Blobs:
+    """The place that the settings name; nothing is made, and nobody asked, yet.
+
+    Raises:
+        MissingExtraError: S3 is asked for and not installed.
+        SettingsError: The address makes no sense.
+    """
+    address = settings.blobs.url
+    if address is None:
+        return FolderBlobs(settings.home / "blobs")
+    if not address.startswith(_S3):
+        if "://" in address or not Path(address).is_absolute():
+            raise SettingsError(
+                "the setting blobs.url is not valid: give s3://bucket/prefix or an absolute path"
+            )
+        return FolderBlobs(Path(address))
+    try:
+        bucket = import_module("viewfinder.blobs.bucket")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("Blobs on S3", "s3") from error
+    try:
+        return cast("Blobs", bucket.BucketBlobs(address))
+    except ValueError as error:
+        raise SettingsError(f"the setting blobs.url is not valid: {error}") from error

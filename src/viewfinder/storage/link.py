@@ -1,0 +1,62 @@
+"""The database of a running process: opened when it is first needed, and again when it was away.
+
+This module costs nothing to import; SQLAlchemy comes with the first use.
+"""
+
+import asyncio
+import time
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from viewfinder.errors import DatabaseError
+from viewfinder.settings import Settings
+
+if TYPE_CHECKING:
+    from viewfinder.storage.database import Database
+
+_PAUSE_S = 2.0
+
+
+class DatabaseLink:
+    """Hands out one `Database` to everybody in the process who needs it.
+
+    Args:
+        settings: Where the database is.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._opening = asyncio.Lock()
+        self._database: Database | None = None
+        self._failure: tuple[float, DatabaseError] | None = None
+
+    async def open(self) -> "Database":
+        """The database. Who asks again soon after a failure hears of that one, and waits for none.
+
+        Raises:
+            DatabaseError: It cannot be used as it is.
+            OperatorError: It is asked for in a way that makes no sense, or not installed.
+        """
+        if self._database is not None:
+            return self._database
+        async with self._opening:
+            if self._database is None:
+                self._database = await self._open()
+            return self._database
+
+    async def _open(self) -> "Database":
+        if self._failure is not None and time.monotonic() < self._failure[0]:
+            raise self._failure[1]
+        try:
+            schema = await asyncio.to_thread(import_module, "viewfinder.storage.schema")
+            database: Database = await schema.open_database(self._settings)
+        except DatabaseError as error:
+            self._failure = time.monotonic() + _PAUSE_S, error
+            raise
+        return database
+
+    async def close(self) -> None:
+        """Close all connections; who asks after that opens it anew."""
+        database, self._database = self._database, None
+        if database is not None:
+            await database.close()
