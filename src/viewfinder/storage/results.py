@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-
 from viewfinder.storage.database import Database
 from viewfinder.storage.tables import results
 from viewfinder.types import ClassScore
