@@ -32,6 +32,8 @@ from viewfinder.net.addresses import is_loopback
 from viewfinder.net.fetch import Fetcher
 from viewfinder.quota.rate import open_counter
 from viewfinder.registry.store import default_model, open_store
+from viewfinder.results.opening import open_recorder
+from viewfinder.results.retention import Retention
 from viewfinder.serving.callbacks import Callbacks, find_callbacks
 from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.scheduler import Devices
@@ -46,8 +48,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def build_services(settings: Settings) -> Services:
+def build_services(settings: Settings, *, records: bool = False) -> Services:
     """Build the parts of one process; nothing is loaded and no compute thread runs yet.
+
+    Args:
+        settings: The options.
+        records: Whether answers are recorded, if the settings say so too.
 
     Raises:
         OperatorError: The model store cannot be read, or something is asked for that is not
@@ -57,16 +63,20 @@ def build_services(settings: Settings) -> Services:
     models = ModelManager(store, settings, default=default_model(settings))
     devices = Devices(threads=settings.compute_threads, capacity=settings.queue_size)
     callbacks = Callbacks(find_callbacks())
+    link, blobs = DatabaseLink(settings), open_blobs(settings)
+    recorder = open_recorder(settings, devices, link, blobs) if records else None
     return Services(
         settings,
         models,
         devices,
-        ClassifyService(models, devices, settings, callbacks),
+        ClassifyService(models, devices, settings, callbacks, recorder),
         open_counter(settings),
         open_answers(settings),
-        DatabaseLink(settings),
-        open_blobs(settings),
+        link,
+        blobs,
         _fetcher(settings),
+        recorder=recorder,
+        retention=None if recorder is None else Retention(link, blobs, settings.results),
     )
 
 
@@ -108,12 +118,19 @@ async def running(services: Services) -> AsyncIterator[None]:
                 await services.models.get(name)
             except (RequestError, ServiceError) as error:
                 logger.warning("the model %s is not ready: %s", name, error.detail)
-        watching = asyncio.create_task(services.models.watch())
+        tasks = [asyncio.create_task(services.models.watch())]
+        if services.recorder is not None:
+            services.recorder.start()
+        if services.retention is not None:
+            tasks.append(asyncio.create_task(services.retention.run()))
         try:
             yield
         finally:
-            watching.cancel()
+            for task in tasks:
+                task.cancel()
     finally:
+        if services.recorder is not None:
+            await services.recorder.close()
         await asyncio.to_thread(services.devices.close)
         await services.classify.close()
         await services.models.close()
@@ -135,7 +152,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with guarding(settings) as access:
-            services = replace(build_services(settings), access=access)
+            services = replace(build_services(settings, records=True), access=access)
             app.state.services = services
             async with running(services):
                 yield

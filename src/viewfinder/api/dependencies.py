@@ -14,6 +14,8 @@ from viewfinder.blobs.store import Blobs
 from viewfinder.idempotency.store import AnswerStore
 from viewfinder.net.fetch import Fetcher
 from viewfinder.quota.rate import Counter
+from viewfinder.results.recorder import ResultRecorder
+from viewfinder.results.retention import Retention
 from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.scheduler import Devices
 from viewfinder.serving.service import ClassifyService
@@ -44,6 +46,8 @@ class Services:
         blobs: Where stored images, and those of jobs, are.
         fetcher: Brings images by URL; None where they are switched off.
         access: Knows the keys; None where none is asked for.
+        recorder: Keeps the answers; None where they are not kept.
+        retention: Lets go of what is recorded in time; None where nothing is.
     """
 
     settings: Settings
@@ -56,6 +60,8 @@ class Services:
     blobs: Blobs
     fetcher: Fetcher | None = None
     access: "Access | None" = None
+    recorder: ResultRecorder | None = None
+    retention: Retention | None = None
 
 
 def services_of(scope: Scope) -> Services:

@@ -47,6 +47,10 @@ async def ready(request: Request, services: ServicesDep) -> Readiness | Response
             parts[f"model {name}"] = models.status_of(name).state
         except (RequestError, ServiceError):
             parts[f"model {name}"] = "failed"
+    if services.recorder is not None:
+        parts["results"] = services.recorder.state
+    if services.retention is not None and services.retention.failing:
+        parts["retention"] = "old results cannot be let go of"
     whole = set(parts.values()) == {"ready"}
     return Readiness(status="ready" if whole else "degraded", parts=parts)
 
