@@ -140,7 +140,7 @@ JOB_OPEN = text("state IN ('queued', 'running')")
 Index("jobs_open", jobs.c.turn, sqlite_where=JOB_OPEN, postgresql_where=JOB_OPEN)
 Index("jobs_by_owner", jobs.c.owner, jobs.c.id)
 Index("jobs_by_end", jobs.c.finished)
-JOB_LEFTOVER = text("inputs AND finished IS NOT NULL")
+JOB_LEFTOVER = text("inputs AND state NOT IN ('queued', 'running')")
 Index("jobs_leftover", jobs.c.id, sqlite_where=JOB_LEFTOVER, postgresql_where=JOB_LEFTOVER)
 
 job_items = Table(

@@ -87,7 +87,9 @@ def _make_jobs() -> None:
     _make_partial_index("jobs_open", "jobs", ["turn"], "state IN ('queued', 'running')")
     op.create_index("jobs_by_owner", "jobs", ["owner", "id"])
     op.create_index("jobs_by_end", "jobs", ["finished"])
-    _make_partial_index("jobs_leftover", "jobs", ["id"], "inputs AND finished IS NOT NULL")
+    _make_partial_index(
+        "jobs_leftover", "jobs", ["id"], "inputs AND state NOT IN ('queued', 'running')"
+    )
     op.create_table(
         "job_items",
         sa.Column(
