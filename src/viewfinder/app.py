@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from fastapi import FastAPI
 
@@ -28,6 +28,7 @@ from viewfinder.blobs.store import open_blobs
 from viewfinder.errors import RequestError, ServiceError
 from viewfinder.idempotency.opening import open_answers
 from viewfinder.imaging.decode import recognise
+from viewfinder.jobs.runner import Parts, Runner
 from viewfinder.net.addresses import is_loopback
 from viewfinder.net.fetch import Fetcher
 from viewfinder.quota.rate import open_counter
@@ -48,12 +49,23 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def build_services(settings: Settings, *, records: bool = False) -> Services:
+class Background(Protocol):
+    """Something that goes on beside the requests."""
+
+    def start(self) -> None:
+        """Begin; called in the event loop, when everything else is there."""
+
+    async def close(self) -> None:
+        """End, within a few seconds."""
+
+
+def build_services(settings: Settings, *, lasting: bool = False) -> Services:
     """Build the parts of one process; nothing is loaded and no compute thread runs yet.
 
     Args:
         settings: The options.
-        records: Whether answers are recorded, if the settings say so too.
+        lasting: Whether the process records what it answers and works on jobs, as far as the
+            settings say so: a server and a worker do, a single command does not.
 
     Raises:
         OperatorError: The model store cannot be read, or something is asked for that is not
@@ -64,8 +76,8 @@ def build_services(settings: Settings, *, records: bool = False) -> Services:
     devices = Devices(threads=settings.compute_threads, capacity=settings.queue_size)
     callbacks = Callbacks(find_callbacks())
     link, blobs = DatabaseLink(settings), open_blobs(settings)
-    recorder = open_recorder(settings, devices, link, blobs) if records else None
-    return Services(
+    recorder = open_recorder(settings, devices, link, blobs) if lasting else None
+    services = Services(
         settings,
         models,
         devices,
@@ -78,6 +90,27 @@ def build_services(settings: Settings, *, records: bool = False) -> Services:
         recorder=recorder,
         retention=None if recorder is None else Retention(link, blobs, settings.results),
     )
+    if not (lasting and settings.jobs.run):
+        return services
+    return replace(services, jobs=_runner(services))
+
+
+def _runner(services: Services) -> Runner:
+    return Runner(
+        Parts(
+            services.settings,
+            services.models,
+            services.classify,
+            services.database,
+            services.blobs,
+            services.fetcher,
+        )
+    )
+
+
+def background_of(services: Services) -> list[Background]:
+    """What goes on beside the requests, in a server and in a worker alike."""
+    return [part for part in (services.recorder, services.retention, services.jobs) if part]
 
 
 def _fetcher(settings: Settings) -> Fetcher | None:
@@ -105,32 +138,35 @@ async def guarding(settings: Settings) -> AsyncIterator["Access | None"]:
 
 
 @asynccontextmanager
-async def running(services: Services) -> AsyncIterator[None]:
+async def running(services: Services, *, preload: bool = True) -> AsyncIterator[None]:
     """Start the threads and load the models that are wanted at once; undo both at the end.
 
     A model that cannot be used does not keep the others from answering: readiness and
     `GET /v1/models` say what is wrong.
+
+    Args:
+        services: The parts.
+        preload: Whether any model is wanted at once.
     """
     services.devices.start()
     try:
-        for name in {services.models.default, *services.settings.models}:
+        for name in {services.models.default, *services.settings.models} if preload else ():
             try:
                 await services.models.get(name)
             except (RequestError, ServiceError) as error:
                 logger.warning("the model %s is not ready: %s", name, error.detail)
-        tasks = [asyncio.create_task(services.models.watch())]
-        if services.recorder is not None:
-            services.recorder.start()
-        if services.retention is not None:
-            tasks.append(asyncio.create_task(services.retention.run()))
+        watching = asyncio.create_task(services.models.watch())
+        background = background_of(services)
+        for part in background:
+            part.start()
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
+            # The last begun first: what jobs still answer is recorded.
+            for part in reversed(background):
+                await part.close()
+            watching.cancel()
     finally:
-        if services.recorder is not None:
-            await services.recorder.close()
         await asyncio.to_thread(services.devices.close)
         await services.classify.close()
         await services.models.close()
@@ -152,7 +188,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with guarding(settings) as access:
-            services = replace(build_services(settings, records=True), access=access)
+            services = replace(build_services(settings, lasting=True), access=access)
             app.state.services = services
             async with running(services):
                 yield

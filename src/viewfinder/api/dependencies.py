@@ -12,6 +12,7 @@ from starlette.types import Scope
 from viewfinder.api.schemas import ClassifyOptions
 from viewfinder.blobs.store import Blobs
 from viewfinder.idempotency.store import AnswerStore
+from viewfinder.jobs.runner import Runner
 from viewfinder.net.fetch import Fetcher
 from viewfinder.quota.rate import Counter
 from viewfinder.results.recorder import ResultRecorder
@@ -48,6 +49,7 @@ class Services:
         access: Knows the keys; None where none is asked for.
         recorder: Keeps the answers; None where they are not kept.
         retention: Lets go of what is recorded in time; None where nothing is.
+        jobs: Works on jobs; None where others do.
     """
 
     settings: Settings
@@ -62,6 +64,7 @@ class Services:
     access: "Access | None" = None
     recorder: ResultRecorder | None = None
     retention: Retention | None = None
+    jobs: Runner | None = None
 
 
 def services_of(scope: Scope) -> Services:

@@ -71,9 +71,19 @@ class Retention:
         self._blobs = blobs
         self._limits = limits
         self._clock = clock
+        self._task: asyncio.Task[None] | None = None
 
-    async def run(self) -> None:
-        """A pass now and then, until cancelled."""
+    def start(self) -> None:
+        """Begin to make a pass now and then."""
+        self._task = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """End; a pass that is under way is broken off."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
         pause = _FIRST_S
         while True:
             await asyncio.sleep(pause)
