@@ -132,10 +132,15 @@ jobs = Table(
     Column("lease_until", Time),
     Column("fruitless", Integer, nullable=False),
     Column("turn", Time, nullable=False),
+    # Whether images of it may still lie among the blobs.
+    Column("inputs", Boolean, nullable=False),
 )
 _OPEN = text("state IN ('queued', 'running')")
 Index("jobs_open", jobs.c.turn, sqlite_where=_OPEN, postgresql_where=_OPEN)
 Index("jobs_by_owner", jobs.c.owner, jobs.c.id)
+Index("jobs_by_end", jobs.c.finished)
+_LEFTOVER = text("inputs AND finished IS NOT NULL")
+Index("jobs_leftover", jobs.c.id, sqlite_where=_LEFTOVER, postgresql_where=_LEFTOVER)
 
 job_items = Table(
     "job_items",
@@ -146,8 +151,8 @@ job_items = Table(
     Column("url", Text),
     # Of the result, so that erasing it finds the copy of it that is here.
     Column("result", String(36)),
-    Column("answer", JSON),
-    Column("error", JSON),
+    Column("answer", JSON(none_as_null=True)),
+    Column("error", JSON(none_as_null=True)),
 )
 Index("job_items_by_result", job_items.c.result)
 

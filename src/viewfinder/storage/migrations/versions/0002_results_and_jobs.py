@@ -82,9 +82,12 @@ def _make_jobs() -> None:
         sa.Column("lease_until", _TIME),
         sa.Column("fruitless", sa.Integer, nullable=False),
         sa.Column("turn", _TIME, nullable=False),
+        sa.Column("inputs", sa.Boolean, nullable=False),
     )
     _make_partial_index("jobs_open", "jobs", ["turn"], "state IN ('queued', 'running')")
     op.create_index("jobs_by_owner", "jobs", ["owner", "id"])
+    op.create_index("jobs_by_end", "jobs", ["finished"])
+    _make_partial_index("jobs_leftover", "jobs", ["id"], "inputs AND finished IS NOT NULL")
     op.create_table(
         "job_items",
         sa.Column(
