@@ -23,11 +23,12 @@ from viewfinder.api.guards.idempotency import Idempotency
 from viewfinder.api.guards.origin import LoopbackOnly, NoUpgrade, ReadOnlyModels
 from viewfinder.api.guards.rate import RateLimit
 from viewfinder.api.openapi import DocumentedAPI
-from viewfinder.api.v1 import classify, models
+from viewfinder.api.v1 import classify, jobs, models
 from viewfinder.blobs.store import open_blobs
 from viewfinder.errors import RequestError, ServiceError
 from viewfinder.idempotency.opening import open_answers
 from viewfinder.imaging.decode import recognise
+from viewfinder.jobs.orphans import sweeping
 from viewfinder.net.addresses import is_loopback
 from viewfinder.net.fetch import Fetcher
 from viewfinder.quota.rate import open_counter
@@ -110,7 +111,8 @@ async def running(services: Services) -> AsyncIterator[None]:
                 logger.warning("the model %s is not ready: %s", name, error.detail)
         watching = asyncio.create_task(services.models.watch())
         try:
-            yield
+            async with sweeping(services.settings, services.blobs, services.database):
+                yield
         finally:
             watching.cancel()
     finally:
@@ -151,13 +153,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for router in (classify.router, models.router, health.router):
+    for router in (classify.router, jobs.router, models.router, health.router):
         app.include_router(router)
     web.install(app)
     errors.install(app)
     # The last one added is the outermost.
     app.add_middleware(Idempotency)
-    app.add_middleware(Bodies, limits=settings.limits)
+    app.add_middleware(Bodies, limits=settings.limits, upload_bytes=settings.jobs.upload_bytes)
     app.add_middleware(Admission)
     if guarded:
         app.add_middleware(Authorise)

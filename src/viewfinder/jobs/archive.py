@@ -5,6 +5,7 @@ import os
 import re
 import stat
 import struct
+import threading
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -61,6 +62,7 @@ class Archive:
         self, opened: zipfile.ZipFile, infos: Sequence[zipfile.ZipInfo], image_bytes: int
     ) -> None:
         self._opened = opened
+        self._opening = threading.Lock()  # it counts its open files without one
         self._infos = infos
         self._most_bytes = image_bytes
         self.entries: Sequence[Entry] = tuple(
@@ -85,8 +87,13 @@ class Archive:
                 "The file is compressed in its archive by another way than deflate."
             )
         try:
-            with self._opened.open(info) as file:
+            with self._opening:
+                file = self._opened.open(info)
+            try:
                 return file.read(self._most_bytes + 1)
+            finally:
+                with self._opening:
+                    file.close()
         except _DAMAGED as error:
             raise MalformedRequestError("The file is damaged in its archive.") from error
 
