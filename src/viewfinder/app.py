@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from fastapi import FastAPI
 
@@ -28,7 +28,8 @@ from viewfinder.blobs.store import open_blobs
 from viewfinder.errors import RequestError, ServiceError
 from viewfinder.idempotency.opening import open_answers
 from viewfinder.imaging.decode import recognise
-from viewfinder.jobs.orphans import sweeping
+from viewfinder.jobs.orphans import OrphanSweeper
+from viewfinder.jobs.runner import Parts, Runner
 from viewfinder.net.addresses import is_loopback
 from viewfinder.net.fetch import Fetcher
 from viewfinder.quota.rate import open_counter
@@ -47,8 +48,22 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def build_services(settings: Settings) -> Services:
+class Background(Protocol):
+    """Something that goes on beside the requests."""
+
+    def start(self) -> None:
+        """Begin; called in the event loop, when everything else is there."""
+
+    async def close(self) -> None:
+        """End, within a few seconds."""
+
+
+def build_services(settings: Settings, *, works: bool = False) -> Services:
     """Build the parts of one process; nothing is loaded and no compute thread runs yet.
+
+    Args:
+        settings: The options.
+        works: Whether the process works on jobs, if the settings say so too.
 
     Raises:
         OperatorError: The model store cannot be read, or something is asked for that is not
@@ -58,7 +73,7 @@ def build_services(settings: Settings) -> Services:
     models = ModelManager(store, settings, default=default_model(settings))
     devices = Devices(threads=settings.compute_threads, capacity=settings.queue_size)
     callbacks = Callbacks(find_callbacks())
-    return Services(
+    services = Services(
         settings,
         models,
         devices,
@@ -69,6 +84,28 @@ def build_services(settings: Settings) -> Services:
         open_blobs(settings),
         _fetcher(settings),
     )
+    if not (works and settings.jobs.run):
+        return services
+    return replace(services, jobs=_runner(services))
+
+
+def _runner(services: Services) -> Runner:
+    return Runner(
+        Parts(
+            services.settings,
+            services.models,
+            services.classify,
+            services.database,
+            services.blobs,
+            services.fetcher,
+        )
+    )
+
+
+def background_of(services: Services) -> list[Background]:
+    """What goes on beside the requests, in a server and in a worker alike."""
+    found: list[Background] = [OrphanSweeper(services.settings, services.blobs, services.database)]
+    return [*found, services.jobs] if services.jobs is not None else found
 
 
 def _fetcher(settings: Settings) -> Fetcher | None:
@@ -96,24 +133,31 @@ async def guarding(settings: Settings) -> AsyncIterator["Access | None"]:
 
 
 @asynccontextmanager
-async def running(services: Services) -> AsyncIterator[None]:
+async def running(services: Services, *, preload: bool = True) -> AsyncIterator[None]:
     """Start the threads and load the models that are wanted at once; undo both at the end.
 
     A model that cannot be used does not keep the others from answering: readiness and
     `GET /v1/models` say what is wrong.
+
+    Args:
+        services: The parts.
+        preload: Whether any model is wanted at once.
     """
     services.devices.start()
     try:
-        for name in {services.models.default, *services.settings.models}:
+        for name in {services.models.default, *services.settings.models} if preload else ():
             try:
                 await services.models.get(name)
             except (RequestError, ServiceError) as error:
                 logger.warning("the model %s is not ready: %s", name, error.detail)
         watching = asyncio.create_task(services.models.watch())
+        background = background_of(services)
+        for part in background:
+            part.start()
         try:
-            async with sweeping(services.settings, services.blobs, services.database):
-                yield
+            yield
         finally:
+            await asyncio.gather(*(part.close() for part in background))
             watching.cancel()
     finally:
         await asyncio.to_thread(services.devices.close)
@@ -137,7 +181,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with guarding(settings) as access:
-            services = replace(build_services(settings), access=access)
+            services = replace(build_services(settings, works=True), access=access)
             app.state.services = services
             async with running(services):
                 yield

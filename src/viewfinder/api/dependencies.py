@@ -12,6 +12,7 @@ from starlette.types import Scope
 from viewfinder.api.schemas import ClassifyOptions
 from viewfinder.blobs.store import Blobs
 from viewfinder.idempotency.store import AnswerStore
+from viewfinder.jobs.runner import Runner
 from viewfinder.net.fetch import Fetcher
 from viewfinder.quota.rate import Counter
 from viewfinder.serving.manager import ModelManager
@@ -46,6 +47,7 @@ class Services:
         blobs: Where stored images, and those of jobs, are.
         fetcher: Brings images by URL; None where they are switched off.
         access: Knows the keys; None where none is asked for.
+        jobs: Works on jobs; None where others do.
     """
 
     settings: Settings
@@ -58,6 +60,7 @@ class Services:
     blobs: Blobs
     fetcher: Fetcher | None = None
     access: "Access | None" = None
+    jobs: Runner | None = None
 
 
 def services_of(scope: Scope) -> Services:

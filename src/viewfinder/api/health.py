@@ -47,6 +47,8 @@ async def ready(request: Request, services: ServicesDep) -> Readiness | Response
             parts[f"model {name}"] = models.status_of(name).state
         except (RequestError, ServiceError):
             parts[f"model {name}"] = "failed"
+    if services.jobs is not None and (problem := services.jobs.problem) is not None:
+        parts["jobs"] = problem
     whole = set(parts.values()) == {"ready"}
     return Readiness(status="ready" if whole else "degraded", parts=parts)
 

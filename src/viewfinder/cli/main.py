@@ -15,12 +15,14 @@ from viewfinder.cli import (
     doctor,
     evaluate,
     export,
+    jobs,
     keys,
     models,
     optimize,
     publishing,
     serve,
     train,
+    worker,
 )
 from viewfinder.cli.console import fail, prepare
 from viewfinder.errors import SettingsError, ViewfinderError
@@ -46,6 +48,8 @@ models.app.command("backbones")(backbones.list_backbones)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 app.add_typer(keys.app, name="keys")
+app.add_typer(jobs.app, name="jobs")
+app.command("worker")(worker.worker)
 app.add_typer(database.app, name="db")
 app.command("doctor")(doctor.doctor)
 

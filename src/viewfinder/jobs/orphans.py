@@ -2,14 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 import uuid_utils
 
 from viewfinder.blobs.store import Blobs
-from viewfinder.errors import DatabaseError, JobNotFoundError
+from viewfinder.errors import JobNotFoundError, ViewfinderError
 from viewfinder.jobs.opening import open_jobs
 from viewfinder.jobs.pace import longest_s
 from viewfinder.settings import Settings
@@ -22,16 +20,40 @@ _LEAST_AGE = timedelta(days=1)
 _PAUSE_S = 3600
 
 
-@asynccontextmanager
-async def sweeping(settings: Settings, blobs: Blobs, database: DatabaseLink) -> AsyncIterator[None]:
-    """Look for such images every hour, for as long as the block lasts."""
-    task = asyncio.create_task(_keep_sweeping(settings, blobs, database))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+class OrphanSweeper:
+    """Looks for such images every hour, for as long as the process lives.
+
+    Args:
+        settings: How large an upload may be.
+        blobs: Where the images of jobs are.
+        database: Where the jobs are.
+    """
+
+    def __init__(self, settings: Settings, blobs: Blobs, database: DatabaseLink) -> None:
+        self._settings = settings
+        self._blobs = blobs
+        self._database = database
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin; to be called in the event loop."""
+        self._task = asyncio.create_task(self._repeat())
+
+    async def close(self) -> None:
+        """End."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _repeat(self) -> None:
+        while True:
+            now = datetime.now(UTC)
+            try:
+                if swept := await sweep(self._settings, self._blobs, self._database, now):
+                    logger.info("deleted the images of %d uploads that were cut off", swept)
+            except (ViewfinderError, OSError) as error:
+                logger.warning("nobody looks for images of uploads that were cut off: %s", error)
+            await asyncio.sleep(_PAUSE_S)
 
 
 async def sweep(settings: Settings, blobs: Blobs, database: DatabaseLink, now: datetime) -> int:
@@ -67,16 +89,6 @@ async def sweep(settings: Settings, blobs: Blobs, database: DatabaseLink, now: d
             await asyncio.to_thread(blobs.clear, f"{_FOLDER}/{name}")
             swept += 1
     return swept
-
-
-async def _keep_sweeping(settings: Settings, blobs: Blobs, database: DatabaseLink) -> None:
-    while True:
-        try:
-            if swept := await sweep(settings, blobs, database, datetime.now(UTC)):
-                logger.info("deleted the images of %d uploads that were cut off", swept)
-        except (DatabaseError, OSError) as error:
-            logger.warning("nobody looks for images of uploads that were cut off: %s", error)
-        await asyncio.sleep(_PAUSE_S)
 
 
 def _began(job: str) -> datetime | None:

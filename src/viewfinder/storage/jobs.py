@@ -16,12 +16,9 @@ from viewfinder.errors import (
     OverloadedError,
 )
 from viewfinder.storage.database import Database
-from viewfinder.storage.tables import job_items, jobs
+from viewfinder.storage.tables import JOB_OPEN, job_items, jobs
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
-OPEN: tuple[JobState, ...] = ("queued", "running")
-"""The states of a job that is not finished."""
-
 _RETRY_AFTER_S = 30
 
 
@@ -82,7 +79,7 @@ class Job:
     @property
     def is_finished(self) -> bool:
         """Whether nothing more will happen to it."""
-        return self.state not in OPEN
+        return self.state not in {"queued", "running"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +132,8 @@ class Jobs:
         async with self._database.writing() as connection:
             if (known := await _same(connection, job)) is not None:
                 return known
-            is_open = select(func.count()).select_from(jobs).where(jobs.c.state.in_(OPEN))
-            if (await connection.execute(is_open)).scalar_one() >= most_waiting:
+            count = select(func.count()).select_from(jobs).where(JOB_OPEN)
+            if (await connection.execute(count)).scalar_one() >= most_waiting:
                 raise OverloadedError(
                     "Too many jobs are waiting already; try again later.",
                     retry_after_s=_RETRY_AFTER_S,
@@ -215,7 +212,7 @@ class Jobs:
         async with self._database.writing() as connection:
             rows = await connection.execute(
                 update(jobs)
-                .where(jobs.c.id == identifier, jobs.c.state.in_(OPEN))
+                .where(jobs.c.id == identifier, JOB_OPEN)
                 .values(state="cancelled", finished=now, lease=None, lease_until=None)
                 .returning(jobs)
             )

@@ -14,6 +14,9 @@ from viewfinder.settings import Settings
 if TYPE_CHECKING:
     from viewfinder.storage.database import Database
 
+FILE = "viewfinder.db"
+"""The SQLite file in the data home, where no other database is named."""
+
 _PAUSE_S = 2.0
 
 
@@ -29,6 +32,12 @@ class DatabaseLink:
         self._opening = asyncio.Lock()
         self._database: Database | None = None
         self._failure: tuple[float, DatabaseError] | None = None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there can be anything in it: a file that nobody has made yet is not opened."""
+        settings = self._settings
+        return settings.database.url is not None or (settings.home / FILE).exists()
 
     async def open(self) -> "Database":
         """The database. Who asks again soon after a failure hears of that one, and waits for none.

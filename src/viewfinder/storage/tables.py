@@ -135,12 +135,13 @@ jobs = Table(
     # Whether images of it may still lie among the blobs.
     Column("inputs", Boolean, nullable=False),
 )
-_OPEN = text("state IN ('queued', 'running')")
-Index("jobs_open", jobs.c.turn, sqlite_where=_OPEN, postgresql_where=_OPEN)
+# As text: a database uses a partial index only where the query says its condition literally.
+JOB_OPEN = text("state IN ('queued', 'running')")
+Index("jobs_open", jobs.c.turn, sqlite_where=JOB_OPEN, postgresql_where=JOB_OPEN)
 Index("jobs_by_owner", jobs.c.owner, jobs.c.id)
 Index("jobs_by_end", jobs.c.finished)
-_LEFTOVER = text("inputs AND finished IS NOT NULL")
-Index("jobs_leftover", jobs.c.id, sqlite_where=_LEFTOVER, postgresql_where=_LEFTOVER)
+JOB_LEFTOVER = text("inputs AND finished IS NOT NULL")
+Index("jobs_leftover", jobs.c.id, sqlite_where=JOB_LEFTOVER, postgresql_where=JOB_LEFTOVER)
 
 job_items = Table(
     "job_items",

@@ -81,6 +81,7 @@ async def submit(request: Request) -> Response:
             request_key=None if key is None else make_request_key(owner, key),
         )
         job, is_new = await intake.accept(jobs, order, datetime.now(UTC))
+    _wake(services)
     headers = {"Location": f"{JOBS}/{job.id}"} | ({} if is_new else _REPLAYED)
     return _json(JobAnswer.of(job).model_dump_json(), status=202, headers=headers)
 
@@ -140,7 +141,14 @@ async def cancel(job_id: str, request: Request, services: ServicesDep) -> JobAns
     principal = principal_of(request.scope)
     if principal is not None and "manage" not in principal.scopes and job.owner != principal.id:
         raise _no_such_job()
-    return JobAnswer.of(await jobs.cancel(job.id, datetime.now(UTC)))
+    cancelled = await jobs.cancel(job.id, datetime.now(UTC))
+    _wake(services)  # there are images to delete
+    return JobAnswer.of(cancelled)
+
+
+def _wake(services: Services) -> None:
+    if services.jobs is not None:
+        services.jobs.wake()
 
 
 async def _pin(request: Request, services: Services, model: str | None) -> tuple[str, int]:
