@@ -23,11 +23,12 @@ from viewfinder.api.guards.idempotency import Idempotency
 from viewfinder.api.guards.origin import LoopbackOnly, NoUpgrade, ReadOnlyModels
 from viewfinder.api.guards.rate import RateLimit
 from viewfinder.api.openapi import DocumentedAPI
-from viewfinder.api.v1 import classify, models
+from viewfinder.api.v1 import classify, jobs, models
 from viewfinder.blobs.store import open_blobs
 from viewfinder.errors import RequestError, ServiceError
 from viewfinder.idempotency.opening import open_answers
 from viewfinder.imaging.decode import recognise
+from viewfinder.jobs.orphans import OrphanSweeper
 from viewfinder.jobs.runner import Parts, Runner
 from viewfinder.net.addresses import is_loopback
 from viewfinder.net.fetch import Fetcher
@@ -90,9 +91,13 @@ def build_services(settings: Settings, *, lasting: bool = False) -> Services:
         recorder=recorder,
         retention=None if recorder is None else Retention(link, blobs, settings.results),
     )
-    if not (lasting and settings.jobs.run):
+    if not lasting:
         return services
-    return replace(services, jobs=_runner(services))
+    return replace(
+        services,
+        orphans=OrphanSweeper(settings, blobs, link),
+        jobs=_runner(services) if settings.jobs.run else None,
+    )
 
 
 def _runner(services: Services) -> Runner:
@@ -110,7 +115,8 @@ def _runner(services: Services) -> Runner:
 
 def background_of(services: Services) -> list[Background]:
     """What goes on beside the requests, in a server and in a worker alike."""
-    return [part for part in (services.recorder, services.retention, services.jobs) if part]
+    parts = (services.recorder, services.retention, services.orphans, services.jobs)
+    return [part for part in parts if part is not None]
 
 
 def _fetcher(settings: Settings) -> Fetcher | None:
@@ -204,13 +210,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for router in (classify.router, models.router, health.router):
+    for router in (classify.router, jobs.router, models.router, health.router):
         app.include_router(router)
     web.install(app)
     errors.install(app)
     # The last one added is the outermost.
     app.add_middleware(Idempotency)
-    app.add_middleware(Bodies, limits=settings.limits)
+    app.add_middleware(Bodies, limits=settings.limits, upload_bytes=settings.jobs.upload_bytes)
     app.add_middleware(Admission)
     if guarded:
         app.add_middleware(Authorise)

@@ -60,6 +60,11 @@ ROUTES: dict[str, AccessScope | None] = {
     "PUT /v1/models/{name}/traffic": "manage",
     "DELETE /v1/models/{name}/traffic": "manage",
     "POST /v1/models/{name}/rollback": "manage",
+    "POST /v1/jobs": "classify",
+    "GET /v1/jobs": "read",
+    "GET /v1/jobs/{job_id}": "read",
+    "GET /v1/jobs/{job_id}/results": "read",
+    "DELETE /v1/jobs/{job_id}": "classify",
 }
 NO_ROUTES: dict[str, AccessScope] = {
     "GET /v1/nothing": "read",

@@ -49,7 +49,7 @@ async def ready(request: Request, services: ServicesDep) -> Readiness | Response
 
 def _others(services: Services) -> dict[str, str]:
     """What the default model can do without."""
-    parts = {}
+    parts: dict[str, str] = {}
     for name in services.settings.models:
         try:
             parts[f"model {name}"] = services.models.status_of(name).state
