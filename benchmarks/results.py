@@ -6,7 +6,7 @@ python -m benchmarks.results [--quick] [--rows N] [--database postgresql://...]
 import asyncio
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import select, text
+from sqlalchemy import ColumnElement, String, bindparam, func, select, text
 
 from benchmarks.harness import Figure, median, parse, parser, save
 from viewfinder.settings import DatabaseSettings, Settings
-from viewfinder.storage.database import Database
+from viewfinder.storage.database import SQLITE, Database
 from viewfinder.storage.results import Result, Results
 from viewfinder.storage.schema import open_database, upgrade
 from viewfinder.storage.tables import results
@@ -26,7 +26,7 @@ from viewfinder.storage.wanted import Place, Wanted, first_id
 from viewfinder.types import ClassScore
 
 _SMALL = 10_000
-_CHUNK = 2_000
+_CHUNK, _BLOCKS = 1_000, 100
 _BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 _SPAN = timedelta(days=90)
 _CLASSES = 200
@@ -51,27 +51,26 @@ class Table:
     digests: list[str]
 
 
-def _some(rows: int, chance: np.random.Generator) -> Iterator[Result]:
+def _some(rows: int, chance: np.random.Generator) -> list[Result]:
     """Results as a service has them: a model that answers most, an old one, a rare one."""
     names = chance.choice(["shoes", "clothes", "rare"], rows, p=[0.9, 0.0999, 0.0001])
     confidences = np.minimum(1.0, 0.02 + chance.beta(5, 1, rows))
     places = np.minimum(chance.exponential(25, rows), _CLASSES - 1).astype(int)
-    abstained = confidences < _UNSURE
     # The queue of who reviews: the least sure first, and now and then another.
     reviewed = (confidences < _UNSURE / 2) | (chance.random(rows) < _NOW_AND_THEN)
-    for number in range(rows):
-        moment = _BEGIN + _SPAN * (number / rows)
-        digits, place = chance.bytes(32).hex(), int(places[number])
-        yield Result(
-            id=f"{first_id(moment)}-7{digits[:3]}-8{digits[3:6]}-{digits[6:18]}",
-            created=moment,
-            model=str(names[number]),
-            version=1 + 4 * number // rows,
+    found = []
+    for number, (name, place) in enumerate(zip(names, places.tolist(), strict=True)):
+        digits = chance.bytes(32).hex()
+        result = Result(
+            id=f"{first_id(_BEGIN)}-7{digits[:3]}-8{digits[3:6]}-{digits[6:18]}",
+            created=_BEGIN,
+            model=str(name),
+            version=1,
             variant="int8",
             label=f"class-{place}",
             confidence=float(confidences[number]),
             classes=tuple(ClassScore(f"class-{place + n}", place + n, 0.1) for n in range(5)),
-            abstained=bool(abstained[number]),
+            abstained=bool(confidences[number] < _UNSURE),
             cached=False,
             timing={"decode": 2.1, "queue": 0.1, "infer": 6.0, "total": 8.4},
             owner=None,
@@ -79,31 +78,47 @@ def _some(rows: int, chance: np.random.Generator) -> Iterator[Result]:
             image_sha256=digits,
             image_bytes=100_000,
             feedback=f"class-{(place + number % 2) % _CLASSES}" if reviewed[number] else None,
-            reviewed=moment if reviewed[number] else None,
+            reviewed=_BEGIN if reviewed[number] else None,
         )
+        found.append(result)
+    return found
+
+
+def _joined(head: ColumnElement[str], rest: ColumnElement[str]) -> ColumnElement[str]:
+    return head.concat(rest)
 
 
 async def _fill(database: Database, rows: int) -> Table:
+    """A hundredth is made here, and that a hundred times as old by the database itself."""
     table, chance = Results(database), np.random.default_rng(rows)
-    ids: list[str] = []
-    digests: list[str] = []
-    began, chunk = time.monotonic(), []
-    for number, result in enumerate(_some(rows, chance), 1):
-        chunk.append(result)
-        if number % 997 == 0:
-            ids.append(result.id)
-        elif number % 499 == 0:
-            digests.append(result.image_sha256)
-        if len(chunk) == _CHUNK or number == rows:
-            await table.add(chunk)
-            chunk.clear()
+    began, made = time.monotonic(), _some(rows // _BLOCKS, chance)
+    for start in range(0, len(made), _CHUNK):
+        await table.add(made[start : start + _CHUNK])
+    taken = {
+        "id": _joined(bindparam("moment", type_=String), func.substr(results.c.id, 14)),
+        "version": bindparam("answering", type_=results.c.version.type),
+        "image_sha256": _joined(
+            bindparam("digits", type_=String), func.substr(results.c.image_sha256, 3)
+        ),
+    }
+    columns = [taken.get(column.name, column) for column in results.c]
+    first = select(*columns).where(results.c.id < first_id(_BEGIN + timedelta(seconds=1)))
+    for block in range(1, _BLOCKS):
+        values = {
+            "moment": first_id(_BEGIN + _SPAN * block / _BLOCKS),
+            "answering": 1 + 4 * block // _BLOCKS,
+            "digits": f"{block:02x}",
+        }
+        copy = results.insert().from_select([column.name for column in results.c], first)
+        async with database.writing() as connection:
+            await connection.execute(copy, values)
     print(f"{rows:,} rows written in {time.monotonic() - began:.0f} s", flush=True)
-    chance.shuffle(ids)
-    chance.shuffle(digests)
     async with database.writing() as connection:
-        if connection.dialect.name != "sqlite":
+        if connection.dialect.name != SQLITE:
             await connection.execute(text("ANALYZE results"))  # as its autovacuum does
-    return Table(table, rows, ids, digests)
+    order = chance.permutation(len(made))
+    digests = [f"01{made[number].image_sha256[2:]}" for number in order]
+    return Table(table, rows, [made[number].id for number in order], digests)
 
 
 def _pages() -> dict[str, Wanted]:
