@@ -60,6 +60,14 @@ ROUTES: dict[str, AccessScope | None] = {
     "PUT /v1/models/{name}/traffic": "manage",
     "DELETE /v1/models/{name}/traffic": "manage",
     "POST /v1/models/{name}/rollback": "manage",
+    "GET /v1/models/{name}/live-accuracy": "read",
+    "GET /v1/results": "read",
+    "DELETE /v1/results": "manage",
+    "GET /v1/results/{identifier}": "read",
+    "DELETE /v1/results/{identifier}": "manage",
+    "GET /v1/results/{identifier}/image": "read",
+    "PUT /v1/results/{identifier}/feedback": "classify",
+    "DELETE /v1/results/{identifier}/feedback": "classify",
 }
 NO_ROUTES: dict[str, AccessScope] = {
     "GET /v1/nothing": "read",

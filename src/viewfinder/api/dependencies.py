@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
@@ -29,6 +29,13 @@ _LONGEST_MS = 24 * 3600 * 1000
 MILLISECONDS: TypeAdapter[int] = TypeAdapter(Annotated[int, Field(ge=1, le=_LONGEST_MS)])
 
 
+class Flushing(Protocol):
+    """Holds results back for a while, to write many at once."""
+
+    async def flush(self) -> None:
+        """Write what waits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """The parts of one running process.
@@ -44,6 +51,7 @@ class Services:
         blobs: Where stored images, and those of jobs, are.
         fetcher: Brings images by URL; None where they are switched off.
         access: Knows the keys; None where none is asked for.
+        recorder: Writes results; None where nothing is recorded.
     """
 
     settings: Settings
@@ -56,6 +64,7 @@ class Services:
     blobs: Blobs
     fetcher: Fetcher | None = None
     access: "Access | None" = None
+    recorder: Flushing | None = None
 
 
 def services_of(scope: Scope) -> Services:

@@ -12,6 +12,7 @@ from viewfinder.api.errors import MEDIA_TYPE
 from viewfinder.api.guards.access import needed_scope
 from viewfinder.api.guards.idempotency import HEADER, LONGEST_KEY, takes_key
 from viewfinder.api.guards.rate import is_free
+from viewfinder.api.result_schemas import FeedbackBody
 from viewfinder.api.schemas import AliasBody, BatchBody, ClassifyOptions, PhotoBody, Problem
 from viewfinder.registry.routing import Traffic
 
@@ -108,7 +109,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
     bodies: list[tuple[type[BaseModel], Any]] = [
-        (model, "validation") for model in (PhotoBody, BatchBody, AliasBody, Traffic, Problem)
+        (model, "validation")
+        for model in (PhotoBody, BatchBody, AliasBody, Traffic, FeedbackBody, Problem)
     ]
     _, definitions = models_json_schema(bodies, ref_template=_COMPONENTS + "{model}")
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
