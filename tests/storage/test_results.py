@@ -83,15 +83,15 @@ async def test_a_result_comes_back_as_it_was_put(database: Database) -> None:
     assert await table.get(_id(NOW, 99)) is None
 
 
-@pytest.mark.parametrize("limit", [1, 2, 7, 100])
-async def test_pages_have_every_row_once_in_their_order(database: Database, limit: int) -> None:
+async def test_pages_have_every_row_once_in_their_order(database: Database) -> None:
     rows = [_result(n, confidence=(0.25, 0.1 + 0.2, 1.0)[n % 3]) for n in range(7)]
     table = await _filled(database, *rows)
     by_time = [row.id for row in rows]
-    assert await _ids(table, Wanted(limit=limit)) == by_time[::-1]
-    assert await _ids(table, Wanted(limit=limit, order="oldest")) == by_time
-    unsure = sorted(rows, key=lambda row: (row.confidence, row.id))
-    assert await _ids(table, Wanted(limit=limit, order="uncertain")) == [row.id for row in unsure]
+    unsure = [row.id for row in sorted(rows, key=lambda row: (row.confidence, row.id))]
+    for limit in (1, 2, 7, 100):
+        assert await _ids(table, Wanted(limit=limit)) == by_time[::-1]
+        assert await _ids(table, Wanted(limit=limit, order="oldest")) == by_time
+        assert await _ids(table, Wanted(limit=limit, order="uncertain")) == unsure
 
 
 async def test_rows_that_come_between_two_pages_shift_nothing(database: Database) -> None:
@@ -343,7 +343,7 @@ def test_a_cursor_leads_back_to_its_place() -> None:
     ],
 )  # fmt: skip
 def test_a_broken_cursor_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"it|codec"):
+    with pytest.raises(ValueError, match=r"it is|it lacks|codec|ASCII"):
         read_cursor("newest", text)
     for confidence in (float("nan"), float("inf")):
         cursor = write_cursor("uncertain", Place(_id(NOW), confidence))

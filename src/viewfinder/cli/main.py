@@ -19,6 +19,7 @@ from viewfinder.cli import (
     models,
     optimize,
     publishing,
+    review,
     serve,
     train,
 )
@@ -44,6 +45,7 @@ publishing.add_to(models.app)
 models.app.command("export")(export.export_model)
 models.app.command("backbones")(backbones.list_backbones)
 app.add_typer(models.app, name="models")
+data.app.command("export")(review.export_photos)
 app.add_typer(data.app, name="data")
 app.add_typer(keys.app, name="keys")
 app.add_typer(database.app, name="db")
