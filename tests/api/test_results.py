@@ -367,8 +367,13 @@ def test_an_image_that_is_not_there_says_why(place: Place) -> None:
 
 def test_erasing_takes_row_and_image(place: Place) -> None:
     one, other = place.put({}, {}, image=b"jpeg")
-    answer = place.http.delete(f"/v1/results/{one}")
-    assert (answer.status_code, answer.content) == (204, b"")
+    (bare,) = place.put({})
+    place.blobs.put(image_key(bare), b"stored, and the process died")
+    for which in (one, bare):
+        answer = place.http.delete(f"/v1/results/{which}")
+        assert (answer.status_code, answer.content) == (204, b"")
+    with pytest.raises(FileNotFoundError):
+        place.blobs.get(image_key(bare))
     assert _code(place.http.delete(f"/v1/results/{one}")) == (404, "result_not_found")
     assert _code(place.http.get(f"/v1/results/{one}/image")) == (404, "result_not_found")
     with pytest.raises(FileNotFoundError):

@@ -154,7 +154,7 @@ async def test_only_what_is_wanted_is_written(reviewed: Reviewed) -> None:
 
 
 async def test_a_label_that_came_by_another_way_leads_nowhere_else(reviewed: Reviewed) -> None:
-    for number, label in enumerate(("../out", "/tmp/out", "..", "", ".hidden", "a\0b"[:1] + "/..")):
+    for number, label in enumerate(("../out", "/out", "..", "", ".hidden", "a/..")):
         await reviewed.add(number, label)
     assert await reviewed.export() == Exported(unfit=6)
     assert not reviewed.folder.exists()
@@ -163,7 +163,7 @@ async def test_a_label_that_came_by_another_way_leads_nowhere_else(reviewed: Rev
 async def test_a_folder_of_splits_is_told_apart(reviewed: Reviewed) -> None:
     write_set(reviewed.folder / "train", {"cat": 1})
     await reviewed.add(1, "cat")
-    with pytest.raises(DatasetError, match="export into .*train"):
+    with pytest.raises(DatasetError, match=r"export into .*train"):
         await reviewed.export()
     reviewed.folder = reviewed.folder / "train"
     assert await reviewed.export() == Exported(written=1)

@@ -244,17 +244,17 @@ async def _erase(services: Services, results: "Results", which: Iterable["Result
     """Erase rows and images.
 
     The images first: a row whose image is gone can be found, and erased, once more; an image whose
-    row is gone would be found by nobody.
+    row is gone would be found by nobody. An image is erased also where the row says that there is
+    none: after a crash, one may have been stored that nobody has noted.
     """
     found = list(which)
-    keys = [image_key(result.id) for result in found if result.stored_bytes is not None]
-    if keys:
-        try:
-            await asyncio.to_thread(services.blobs.delete, keys)
-        except OSError as error:
-            raise _no_blobs(
-                "The stored images cannot be erased now, and so nothing more was; try again later."
-            ) from error
+    try:
+        keys = [image_key(result.id) for result in found]
+        await asyncio.to_thread(services.blobs.delete, keys)
+    except OSError as error:
+        raise _no_blobs(
+            "The stored images cannot be erased now, and so nothing more was; try again later."
+        ) from error
     in_place = make_problem("result_not_found", _ERASED).model_dump(exclude_none=True)
     return await results.erase([result.id for result in found], in_place=in_place)
 
