@@ -14,7 +14,7 @@ from viewfinder.storage.tables import job_items, results
 from viewfinder.storage.wanted import Place, Wanted
 from viewfinder.types import ClassScore
 
-_AT_ONCE = 500
+_OF_AN_IMAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class Results:
 
     async def of_image(self, sha256: str) -> tuple[Result, ...]:
         """Some of the results for an image, by the digest of its file."""
-        of_image = select(results).where(results.c.image_sha256 == sha256).limit(_AT_ONCE)
+        of_image = select(results).where(results.c.image_sha256 == sha256).limit(_OF_AN_IMAGE)
         async with self._database.reading() as connection:
             return tuple(_result(row) for row in (await connection.execute(of_image)).mappings())
 
@@ -163,7 +163,10 @@ class Results:
             .where(job_items.c.result.in_(which))
             .values(answer=null(), error=dict(in_place))
         )
+        # In one order, so that two who want several rows do not wait for each other.
+        held = select(results.c.id).where(results.c.id.in_(which)).order_by(results.c.id)
         async with self._database.writing() as connection:
+            await connection.execute(held.with_for_update())
             await connection.execute(copies)
             rows = await connection.execute(delete(results).where(results.c.id.in_(which)))
         return rows.rowcount
