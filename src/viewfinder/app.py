@@ -23,7 +23,7 @@ from viewfinder.api.guards.idempotency import Idempotency
 from viewfinder.api.guards.origin import LoopbackOnly, NoUpgrade, ReadOnlyModels
 from viewfinder.api.guards.rate import RateLimit
 from viewfinder.api.openapi import DocumentedAPI
-from viewfinder.api.v1 import classify, jobs, models
+from viewfinder.api.v1 import classify, jobs, models, results
 from viewfinder.blobs.store import open_blobs
 from viewfinder.errors import RequestError, ServiceError
 from viewfinder.idempotency.opening import open_answers
@@ -210,7 +210,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for router in (classify.router, jobs.router, models.router, health.router):
+    for router in (classify.router, jobs.router, models.router, results.router, health.router):
         app.include_router(router)
     web.install(app)
     errors.install(app)

@@ -65,6 +65,14 @@ ROUTES: dict[str, AccessScope | None] = {
     "GET /v1/jobs/{job_id}": "read",
     "GET /v1/jobs/{job_id}/results": "read",
     "DELETE /v1/jobs/{job_id}": "classify",
+    "GET /v1/models/{name}/live-accuracy": "read",
+    "GET /v1/results": "read",
+    "DELETE /v1/results": "manage",
+    "GET /v1/results/{identifier}": "read",
+    "DELETE /v1/results/{identifier}": "manage",
+    "GET /v1/results/{identifier}/image": "read",
+    "PUT /v1/results/{identifier}/feedback": "classify",
+    "DELETE /v1/results/{identifier}/feedback": "classify",
 }
 NO_ROUTES: dict[str, AccessScope] = {
     "GET /v1/nothing": "read",

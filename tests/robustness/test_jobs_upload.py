@@ -7,7 +7,6 @@ import contextlib
 import io
 import json
 import resource
-import socket
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -20,6 +20,7 @@ from viewfinder.cli import (
     models,
     optimize,
     publishing,
+    review,
     serve,
     train,
     worker,
@@ -46,6 +47,7 @@ publishing.add_to(models.app)
 models.app.command("export")(export.export_model)
 models.app.command("backbones")(backbones.list_backbones)
 app.add_typer(models.app, name="models")
+data.app.command("export")(review.export_photos)
 app.add_typer(data.app, name="data")
 app.add_typer(keys.app, name="keys")
 app.add_typer(jobs.app, name="jobs")
