@@ -20,14 +20,15 @@ from viewfinder.api.guards.body import Bodies
 from viewfinder.api.guards.client import ClientAddress
 from viewfinder.api.guards.context import RequestContext
 from viewfinder.api.guards.idempotency import Idempotency
-from viewfinder.api.guards.origin import LoopbackOnly, NoUpgrade, ReadOnlyModels
+from viewfinder.api.guards.origin import LoopbackOnly, NoStrangers, NoUpgrade
 from viewfinder.api.guards.rate import RateLimit
 from viewfinder.api.openapi import DocumentedAPI
-from viewfinder.api.v1 import classify, models
+from viewfinder.api.v1 import classify, models, webhooks
 from viewfinder.blobs.store import open_blobs
 from viewfinder.errors import RequestError, ServiceError
 from viewfinder.idempotency.opening import open_answers
 from viewfinder.imaging.decode import recognise
+from viewfinder.jobs.delivering import delivering
 from viewfinder.net.addresses import is_loopback
 from viewfinder.net.fetch import Fetcher
 from viewfinder.quota.rate import open_counter
@@ -124,6 +125,16 @@ async def running(services: Services) -> AsyncIterator[None]:
         await services.database.close()
 
 
+@asynccontextmanager
+async def calling_back(services: Services) -> AsyncIterator[None]:
+    """Tell those who wait for jobs, unless that is left to others."""
+    if not services.settings.jobs.run:
+        yield
+        return
+    async with delivering(services.settings, services.database):
+        yield
+
+
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Build the ASGI application.
 
@@ -137,7 +148,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         async with guarding(settings) as access:
             services = replace(build_services(settings), access=access)
             app.state.services = services
-            async with running(services):
+            async with running(services), calling_back(services):
                 yield
 
     guarded = asks_for_key(settings)
@@ -151,7 +162,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for router in (classify.router, models.router, health.router):
+    for router in (classify.router, models.router, webhooks.router, health.router):
         app.include_router(router)
     web.install(app)
     errors.install(app)
@@ -167,7 +178,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.add_middleware(Identify)
     else:
         public = not is_loopback(settings.host) or bool(settings.trusted_proxies)
-        app.add_middleware(ReadOnlyModels, public=public)
+        app.add_middleware(NoStrangers, public=public)
         if is_loopback(settings.host):
             app.add_middleware(LoopbackOnly)
     app.add_middleware(NoUpgrade)

@@ -9,6 +9,7 @@ import typer
 from viewfinder import __version__
 from viewfinder.cli import (
     backbones,
+    callbacks,
     classify,
     data,
     database,
@@ -45,6 +46,7 @@ models.app.command("export")(export.export_model)
 models.app.command("backbones")(backbones.list_backbones)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
+callbacks.add_to_keys(keys.app)
 app.add_typer(keys.app, name="keys")
 app.add_typer(database.app, name="db")
 app.command("doctor")(doctor.doctor)

@@ -17,9 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from viewfinder.errors import DatabaseError, MissingExtraError, SettingsError
 from viewfinder.settings import Settings, without_password
+from viewfinder.storage.link import FILE
 
 SQLITE = "sqlite"
-_FILE = "viewfinder.db"
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
     "sqlite+aiosqlite": "sqlite+aiosqlite",
@@ -98,7 +98,7 @@ def database_url(settings: Settings) -> URL:
     """
     given = settings.database.url
     if given is None:
-        return URL.create(_DRIVERS[SQLITE], database=str(settings.home / _FILE))
+        return URL.create(_DRIVERS[SQLITE], database=str(settings.home / FILE))
     shown = without_password(given)
     try:
         url = make_url(given)

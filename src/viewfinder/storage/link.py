@@ -14,6 +14,9 @@ from viewfinder.settings import Settings
 if TYPE_CHECKING:
     from viewfinder.storage.database import Database
 
+FILE = "viewfinder.db"
+"""The SQLite database in the data home, where no other is asked for."""
+
 _PAUSE_S = 2.0
 
 
@@ -27,8 +30,17 @@ class DatabaseLink:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._opening = asyncio.Lock()
+        self._opened = asyncio.Event()
         self._database: Database | None = None
         self._failure: tuple[float, DatabaseError] | None = None
+
+    async def wanted(self) -> None:
+        """Wait until there is a database to look into: open, asked for, or there from before.
+
+        Who works in the background waits for that: a server that keeps nothing imports nothing.
+        """
+        if self._settings.database.url is None and not (self._settings.home / FILE).exists():
+            await self._opened.wait()
 
     async def open(self) -> "Database":
         """The database. Who asks again soon after a failure hears of that one, and waits for none.
@@ -42,6 +54,7 @@ class DatabaseLink:
         async with self._opening:
             if self._database is None:
                 self._database = await self._open()
+                self._opened.set()
             return self._database
 
     async def _open(self) -> "Database":
