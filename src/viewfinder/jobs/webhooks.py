@@ -53,7 +53,7 @@ _POLITE_BYTES = 4096
 _LOOK_S = 1.0
 _AWAY_S, _LONGEST_AWAY_S = 1.0, 30.0
 _COMPLAIN_S = 60.0
-_GRACE_S = 3.0
+_GRACE_S = 2.0
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
@@ -170,6 +170,7 @@ class Deliverer:
         self._sender = Sender(settings.webhooks)
         self._sending: dict[asyncio.Task[None], str] = {}
         self._running: asyncio.Task[None] | None = None
+        self._stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._complained = -_COMPLAIN_S
 
     def start(self) -> None:
@@ -181,12 +182,12 @@ class Deliverer:
 
         What is ended so is sent again by whoever comes next.
         """
+        # Nobody is cancelled in the middle of a transaction who can end by himself.
+        if not self._stop.done():
+            self._stop.set_result(None)
         if self._running is not None:
-            await _end(self._running)
-        if self._sending:
-            await asyncio.wait(self._sending, timeout=_GRACE_S)
-        for task in tuple(self._sending):
-            await _end(task)
+            await _ended(self._running)
+        await _ended(*self._sending)
         await self._sender.close()
 
     async def deliver(self) -> None:
@@ -195,38 +196,43 @@ class Deliverer:
         Raises:
             DatabaseError: The database cannot be used.
         """
-        while await self._claim() or self._sending:
-            if self._sending:
-                await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
+        await self._claim_all()
+        while self._sending:
+            await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
+            await self._claim_all()
 
     async def _run(self) -> None:
         away_s = _AWAY_S
-        while True:
+        while not self._stop.done():
             try:
-                while await self._claim():
-                    pass
+                await self._claim_all()
             except ViewfinderError as error:
                 self._complain(error)
-                await asyncio.sleep(away_s)
+                await self._rest(away_s)
                 away_s = min(2 * away_s, _LONGEST_AWAY_S)
             except Exception:
                 logger.exception("callbacks could not be looked for")
-                await asyncio.sleep(_LONGEST_AWAY_S)
+                await self._rest(_LONGEST_AWAY_S)
             else:
                 away_s = _AWAY_S
-                await self._wait()
+                # A line that is free again may be what something due has waited for.
+                await self._rest(_LOOK_S, *self._sending)
 
-    async def _wait(self) -> None:
-        """Until there is a free line for what may be due, or it is time to look again."""
-        if self._sending:
-            await asyncio.wait(self._sending, timeout=_LOOK_S, return_when=asyncio.FIRST_COMPLETED)
-        else:
-            await asyncio.sleep(_LOOK_S)
+    async def _rest(self, seconds: float, *until: asyncio.Task[None]) -> None:
+        """For so long, or until one of those has ended, or the end of all this."""
+        await asyncio.wait(
+            {self._stop, *until}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+
+    async def _claim_all(self) -> None:
+        """Begin to send what is due, as far as there are free lines for it."""
+        while await self._claim():
+            pass
 
     async def _claim(self) -> bool:
         """Begin to send some of what is due; whether there was any."""
         free = CONNECTIONS - len(self._sending)
-        if free <= 0:
+        if free <= 0 or self._stop.done():
             return False
         token = str(uuid_utils.uuid7())
         lines = Counter(self._sending.values())
@@ -349,7 +355,12 @@ def _origin(url: str) -> str:
     return scheme + mark + rest.partition("/")[0]
 
 
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+async def _ended(*tasks: asyncio.Task[None]) -> None:
+    """Wait for the end of tasks, and not for long."""
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=_GRACE_S)
+    for task in late:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
