@@ -20,14 +20,15 @@ from viewfinder.api.guards.body import Bodies
 from viewfinder.api.guards.client import ClientAddress
 from viewfinder.api.guards.context import RequestContext
 from viewfinder.api.guards.idempotency import Idempotency
-from viewfinder.api.guards.origin import LoopbackOnly, NoUpgrade, ReadOnlyModels
+from viewfinder.api.guards.origin import LoopbackOnly, NoStrangers, NoUpgrade
 from viewfinder.api.guards.rate import RateLimit
 from viewfinder.api.openapi import DocumentedAPI
-from viewfinder.api.v1 import classify, jobs, models, results
+from viewfinder.api.v1 import classify, jobs, models, results, webhooks
 from viewfinder.blobs.store import open_blobs
 from viewfinder.errors import RequestError, ServiceError
 from viewfinder.idempotency.opening import open_answers
 from viewfinder.imaging.decode import recognise
+from viewfinder.jobs.delivering import Delivering
 from viewfinder.jobs.orphans import OrphanSweeper
 from viewfinder.jobs.runner import Parts, Runner
 from viewfinder.net.addresses import is_loopback
@@ -93,11 +94,10 @@ def build_services(settings: Settings, *, lasting: bool = False) -> Services:
     )
     if not lasting:
         return services
-    return replace(
-        services,
-        orphans=OrphanSweeper(settings, blobs, link),
-        jobs=_runner(services) if settings.jobs.run else None,
-    )
+    services = replace(services, orphans=OrphanSweeper(settings, blobs, link))
+    if not settings.jobs.run:
+        return services
+    return replace(services, jobs=_runner(services), callbacks=Delivering(settings, link))
 
 
 def _runner(services: Services) -> Runner:
@@ -115,7 +115,13 @@ def _runner(services: Services) -> Runner:
 
 def background_of(services: Services) -> list[Background]:
     """What goes on beside the requests, in a server and in a worker alike."""
-    parts = (services.recorder, services.retention, services.orphans, services.jobs)
+    parts = (
+        services.recorder,
+        services.retention,
+        services.orphans,
+        services.callbacks,
+        services.jobs,
+    )
     return [part for part in parts if part is not None]
 
 
@@ -210,7 +216,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for router in (classify.router, jobs.router, models.router, results.router, health.router):
+    for router in (
+        classify.router,
+        jobs.router,
+        results.router,
+        webhooks.router,
+        models.router,
+        health.router,
+    ):
         app.include_router(router)
     web.install(app)
     errors.install(app)
@@ -226,7 +239,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.add_middleware(Identify)
     else:
         public = not is_loopback(settings.host) or bool(settings.trusted_proxies)
-        app.add_middleware(ReadOnlyModels, public=public)
+        app.add_middleware(NoStrangers, public=public)
         if is_loopback(settings.host):
             app.add_middleware(LoopbackOnly)
     app.add_middleware(NoUpgrade)

@@ -73,6 +73,8 @@ ROUTES: dict[str, AccessScope | None] = {
     "GET /v1/results/{identifier}/image": "read",
     "PUT /v1/results/{identifier}/feedback": "classify",
     "DELETE /v1/results/{identifier}/feedback": "classify",
+    "GET /v1/webhooks/secret": "classify",
+    "POST /v1/webhooks/secret/rotate": "classify",
 }
 NO_ROUTES: dict[str, AccessScope] = {
     "GET /v1/nothing": "read",
@@ -82,6 +84,10 @@ NO_ROUTES: dict[str, AccessScope] = {
     "GET /docs%0A": "read",
     "GET /v1/models/..%2f..%2fhealth": "read",
     "HEAD /v1/models": "read",
+    "HEAD /v1/webhooks/secret": "classify",
+    "GET /v1/webhooks/secret/": "read",
+    "GET /v1/webhooks/secret/rotate": "read",
+    "PUT /v1/webhooks/secret": "manage",
     "POST /health": "manage",
     "POST /v1/nothing": "manage",
     "DELETE /v1/classify": "manage",

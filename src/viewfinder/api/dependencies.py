@@ -12,6 +12,7 @@ from starlette.types import Scope
 from viewfinder.api.schemas import ClassifyOptions
 from viewfinder.blobs.store import Blobs
 from viewfinder.idempotency.store import AnswerStore
+from viewfinder.jobs.delivering import Delivering
 from viewfinder.jobs.orphans import OrphanSweeper
 from viewfinder.jobs.runner import Runner
 from viewfinder.net.fetch import Fetcher
@@ -54,6 +55,7 @@ class Services:
         retention: Lets go of what is recorded in time; None where nothing is.
         orphans: Deletes images of jobs that never came to be; None where nothing lasts.
         jobs: Works on jobs; None where others do.
+        callbacks: Tells those who wait for jobs; None where others do.
     """
 
     settings: Settings
@@ -70,6 +72,7 @@ class Services:
     retention: Retention | None = None
     orphans: OrphanSweeper | None = None
     jobs: Runner | None = None
+    callbacks: Delivering | None = None
 
 
 def services_of(scope: Scope) -> Services:

@@ -9,6 +9,7 @@ import typer
 from viewfinder import __version__
 from viewfinder.cli import (
     backbones,
+    callbacks,
     classify,
     data,
     database,
@@ -49,6 +50,7 @@ models.app.command("backbones")(backbones.list_backbones)
 app.add_typer(models.app, name="models")
 data.app.command("export")(review.export_photos)
 app.add_typer(data.app, name="data")
+callbacks.add_to_keys(keys.app)
 app.add_typer(keys.app, name="keys")
 app.add_typer(jobs.app, name="jobs")
 app.command("worker")(worker.worker)
