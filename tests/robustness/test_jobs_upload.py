@@ -196,7 +196,7 @@ def test_20_what_is_neither_a_form_nor_json_is_unsupported(careful: LocalServer,
     assert reply.codes == ["unsupported_media_type", None]
 
 
-async def test_in_whatever_pieces_a_form_comes_it_is_the_same(taker: LocalServer) -> None:
+def test_in_whatever_pieces_a_form_comes_it_is_the_same(taker: LocalServer) -> None:
     body = form(part(b"3", name="top_k", filename=None), image(b"\r\n--b\r" * 9), image(b""))
     pieces = chunked(*[body[place : place + 1] for place in range(len(body))])
     reply = converse(taker.address, head(KIND, CHUNKED, path=JOBS), pieces, last())
@@ -230,7 +230,7 @@ def test_as_many_images_as_the_limit_are_taken_and_one_more_is_not(taker: LocalS
         assert ask(taker, body, "Content-Type: application/json").codes == [code, None]
 
 
-def test_1200_files_are_taken_with_few_open(taker: LocalServer) -> None:
+def test_1200_files_are_taken(taker: LocalServer) -> None:
     (answer, _) = ask(taker, form(image(b"x") * 1200)).answers
     job = taker.services.settings.home / "blobs" / "jobs" / json.loads(answer.body)["id"]
     assert len([*job.iterdir()]) == 1200
@@ -269,13 +269,14 @@ def _cut(parts: list[bytes]) -> Iterator[bytes]:
 
 def test_an_upload_counts_for_what_it_holds_and_not_for_its_size(tmp_path: Path) -> None:
     limits = Limits(image_bytes=100_000, bodies_bytes=300_000)
-    with taking(tmp_path, limits=limits) as server, ExitAll() as held:
+    with taking(tmp_path, limits=limits) as server:
         body = form(image(bytes(90_000)) * 20)
         assert ask(server, body).codes == [None, None]
-        held.open(server, head(KIND, f"Content-Length: {len(body)}", path=JOBS))
-        eventually(lambda: server.requests == 1)
-        assert ask(server, body).codes == ["overloaded", None]
-    assert True
+        with asking(server, head(KIND, f"Content-Length: {len(body)}", path=JOBS)):
+            eventually(lambda: server.requests == 1)
+            assert ask(server, body).codes == ["overloaded", None]
+        eventually(lambda: server.requests == 0)
+        assert ask(server, body).codes == [None, None]
 
 
 # -- archives
@@ -344,22 +345,24 @@ def test_where_blobs_cannot_be_the_caller_is_told(tmp_path: Path) -> None:
             assert ask(server, body).codes == ["overloaded", None]
 
 
+def announced(path: str = JOBS) -> bytes:
+    """The head of an upload that never comes."""
+    return head(KIND, f"Content-Length: {UPLOAD_BYTES}", path=path)
+
+
 def test_while_the_database_is_away_no_upload_is_read(tmp_path: Path) -> None:
     away = DatabaseSettings(url="sqlite:////dev/null/nothing.db")
     with taking(tmp_path, database=away) as server:
-        reply = converse(server.address, head(KIND, f"Content-Length: {UPLOAD_BYTES}", path=JOBS))
-        assert reply.codes == ["not_ready"]
+        with asking(server, announced()) as connection:
+            assert read_one(connection).code == "not_ready"
         assert not (tmp_path / "blobs").exists()
 
 
 def test_a_model_that_is_not_there_is_missed_before_an_upload_is_read(
     careful: LocalServer,
 ) -> None:
-    reply = converse(
-        careful.address,
-        head(KIND, f"Content-Length: {UPLOAD_BYTES}", path=f"{JOBS}?model=nobody"),
-    )
-    assert reply.codes == ["model_not_found"]
+    with asking(careful, announced(f"{JOBS}?model=nobody")) as connection:
+        assert read_one(connection).code == "model_not_found"
 
 
 # -- patience
