@@ -125,10 +125,11 @@ class ResultRecorder:
         self._ending.set()
         self._something.set()
         self._hurry.set()
-        if self._writer is not None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSE_S):
-                    await self._finish(self._writer)
+                    await self._finish(writer)
         if self.images is not None:
             await self.images.close()
         if self._waiting:
@@ -138,6 +139,8 @@ class ResultRecorder:
 
     async def _finish(self, writer: asyncio.Task[None]) -> None:
         await writer
+        if not self._away:
+            await self._write_all()
         if self.images is not None and not self._away:
             await self.images.settled()
             await self._write_all()
