@@ -12,7 +12,7 @@ from viewfinder.imaging.suffixes import HEIC, SUFFIXES
 if TYPE_CHECKING:
     from viewfinder.cli.batch.sources import Photo
 
-_WEB = ("http://", "https://")
+_WEB = {"http", "https"}
 
 
 def classify(
@@ -56,8 +56,8 @@ def classify(
 
     if fresh and out is None:
         fail("--fresh goes with --out", code=2)
-    if server is not None and not server.startswith(_WEB):
-        fail(f"--server takes http://... or https://..., not {server!r}", code=2)
+    if server is not None:
+        _check_server(server)
     output = output_of(out) if out is not None else None
     settings = load_settings()
     task = Task(tuple(sources), model, top_k, server, settings)
@@ -76,6 +76,17 @@ def classify(
             print_json(summary.as_json())
     if failed == len(found.photos):
         sys.exit(1)
+
+
+def _check_server(url: str) -> None:
+    import httpx2
+
+    try:
+        parsed = httpx2.URL(url)
+    except httpx2.InvalidURL:
+        parsed = httpx2.URL()
+    if parsed.scheme not in _WEB or not parsed.host:
+        fail(f"--server takes http://... or https://..., not {url!r}", code=2)
 
 
 def _tell_of_extra(photos: "list[Photo]") -> None:

@@ -7,6 +7,7 @@ goes on adds to it; of two answers for a photo the last one counts.
 import fcntl
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
@@ -63,14 +64,22 @@ class Journal:
         self._asked = dict(asked)
         self._places: dict[str, int] = {}
         self._file: BinaryIO = _open(path)
-        if fresh:
-            self._file.truncate(0)
-        self._end = self._load({photo.path: photo for photo in photos})
-        self._file.truncate(self._end)  # a line that was torn is dropped
+        with ExitStack() as held:
+            held.callback(self._file.close)
+            if fresh:
+                self._file.truncate(0)
+            self._end = self._load({photo.path: photo for photo in photos})
+            self._file.truncate(self._end)  # a line that was torn is dropped
+            held.pop_all()
         self.resumed = len(self._places)
 
     def begin(self, model: ServedModel | None) -> None:
-        """Say who answers, before the first answer."""
+        """Say who answers, before the first answer; ends the command if it was another variant."""
+        if self.model is not None and model is not None and self.model != model:
+            fail(
+                f"{self.path} is of the variant {self.model.variant}, and here {model.variant} "
+                "would answer: say --fresh to begin anew"
+            )
         if self._end == 0:
             self._add({"journal": _KIND, "asked": self._asked, "model": _as_json(model)})
         self.model = model

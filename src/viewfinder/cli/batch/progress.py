@@ -59,13 +59,20 @@ class Bar:
 
     def __init__(self, progress: "Progress", total: int, resumed: int) -> None:
         self._progress, self._failed = progress, 0
-        self._bar = progress.add_task("classifying", total=total, completed=resumed, failed="")
+        self._bar = progress.add_task(
+            "classifying", total=total, completed=resumed, pace="", failed=""
+        )
 
     def tell(self, *, failed: bool) -> None:
         """See `Watcher.tell`."""
         self._failed += failed
-        words = f"{self._failed:,} failed" if self._failed else ""
-        self._progress.update(self._bar, advance=1, failed=words)
+        speed = self._progress.tasks[0].speed
+        self._progress.update(
+            self._bar,
+            advance=1,
+            pace=f"{speed:,.1f}/s" if speed is not None else "",
+            failed=f"{self._failed:,} failed" if self._failed else "",
+        )
 
 
 @contextmanager
@@ -86,7 +93,6 @@ def _bar() -> "Progress":
         BarColumn,
         MofNCompleteColumn,
         Progress,
-        TaskProgressColumn,
         TextColumn,
         TimeRemainingColumn,
     )
@@ -95,7 +101,7 @@ def _bar() -> "Progress":
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TaskProgressColumn(text_format="", show_speed=True),
+        TextColumn("{task.fields[pace]}"),
         TimeRemainingColumn(),
         TextColumn("[red]{task.fields[failed]}"),
         console=Console(stderr=True),

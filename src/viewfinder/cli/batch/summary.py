@@ -105,7 +105,8 @@ class Summary:
         others = len(tally.classes) - len(shown)
         if others:
             count = answered - sum(count for _, count in shown)
-            lines.append(f"  {f'{others:,} others':{name_width}}  {count:{width},}")
+            words = f"{others:,} others" if others > 1 else "1 other"
+            lines.append(f"  {words:{name_width}}  {count:{width},}")
         if tally.unsure:
             lines.append(f"  not sure enough of {tally.unsure:,}")
         return lines
