@@ -17,6 +17,7 @@ _EXTRAS = {
     "heif": "pi_heif",
     "onnx": "onnxruntime",
     "openvino": "openvino",
+    "parquet": "pyarrow",
     "tensorflow": "tensorflow",
 }
 
