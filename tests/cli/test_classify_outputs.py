@@ -74,7 +74,14 @@ def test_no_cell_is_a_formula(
     assert commands.classify(f"./{name}", "--out", tmp_path / "x.csv").code == 0
     (row,) = _rows(tmp_path / "x.csv")
     assert row["path"] == "'" + name
-    # Also where semicolons part the cells, what follows one is inside the same quotes.
+
+
+def test_no_cell_is_a_formula_where_semicolons_part_them(
+    commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a;=1+1;.png").write_bytes(grey(8))
+    monkeypatch.chdir(tmp_path)
+    assert commands.classify("a;=1+1;.png", "--out", tmp_path / "x.csv").code == 0
     with (tmp_path / "x.csv").open(encoding="utf-8", newline="") as file:
         _, cells = csv.reader(file, delimiter=";")
     assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells)

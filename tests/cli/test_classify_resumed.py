@@ -13,6 +13,8 @@ from tests.support import COMMAND, Engine, environment, eventually, fake_bundle,
 
 from viewfinder.cli.batch import outputs
 from viewfinder.cli.batch.journal import Journal, journal_of
+from viewfinder.cli.batch.sources import Sources
+from viewfinder.settings import Settings
 
 _PHOTOS = 60
 _AT_ONCE = 4
@@ -209,6 +211,15 @@ def test_a_file_of_somebody_else_is_left_alone(stopped: _Run) -> None:
     stopped.journal.write_text("mine\n")
     assert "none of Viewfinder's" in stopped.again().complaint
     assert stopped.journal.read_text() == "mine\n"
+
+
+def test_an_answer_that_is_kept_is_in_the_file_at_once(tmp_path: Path) -> None:
+    error = {"code": "invalid_image", "detail": "Damaged."}
+    photo = Sources([str(path) for path in photos_in(tmp_path / "photos", [8])], Settings())
+    with Journal(tmp_path / "x", {}, photo.photos) as journal:
+        journal.begin(None)
+        journal.keep(photo.photos[0], {"path": photo.photos[0].path, "error": error})
+        assert lines_of(tmp_path / "x")[1]["line"]["error"] == error
 
 
 def test_two_runs_do_not_write_one_journal(stopped: _Run) -> None:

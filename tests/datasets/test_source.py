@@ -187,6 +187,18 @@ def test_lines_of_json_also_as_classify_writes_them(tmp_path: Path) -> None:
     assert skipped.reason == "The image is empty."
 
 
+def test_csv_also_as_classify_writes_it(tmp_path: Path) -> None:
+    _touch(tmp_path, "1.jpg", "2.jpg", "3.jpg")
+    table = (
+        b'"path","class","error_code","error_detail"\n"1.jpg","a","",""\n"2.jpg","b","",""\n'
+        b'"3.jpg","","invalid_image","Damaged."\n'
+    )
+    write(tmp_path / "set.csv", table)
+    assert _named(tmp_path / "set.csv") == [("1.jpg", "a", None), ("2.jpg", "b", None)]
+    (skipped,) = read_dataset(tmp_path / "set.csv").skipped
+    assert skipped.reason == "Damaged."
+
+
 def test_files_that_are_missing_are_skipped(tmp_path: Path) -> None:
     _touch(tmp_path, "1.jpg", "2.jpg")
     write(tmp_path / "set.csv", b"path,label\n1.jpg,a\n2.jpg,b\n3.jpg,b\n")

@@ -14,6 +14,7 @@ from viewfinder.errors import DatasetError
 
 _PATHS = ("path", "file", "image", "filename")
 _LABELS = ("label", "class")
+_PROBLEM = "error_detail"  # as `viewfinder classify` calls it
 _DELIMITERS = ",;\t"
 _HEADER = 4096  # characters of the first line to look for the delimiter in: that is slow
 
@@ -136,6 +137,7 @@ def _csv_rows(text: str, source: Path) -> Iterator[_Row]:
                 _first(named, _PATHS) or "",
                 _first(named, _LABELS) or "",
                 named.get("split") or "",
+                named.get(_PROBLEM) or None,
             )
     except csv.Error as error:
         raise DatasetError(f"{source}, line {lines.line_num}: {error}") from error
