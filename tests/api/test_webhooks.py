@@ -13,7 +13,6 @@ from tests.support import LocalServer, fake_bundle, serving_here
 from viewfinder.access.keys import make_key
 from viewfinder.api.callbacks import callback_of
 from viewfinder.settings import AuthSettings, Settings
-from viewfinder.storage.database import Database
 from viewfinder.storage.deliveries import Attempt, Deliveries
 from viewfinder.storage.keys import ApiKeys
 from viewfinder.storage.schema import open_database
@@ -107,7 +106,7 @@ def test_each_key_has_a_secret_of_its_own(tmp_path: Path) -> None:
 
 
 async def test_a_job_says_how_its_callback_stands(tmp_path: Path) -> None:
-    database: Database = await open_database(Settings(home=tmp_path))
+    database = await open_database(Settings(home=tmp_path))
     assert await callback_of(database, "j") is None
     identifier = await put(database, "https://example.com/hook", NOW, job="j")
     deliveries = Deliveries(database)
