@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from fastapi import FastAPI
 
@@ -23,16 +23,20 @@ from viewfinder.api.guards.idempotency import Idempotency
 from viewfinder.api.guards.origin import LoopbackOnly, NoStrangers, NoUpgrade
 from viewfinder.api.guards.rate import RateLimit
 from viewfinder.api.openapi import DocumentedAPI
-from viewfinder.api.v1 import classify, models, webhooks
+from viewfinder.api.v1 import classify, jobs, models, results, webhooks
 from viewfinder.blobs.store import open_blobs
 from viewfinder.errors import RequestError, ServiceError
 from viewfinder.idempotency.opening import open_answers
 from viewfinder.imaging.decode import recognise
-from viewfinder.jobs.delivering import delivering
+from viewfinder.jobs.delivering import Delivering
+from viewfinder.jobs.orphans import OrphanSweeper
+from viewfinder.jobs.runner import Parts, Runner
 from viewfinder.net.addresses import is_loopback
 from viewfinder.net.fetch import Fetcher
 from viewfinder.quota.rate import open_counter
 from viewfinder.registry.store import default_model, open_store
+from viewfinder.results.opening import open_recorder
+from viewfinder.results.retention import Retention
 from viewfinder.serving.callbacks import Callbacks, find_callbacks
 from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.scheduler import Devices
@@ -47,8 +51,23 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def build_services(settings: Settings) -> Services:
+class Background(Protocol):
+    """Something that goes on beside the requests."""
+
+    def start(self) -> None:
+        """Begin; called in the event loop, when everything else is there."""
+
+    async def close(self) -> None:
+        """End, within a few seconds."""
+
+
+def build_services(settings: Settings, *, lasting: bool = False) -> Services:
     """Build the parts of one process; nothing is loaded and no compute thread runs yet.
+
+    Args:
+        settings: The options.
+        lasting: Whether the process records what it answers and works on jobs, as far as the
+            settings say so: a server and a worker do, a single command does not.
 
     Raises:
         OperatorError: The model store cannot be read, or something is asked for that is not
@@ -58,17 +77,52 @@ def build_services(settings: Settings) -> Services:
     models = ModelManager(store, settings, default=default_model(settings))
     devices = Devices(threads=settings.compute_threads, capacity=settings.queue_size)
     callbacks = Callbacks(find_callbacks())
-    return Services(
+    link, blobs = DatabaseLink(settings), open_blobs(settings)
+    recorder = open_recorder(settings, devices, link, blobs) if lasting else None
+    services = Services(
         settings,
         models,
         devices,
-        ClassifyService(models, devices, settings, callbacks),
+        ClassifyService(models, devices, settings, callbacks, recorder),
         open_counter(settings),
         open_answers(settings),
-        DatabaseLink(settings),
-        open_blobs(settings),
+        link,
+        blobs,
         _fetcher(settings),
+        recorder=recorder,
+        retention=None if recorder is None else Retention(link, blobs, settings.results),
     )
+    if not lasting:
+        return services
+    services = replace(services, orphans=OrphanSweeper(settings, blobs, link))
+    if not settings.jobs.run:
+        return services
+    return replace(services, jobs=_runner(services), callbacks=Delivering(settings, link))
+
+
+def _runner(services: Services) -> Runner:
+    return Runner(
+        Parts(
+            services.settings,
+            services.models,
+            services.classify,
+            services.database,
+            services.blobs,
+            services.fetcher,
+        )
+    )
+
+
+def background_of(services: Services) -> list[Background]:
+    """What goes on beside the requests, in a server and in a worker alike."""
+    parts = (
+        services.recorder,
+        services.retention,
+        services.orphans,
+        services.callbacks,
+        services.jobs,
+    )
+    return [part for part in parts if part is not None]
 
 
 def _fetcher(settings: Settings) -> Fetcher | None:
@@ -96,23 +150,33 @@ async def guarding(settings: Settings) -> AsyncIterator["Access | None"]:
 
 
 @asynccontextmanager
-async def running(services: Services) -> AsyncIterator[None]:
+async def running(services: Services, *, preload: bool = True) -> AsyncIterator[None]:
     """Start the threads and load the models that are wanted at once; undo both at the end.
 
     A model that cannot be used does not keep the others from answering: readiness and
     `GET /v1/models` say what is wrong.
+
+    Args:
+        services: The parts.
+        preload: Whether any model is wanted at once.
     """
     services.devices.start()
     try:
-        for name in {services.models.default, *services.settings.models}:
+        for name in {services.models.default, *services.settings.models} if preload else ():
             try:
                 await services.models.get(name)
             except (RequestError, ServiceError) as error:
                 logger.warning("the model %s is not ready: %s", name, error.detail)
         watching = asyncio.create_task(services.models.watch())
+        background = background_of(services)
+        for part in background:
+            part.start()
         try:
             yield
         finally:
+            # The last begun first: what jobs still answer is recorded.
+            for part in reversed(background):
+                await part.close()
             watching.cancel()
     finally:
         await asyncio.to_thread(services.devices.close)
@@ -123,16 +187,6 @@ async def running(services: Services) -> AsyncIterator[None]:
         await services.rate.close()
         await services.answers.close()
         await services.database.close()
-
-
-@asynccontextmanager
-async def calling_back(services: Services) -> AsyncIterator[None]:
-    """Tell those who wait for jobs, unless that is left to others."""
-    if not services.settings.jobs.run:
-        yield
-        return
-    async with delivering(services.settings, services.database):
-        yield
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -146,9 +200,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with guarding(settings) as access:
-            services = replace(build_services(settings), access=access)
+            services = replace(build_services(settings, lasting=True), access=access)
             app.state.services = services
-            async with running(services), calling_back(services):
+            async with running(services):
                 yield
 
     guarded = asks_for_key(settings)
@@ -162,13 +216,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for router in (classify.router, models.router, webhooks.router, health.router):
+    for router in (
+        classify.router,
+        jobs.router,
+        results.router,
+        webhooks.router,
+        models.router,
+        health.router,
+    ):
         app.include_router(router)
     web.install(app)
     errors.install(app)
     # The last one added is the outermost.
     app.add_middleware(Idempotency)
-    app.add_middleware(Bodies, limits=settings.limits)
+    app.add_middleware(Bodies, limits=settings.limits, upload_bytes=settings.jobs.upload_bytes)
     app.add_middleware(Admission)
     if guarded:
         app.add_middleware(Authorise)

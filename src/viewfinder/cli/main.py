@@ -16,12 +16,15 @@ from viewfinder.cli import (
     doctor,
     evaluate,
     export,
+    jobs,
     keys,
     models,
     optimize,
     publishing,
+    review,
     serve,
     train,
+    worker,
 )
 from viewfinder.cli.console import fail, prepare
 from viewfinder.errors import SettingsError, ViewfinderError
@@ -45,9 +48,12 @@ publishing.add_to(models.app)
 models.app.command("export")(export.export_model)
 models.app.command("backbones")(backbones.list_backbones)
 app.add_typer(models.app, name="models")
+data.app.command("export")(review.export_photos)
 app.add_typer(data.app, name="data")
 callbacks.add_to_keys(keys.app)
 app.add_typer(keys.app, name="keys")
+app.add_typer(jobs.app, name="jobs")
+app.command("worker")(worker.worker)
 app.add_typer(database.app, name="db")
 app.command("doctor")(doctor.doctor)
 

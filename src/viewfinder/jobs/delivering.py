@@ -1,8 +1,6 @@
 """Callbacks of a running process, from when it has a database on."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -13,30 +11,36 @@ if TYPE_CHECKING:
     from viewfinder.jobs.webhooks import Deliverer
 
 
-@asynccontextmanager
-async def delivering(settings: Settings, link: DatabaseLink) -> AsyncIterator[None]:
-    """Send what is due, for as long as the block lasts.
+class Delivering:
+    """Sends what is due, for as long as the process lives.
 
     Args:
         settings: The options.
-        link: Where callbacks are kept; still open when the block ends.
+        link: Where callbacks are kept; still open when this is closed.
     """
-    task = asyncio.create_task(_deliver(settings, link))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
+    def __init__(self, settings: Settings, link: DatabaseLink) -> None:
+        self._settings = settings
+        self._link = link
+        self._task: asyncio.Task[None] | None = None
 
-async def _deliver(settings: Settings, link: DatabaseLink) -> None:
-    await link.wanted()
-    # Not before: it brings SQLAlchemy along.
-    webhooks = await asyncio.to_thread(import_module, "viewfinder.jobs.webhooks")
-    deliverer: Deliverer = webhooks.Deliverer(link, settings)
-    deliverer.start()
-    try:
-        await asyncio.Event().wait()
-    finally:
-        await deliverer.close()
+    def start(self) -> None:
+        """Begin; to be called in the event loop."""
+        self._task = asyncio.create_task(self._deliver())
+
+    async def close(self) -> None:
+        """End; a call that is under way is sent again by whoever comes next."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _deliver(self) -> None:
+        await self._link.wanted()
+        # Not before: it brings SQLAlchemy along.
+        webhooks = await asyncio.to_thread(import_module, "viewfinder.jobs.webhooks")
+        deliverer: Deliverer = webhooks.Deliverer(self._link, self._settings)
+        deliverer.start()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await deliverer.close()

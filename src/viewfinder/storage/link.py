@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from viewfinder.storage.database import Database
 
 FILE = "viewfinder.db"
-"""The SQLite database in the data home, where no other is asked for."""
+"""The SQLite file in the data home, where no other database is named."""
 
 _PAUSE_S = 2.0
 
@@ -34,12 +34,18 @@ class DatabaseLink:
         self._database: Database | None = None
         self._failure: tuple[float, DatabaseError] | None = None
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there can be anything in it: a file that nobody has made yet is not opened."""
+        settings = self._settings
+        return settings.database.url is not None or (settings.home / FILE).exists()
+
     async def wanted(self) -> None:
         """Wait until there is a database to look into: open, asked for, or there from before.
 
         Who works in the background waits for that: a server that keeps nothing imports nothing.
         """
-        if self._settings.database.url is None and not (self._settings.home / FILE).exists():
+        if not self.is_there:
             await self._opened.wait()
 
     async def open(self) -> "Database":

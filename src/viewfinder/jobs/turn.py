@@ -1,0 +1,300 @@
+"""One turn at one job: its next images through a window, recorded in chunks, in their order."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Literal, TypeVar
+
+from viewfinder.errors import DatabaseError
+from viewfinder.jobs.images import FATAL, ImageWork, ModelGoneError
+from viewfinder.storage.jobs import Job, JobItem
+from viewfinder.storage.queue import Claimed, JobQueue
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+_PAGE = 256
+_CHUNK, _CHUNK_S = 64, 1.0
+# Answered images that wait behind a slow one.
+_MOST_UNRECORDED = 512
+_RETRY_S = 0.5
+# So many images are worked on one by one where a process may have died of one.
+_CAREFUL = 64
+# The first claim has them all in the window; three more have this one image alone in hand.
+_GIVES_UP_IMAGE = 5
+_GIVES_UP_JOB = 8
+_HOPELESS = {
+    "code": "internal_error",
+    "detail": "The server's process ended again and again while it worked on this job.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a job is worked on.
+
+    Attributes:
+        lease_s: Seconds after which another takes it over, unless the lease is renewed.
+        window: Images in work at a time.
+        slice_s: Seconds after which another job that waits gets its turn.
+        grace_s: Seconds for the images in work when the turn ends early.
+    """
+
+    lease_s: float
+    window: int
+    slice_s: float
+    grace_s: float = 2.0
+
+
+class _LostError(Exception):
+    """The lease is another's, or the job is over."""
+
+
+class _StoppedError(Exception):
+    """The turn ends early."""
+
+
+class Turn:
+    """Works on a job for as long as it may.
+
+    Args:
+        claim: The right to do so.
+        queue: Opens the queue; may raise `DatabaseError`.
+        work: Answers the images.
+        pace: How.
+        now: The time, in UTC.
+    """
+
+    def __init__(
+        self,
+        claim: Claimed,
+        queue: Callable[[], Awaitable[JobQueue]],
+        work: ImageWork,
+        pace: Pace,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._claim = claim
+        self._queue = queue
+        self._work = work
+        self._pace = pace
+        self._now = now
+        self._tasks: deque[asyncio.Task[JobItem]] = deque()
+        self._changed = asyncio.Event()
+        self._stopping = False
+        self._chunk: list[JobItem] = []
+        self._unrecorded = asyncio.Semaphore(_MOST_UNRECORDED)
+        self._done = claim.job.done
+        self._began = self._recorded = self._seen = self._renewed = time.monotonic()
+
+    def stop(self) -> None:
+        """End the turn as soon as what is in work is done."""
+        self._stopping = True
+        self._changed.set()
+
+    async def run(self) -> Job | None:
+        """Work until the job is over, another's turn has come, or `stop` is called.
+
+        Returns:
+            The job, if it is over through this.
+        """
+        try:
+            if self._claim.fruitless > _GIVES_UP_JOB:
+                return await self._finish("failed", _HOPELESS)
+            if self._claim.fruitless > 1:
+                await self._carefully()
+            await self._stream(window=self._pace.window, chunk=_CHUNK)
+            return await self._finish("succeeded")
+        except ModelGoneError as error:
+            return await self._fail(error.error)
+        except _StoppedError:
+            await self._hand_on()
+        except _LostError:
+            logger.info("the job %s is another's, or over", self._claim.job.id)
+        return None
+
+    # -- images
+
+    async def _carefully(self) -> None:
+        """Find the image that a process has died of, if it was one, and leave it out."""
+        if self._claim.fruitless >= _GIVES_UP_IMAGE:
+            for item in await self._page(self._done, 1):
+                logger.error("the job %s: nobody survives %d", self._claim.job.id, item.position)
+                self._chunk.append(replace(item, error=FATAL))
+                await self._record(fruitful=False)
+        self._unrecorded = asyncio.Semaphore(1)
+        await self._stream(window=1, chunk=1, count=_CAREFUL)
+        self._unrecorded = asyncio.Semaphore(_MOST_UNRECORDED)
+
+    async def _stream(self, *, window: int, chunk: int, count: int | None = None) -> None:
+        """Work on the next images, all of them or so many.
+
+        Raises:
+            ModelGoneError: There is nobody to ask.
+            _LostError: The lease is another's, or the job is over.
+            _StoppedError: The turn ends early.
+        """
+        async with _beside(self._feed(window, count)) as feeding:
+            try:
+                while await self._advance(feeding, chunk):
+                    pass
+            except _StoppedError:
+                feeding.cancel()
+                if self._tasks:
+                    await asyncio.wait(self._tasks, timeout=self._pace.grace_s)
+                self._collect()
+                await self._record()
+                raise
+            finally:
+                await self._drop()
+
+    async def _feed(self, window: int, count: int | None) -> None:
+        """Start work on image after image, as many at a time as the window has room for."""
+        gate = asyncio.Semaphore(window)
+        position = self._done
+        last = self._claim.job.total if count is None else position + count
+        while page := await self._page(position, min(_PAGE, last - position)):
+            for item in page:
+                await self._unrecorded.acquire()
+                await gate.acquire()
+                task = asyncio.create_task(self._work.answer(self._claim.job, item))
+                task.add_done_callback(lambda _: gate.release())
+                task.add_done_callback(lambda _: self._changed.set())
+                self._tasks.append(task)
+            position += len(page)
+
+    async def _advance(self, feeding: asyncio.Task[None], chunk: int) -> bool:
+        """Wait for something to happen, and see to it; False once nothing is left to do."""
+        await self._wait()
+        if self._stopping:
+            raise _StoppedError
+        over = feeding.done()
+        if over:
+            feeding.result()
+        gone = self._collect()
+        over = over and not self._tasks
+        now = time.monotonic()
+        if over or gone or len(self._chunk) >= chunk or now - self._recorded >= _CHUNK_S:
+            await self._record()
+        if gone is not None:
+            raise gone
+        await self._look_around()
+        return not over
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(min(_CHUNK_S, self._pace.lease_s / 3)):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+        self._changed.clear()
+
+    def _collect(self) -> ModelGoneError | None:
+        """Take what is done, up to the first image that is not."""
+        while self._tasks and self._tasks[0].done():
+            task = self._tasks.popleft()
+            try:
+                self._chunk.append(task.result())
+            except ModelGoneError as error:
+                return error
+        return None
+
+    async def _drop(self) -> None:
+        """Leave what is in work."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    # -- the database
+
+    async def _page(self, start: int, limit: int) -> list[JobItem]:
+        identifier = self._claim.job.id
+        return await self._insist(lambda q: q.items(identifier, start=start, limit=limit))
+
+    async def _record(self, *, fruitful: bool = True) -> None:
+        """Write down what is done. The work on the next images goes on meanwhile."""
+        chunk, self._chunk = self._chunk, []
+        self._recorded = time.monotonic()
+        if not chunk:
+            return
+        self._keep_if(
+            await self._insist(
+                lambda q: q.record(
+                    self._claim, chunk, self._now(), self._pace.lease_s, fruitful=fruitful
+                )
+            )
+        )
+        self._done += len(chunk)
+        for _ in chunk:
+            self._unrecorded.release()
+
+    async def _look_around(self) -> None:
+        """Once a second or so: is the job still ours, and does another wait for its turn?"""
+        now = time.monotonic()
+        if now - self._renewed >= self._pace.lease_s / 3:
+            self._keep_if(
+                await self._insist(lambda q: q.renew(self._claim, self._now(), self._pace.lease_s))
+            )
+        elif now - self._seen < _CHUNK_S:
+            return
+        elif now - self._renewed >= _CHUNK_S and not await self._insist(
+            lambda q: q.is_held(self._claim)
+        ):
+            raise _LostError
+        self._seen = time.monotonic()
+        if now - self._began >= self._pace.slice_s:
+            waiting = await self._insist(lambda q: q.look(self._now()))
+            if waiting.jobs:
+                raise _StoppedError
+
+    def _keep_if(self, held: bool) -> None:
+        if not held:
+            raise _LostError
+        self._renewed = time.monotonic()
+
+    async def _insist(self, ask: Callable[[JobQueue], Awaitable[Result]]) -> Result:
+        """Ask the database until it answers, or the lease has lapsed."""
+        while True:
+            try:
+                return await ask(await self._queue())
+            except DatabaseError as error:
+                if time.monotonic() - self._renewed >= self._pace.lease_s:
+                    logger.warning("the job %s is given up: %s", self._claim.job.id, error)
+                    raise _LostError from error
+            await asyncio.sleep(_RETRY_S)
+
+    # -- the end
+
+    async def _finish(
+        self, state: Literal["succeeded", "failed"], error: dict[str, str] | None = None
+    ) -> Job | None:
+        return await self._insist(lambda q: q.finish(self._claim, state, error, self._now()))
+
+    async def _fail(self, error: dict[str, str]) -> Job | None:
+        try:
+            return await self._finish("failed", error)
+        except _LostError:
+            return None
+
+    async def _hand_on(self) -> None:
+        try:
+            await self._insist(lambda q: q.release(self._claim, self._now()))
+        except _LostError:
+            return
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
+    """Run something beside the block, and end it with the block."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,264 @@
+"""Jobs, as those see them who send them and ask for what came of them."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import RowMapping, func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from viewfinder.errors import (
+    ConflictError,
+    IdempotencyKeyReusedError,
+    JobNotFoundError,
+    OverloadedError,
+)
+from viewfinder.storage.database import Database
+from viewfinder.storage.tables import JOB_OPEN, job_items, jobs
+
+JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+_RETRY_AFTER_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Many images that one caller has sent at once.
+
+    Attributes:
+        id: UUIDv7.
+        created: When it was accepted.
+        model: The name of the model that answers.
+        version: Its version, chosen when the job was accepted.
+        top_k: How many classes an answer names.
+        min_confidence: Classes under it are left out of an answer.
+        total: How many images there are.
+        state: Where it stands. `succeeded`: every image was worked on, also where some failed.
+        succeeded: How many images have been answered.
+        failed: How many could not be.
+        owner: The id of the key that sent it; None where none was asked for.
+        request_key: Digest of owner and Idempotency-Key, if there was one.
+        request_digest: Digest of what was asked for with that key.
+        started: When work on it began.
+        finished: When it was over, however it ended.
+        error_code: Why it failed: a code of docs/errors.md.
+        error_detail: The same as a sentence.
+        callback_url: Whom to tell when it is over.
+    """
+
+    id: str
+    created: datetime
+    model: str
+    version: int
+    top_k: int
+    min_confidence: float
+    total: int
+    state: JobState = "queued"
+    succeeded: int = 0
+    failed: int = 0
+    owner: str | None = None
+    request_key: str | None = None
+    request_digest: str | None = None
+    started: datetime | None = None
+    finished: datetime | None = None
+    error_code: str | None = None
+    error_detail: str | None = None
+    callback_url: str | None = None
+
+    @property
+    def done(self) -> int:
+        """How many images have been worked on: the first ones, in their order."""
+        return self.succeeded + self.failed
+
+    @property
+    def waiting(self) -> int:
+        """How many images have not been worked on."""
+        return self.total - self.done
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state not in {"queued", "running"}
+
+
+@dataclass(frozen=True, slots=True)
+class JobItem:
+    """One image of a job.
+
+    Attributes:
+        position: Its place in the job, from 0.
+        name: What the caller calls it.
+        url: Where to fetch it; None for an image that was sent, and lies at `input_key`.
+        result: The id of its result, once it has been answered.
+        answer: What the API shows of that, as JSON.
+        error: `code` and `detail` of what was wrong with it.
+    """
+
+    position: int
+    name: str
+    url: str | None = None
+    result: str | None = None
+    answer: dict[str, Any] | None = None
+    error: dict[str, str] | None = None
+
+
+def input_key(job: str, position: int) -> str:
+    """Where among the blobs an image lies that was sent with a job."""
+    return f"jobs/{job}/{position}"
+
+
+class Jobs:
+    """The table of jobs. Every method raises `DatabaseError` if the database cannot be used."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, job: Job, items: Sequence[JobItem], *, most_waiting: int) -> Job:
+        """Accept a job with all its images, or nothing of it.
+
+        Args:
+            job: What is asked for.
+            items: Its images, at the positions from 0 on; those without a URL lie at `input_key`.
+            most_waiting: As many jobs may be open, with this one.
+
+        Returns:
+            The job; the one that there is already if it came with the same request key.
+
+        Raises:
+            IdempotencyKeyReusedError: That one was another.
+            OverloadedError: Too many jobs are open.
+        """
+        async with self._database.writing() as connection:
+            if (known := await _same(connection, job)) is not None:
+                return known
+            count = select(func.count()).select_from(jobs).where(JOB_OPEN)
+            if (await connection.execute(count)).scalar_one() >= most_waiting:
+                raise OverloadedError(
+                    "Too many jobs are waiting already; try again later.",
+                    retry_after_s=_RETRY_AFTER_S,
+                )
+            try:
+                async with connection.begin_nested():
+                    await connection.execute(jobs.insert().values(_row(job, items)))
+            except IntegrityError:  # on PostgreSQL, another may have come between
+                if (known := await _same(connection, job)) is None:
+                    raise
+                return known
+            if items:
+                rows = [{"job": job.id, **asdict(item)} for item in items]
+                await connection.execute(job_items.insert(), rows)
+        return job
+
+    async def get(self, identifier: str) -> Job:
+        """One job.
+
+        Raises:
+            JobNotFoundError: There is none of that id.
+        """
+        async with self._database.reading() as connection:
+            return await _get(connection, identifier)
+
+    async def find_by_key(self, request_key: str) -> Job | None:
+        """The job that came with a request key, if there is one."""
+        async with self._database.reading() as connection:
+            return await _find_by_key(connection, request_key)
+
+    async def page(self, *, state: str | None, before: str | None, limit: int) -> list[Job]:
+        """Jobs, newest first.
+
+        Args:
+            state: Only those that are in it.
+            before: Only those older than the one of this id.
+            limit: At most so many.
+        """
+        query = select(jobs).order_by(jobs.c.id.desc()).limit(limit)
+        if state is not None:
+            query = query.where(jobs.c.state == state)
+        if before is not None:
+            query = query.where(jobs.c.id < before)
+        async with self._database.reading() as connection:
+            return [to_job(row) for row in (await connection.execute(query)).mappings()]
+
+    async def items(self, identifier: str, *, after: int, limit: int) -> list[JobItem]:
+        """Images of a job that have been worked on, in their order.
+
+        Args:
+            identifier: The job's id; of one that is not there, there are none.
+            after: Only those behind this position; -1 for the first ones.
+            limit: At most so many.
+        """
+        done = select(jobs.c.succeeded + jobs.c.failed).where(jobs.c.id == identifier)
+        place = job_items.c.position
+        query = (
+            select(job_items)
+            .where(job_items.c.job == identifier, place > after, place < done.scalar_subquery())
+            .order_by(place)
+            .limit(limit)
+        )
+        async with self._database.reading() as connection:
+            return [to_item(row) for row in (await connection.execute(query)).mappings()]
+
+    async def cancel(self, identifier: str, now: datetime) -> Job:
+        """End a job; what has been answered stays.
+
+        Whoever works on it finds out within a second. The images that were sent are deleted by the
+        next worker that looks for work.
+
+        Raises:
+            ConflictError: It is over already.
+            JobNotFoundError: There is none of that id.
+        """
+        async with self._database.writing() as connection:
+            rows = await connection.execute(
+                update(jobs)
+                .where(jobs.c.id == identifier, JOB_OPEN)
+                .values(state="cancelled", finished=now, lease=None, lease_until=None)
+                .returning(jobs)
+            )
+            row = rows.mappings().one_or_none()
+            if row is not None:
+                return to_job(row)
+            found = await _get(connection, identifier)
+            raise ConflictError(f"The job is over already: it is {found.state}.")
+
+
+def to_job(row: RowMapping) -> Job:
+    """A row as a job."""
+    return Job(**{name: row[name] for name in Job.__slots__})
+
+
+def to_item(row: RowMapping) -> JobItem:
+    """A row as an image of a job."""
+    return JobItem(**{name: row[name] for name in JobItem.__slots__})
+
+
+def _row(job: Job, items: Sequence[JobItem]) -> dict[str, Any]:
+    waits = {"fruitless": 0, "turn": job.created}
+    return asdict(job) | waits | {"inputs": any(item.url is None for item in items)}
+
+
+async def _get(connection: AsyncConnection, identifier: str) -> Job:
+    rows = await connection.execute(select(jobs).where(jobs.c.id == identifier))
+    row = rows.mappings().one_or_none()
+    if row is None:
+        raise JobNotFoundError("There is no such job.")
+    return to_job(row)
+
+
+async def _find_by_key(connection: AsyncConnection, request_key: str) -> Job | None:
+    rows = await connection.execute(select(jobs).where(jobs.c.request_key == request_key))
+    row = rows.mappings().one_or_none()
+    return None if row is None else to_job(row)
+
+
+async def _same(connection: AsyncConnection, job: Job) -> Job | None:
+    """The job that the same request has made before."""
+    if job.request_key is None:
+        return None
+    known = await _find_by_key(connection, job.request_key)
+    if known is not None and known.request_digest != job.request_digest:
+        raise IdempotencyKeyReusedError(
+            "This Idempotency-Key came with another job before; a new job needs a new key."
+        )
+    return known
