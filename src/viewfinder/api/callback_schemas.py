@@ -16,15 +16,21 @@ class CallbackAttempt(BaseModel):
 
 
 class CallbackAnswer(BaseModel):
-    """How a callback stands."""
+    """Whom a job tells when it is over, and how that stands."""
 
-    id: str = Field(description="What its header `webhook-id` says, in every attempt.")
-    url: str
-    state: Literal["waiting", "delivered", "refused", "expired"] = Field(
-        description="`refused`: answered 410; `expired`: given up after about three days."
+    id: str | None = Field(
+        None,
+        description="What its header `webhook-id` says, in every attempt; null until the job is "
+        "over, and in a list of jobs.",
     )
-    attempts: list[CallbackAttempt] = Field(description="Oldest first.")
-    next_attempt: datetime | None
+    url: str
+    state: Literal["waiting", "delivered", "refused", "expired"] | None = Field(
+        None,
+        description="`refused`: answered 410; `expired`: given up after about three days; null "
+        "where `id` is.",
+    )
+    attempts: list[CallbackAttempt] = Field([], description="Oldest first.")
+    next_attempt: datetime | None = None
 
 
 class SecretAnswer(BaseModel):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from viewfinder.api.callback_schemas import CallbackAnswer
 from viewfinder.api.errors import CATALOG, make_problem
 from viewfinder.api.schemas import Classification, ClassifyOptions, Problem
 
@@ -54,12 +55,6 @@ class JobCounts(_Answer):
     waiting: int = Field(description="Not worked on yet, or never, where the job is over.")
 
 
-class JobCallback(_Answer):
-    """Whom the job tells when it is over."""
-
-    url: str
-
-
 class JobAnswer(_Answer):
     """A job, and where it stands."""
 
@@ -75,11 +70,18 @@ class JobAnswer(_Answer):
     counts: JobCounts
     error: Problem | None = Field(description="Why it failed.")
     key_id: str | None = Field(description="Of the key that sent it.")
-    callback: JobCallback | None
+    callback: CallbackAnswer | None
 
     @classmethod
-    def of(cls, job: "Job") -> Self:
-        """Render a job."""
+    def of(cls, job: "Job", callback: CallbackAnswer | None = None) -> Self:
+        """Render a job.
+
+        Args:
+            job: The job.
+            callback: How its callback stands, if that is known.
+        """
+        if callback is None and job.callback_url:
+            callback = CallbackAnswer(url=job.callback_url)
         return cls(
             id=job.id,
             created=job.created,
@@ -92,7 +94,7 @@ class JobAnswer(_Answer):
             ),
             error=_problem(job.error_code, job.error_detail) if job.error_code else None,
             key_id=job.owner,
-            callback=JobCallback(url=job.callback_url) if job.callback_url else None,
+            callback=callback,
         )
 
 

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from viewfinder.api.bodies import merge_options
+from viewfinder.api.callbacks import callback_of
 from viewfinder.api.dependencies import (
     TIMEOUT_HEADER,
     Services,
@@ -108,9 +109,12 @@ async def list_jobs(
 
 @router.get("/{job_id}")
 async def show_job(job_id: str, services: ServicesDep) -> JobAnswer:
-    """A job, and how far it is."""
+    """A job, how far it is, and how its callback stands."""
     jobs = await open_jobs(services.database)
-    return JobAnswer.of(await jobs.get(_checked(job_id)))
+    job = await jobs.get(_checked(job_id))
+    if job.callback_url is None:
+        return JobAnswer.of(job)
+    return JobAnswer.of(job, await callback_of(await services.database.open(), job.id))
 
 
 @router.get(
