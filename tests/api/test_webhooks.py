@@ -1,19 +1,19 @@
 """The secret of callbacks over HTTP: told to whom it belongs, and to nobody else."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx2
 import pytest
-from tests.jobs.receiver import put
-from tests.support import LocalServer, fake_bundle, serving_here
+from tests.jobs.receiver import put, receiving
+from tests.support import LocalServer, eventually, fake_bundle, grey, serving_here
 
 from viewfinder.access.keys import make_key
 from viewfinder.api.callbacks import callback_of
-from viewfinder.settings import AuthSettings, Settings
-from viewfinder.storage.database import Database
+from viewfinder.settings import AuthSettings, Settings, WebhookSettings
 from viewfinder.storage.deliveries import Attempt, Deliveries
 from viewfinder.storage.keys import ApiKeys
 from viewfinder.storage.schema import open_database
@@ -106,8 +106,34 @@ def test_each_key_has_a_secret_of_its_own(tmp_path: Path) -> None:
     assert asyncio.run(kept()) == rotated
 
 
+def test_a_job_that_is_over_calls_back_and_says_how_that_went(tmp_path: Path) -> None:
+    fake_bundle(tmp_path / "models")
+    with receiving() as receiver:
+        called = WebhookSettings(allow_private=True, ports=(receiver.port,))
+        given = Settings(home=tmp_path, default_model="fake", webhooks=called)
+        with serving_here(given) as server, _client(server) as http:
+            files = [("files", (f"{n}.png", grey(n), "image/png")) for n in range(3)]
+            job = http.post("/v1/jobs", files=files, data={"callback_url": receiver.url}).json()
+            where = f"/v1/jobs/{job['id']}"
+            eventually(lambda: (http.get(where).json()["callback"]["state"]) == "delivered")
+            shown = http.get(where).json()["callback"]
+            secret = http.get(SECRET).json()["secret"]
+            (listed,) = http.get("/v1/jobs").json()["jobs"]
+    (call,) = receiver.calls
+    assert call.verifies(secret)
+    body = json.loads(call.body)
+    assert (body["type"], body["data"]["id"]) == ("job.succeeded", job["id"])
+    assert (shown["id"], shown["url"], shown["next_attempt"]) == (call.id, receiver.url, None)
+    assert [attempt["status"] for attempt in shown["attempts"]] == [204]
+    assert listed["callback"]["url"] == receiver.url
+
+
+def _client(server: LocalServer) -> httpx2.Client:
+    return httpx2.Client(base_url=server.url, trust_env=False, timeout=60)
+
+
 async def test_a_job_says_how_its_callback_stands(tmp_path: Path) -> None:
-    database: Database = await open_database(Settings(home=tmp_path))
+    database = await open_database(Settings(home=tmp_path))
     assert await callback_of(database, "j") is None
     identifier = await put(database, "https://example.com/hook", NOW, job="j")
     deliveries = Deliveries(database)

@@ -10,14 +10,16 @@ from typing import TypeVar
 import pytest
 import typer
 from tests.jobs.receiver import put
-from tests.support import run_command
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
+from viewfinder.access.keys import make_key
 from viewfinder.cli import callbacks
 from viewfinder.settings import Settings
 from viewfinder.storage.database import Database
 from viewfinder.storage.deliveries import Attempt, Deliveries
+from viewfinder.storage.keys import ApiKeys
 from viewfinder.storage.schema import open_database
+from viewfinder.storage.secrets import WebhookSecrets
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 _T = TypeVar("_T")
@@ -34,36 +36,61 @@ def _with_database(home: Path, ask: Callable[[Database], Awaitable[_T]]) -> _T:
     return asyncio.run(asked())
 
 
-def test_a_key_has_a_secret_that_is_shown_and_rotated(tmp_path: Path) -> None:
-    def secret(*arguments: str) -> dict[str, str]:
-        result = run_command("keys", "webhook-secret", *arguments, home=tmp_path, timeout=300)
-        assert result.returncode == 0, result
-        return {"out": result.stdout, "err": result.stderr}
-
-    token = run_command("keys", "create", "robot", home=tmp_path, timeout=300).stdout.strip()
-    first = secret("robot")
-    assert first["out"].startswith("whsec_")
-    assert first["err"] == ""
-    rotated = secret(token[3:15], "--rotate")
-    assert rotated["out"] != first["out"]
-    assert "the one before too" in rotated["err"]
-    shown = json.loads(secret(token, "--json")["out"])
-    assert shown["secret"] == rotated["out"].strip()
-    assert shown["previous_until"] is not None
-    assert secret()["out"] not in {first["out"], rotated["out"]}
-    unknown = run_command("keys", "webhook-secret", "nobody", home=tmp_path, timeout=300)
-    assert unknown.returncode == 1
-    assert unknown.stderr.startswith("viewfinder: there is no key nobody in use")
-
-
 @pytest.fixture
 def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> typer.Typer:
     """`viewfinder jobs`, as far as it is about callbacks."""
-    monkeypatch.setenv("VIEWFINDER_HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    return _commands(tmp_path, monkeypatch, callbacks.add_to)
+
+
+@pytest.fixture
+def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> typer.Typer:
+    """The same of `viewfinder keys`."""
+    return _commands(tmp_path, monkeypatch, callbacks.add_to_keys)
+
+
+def _commands(
+    home: Path, monkeypatch: pytest.MonkeyPatch, add: Callable[[typer.Typer], None]
+) -> typer.Typer:
+    monkeypatch.setenv("VIEWFINDER_HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home))
     app = typer.Typer()
-    callbacks.add_to(app)
+    app.callback()(lambda: None)  # a command alone would lose its name
+    add(app)
     return app
+
+
+def test_a_key_has_a_secret_that_is_shown_and_rotated(keys: typer.Typer, tmp_path: Path) -> None:
+    key, token = make_key("robot", now=NOW, scopes=["classify"])
+    _with_database(tmp_path, lambda database: ApiKeys(database).add(key))
+
+    def ask(*arguments: str) -> Result:
+        result = CliRunner().invoke(keys, ["webhook-secret", *arguments])
+        assert result.exit_code == 0, result
+        return result
+
+    first = ask("robot")
+    assert first.stdout.startswith("whsec_")
+    assert first.stderr == ""
+    rotated = ask(key.id, "--rotate")
+    assert rotated.stdout != first.stdout
+    assert "the one before too" in rotated.stderr
+    shown = json.loads(ask(token, "--json").stdout)
+    assert shown["secret"] == rotated.stdout.strip()
+    assert shown["previous_until"] is not None
+    others = {ask(*who).stdout for who in ([], ["bootstrap"], ["oidc:somebody"])}
+    assert len({first.stdout, rotated.stdout, *others}) == 5
+    found = _with_database(
+        tmp_path, lambda database: WebhookSecrets(database).of(f"key:{key.id}", NOW)
+    )
+    assert found.secret == shown["secret"]
+
+
+def test_who_has_no_key_has_no_secret(keys: typer.Typer) -> None:
+    key, token = make_key("robot", now=NOW, scopes=["classify"])
+    result = CliRunner().invoke(keys, ["webhook-secret", token])
+    assert result.exit_code == 1
+    assert f"there is no key {key.id} in use" in result.stderr
+    assert token[16:] not in result.output
 
 
 def test_the_attempts_of_a_callback_are_listed_and_it_is_sent_again(

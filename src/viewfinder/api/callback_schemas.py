@@ -5,8 +5,6 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-CallbackState = Literal["waiting", "delivered", "refused", "expired"]
-
 
 class CallbackAttempt(BaseModel):
     """One call."""
@@ -15,6 +13,24 @@ class CallbackAttempt(BaseModel):
     seconds: float
     status: int | None = Field(description="What was answered; null if nothing was.")
     error: str | None = Field(description="What went wrong, where the status does not say it.")
+
+
+class CallbackAnswer(BaseModel):
+    """Whom a job tells when it is over, and how that stands."""
+
+    id: str | None = Field(
+        None,
+        description="What its header `webhook-id` says, in every attempt; null until the job is "
+        "over, and in a list of jobs.",
+    )
+    url: str
+    state: Literal["waiting", "delivered", "refused", "expired"] | None = Field(
+        None,
+        description="`refused`: answered 410; `expired`: given up after about three days; null "
+        "where `id` is.",
+    )
+    attempts: list[CallbackAttempt] = Field([], description="Oldest first.")
+    next_attempt: datetime | None = None
 
 
 class SecretAnswer(BaseModel):

@@ -3,15 +3,14 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from viewfinder.api.callback_schemas import CallbackAttempt
-from viewfinder.api.job_schemas import JobCallback
+from viewfinder.api.callback_schemas import CallbackAnswer, CallbackAttempt
 
 if TYPE_CHECKING:
     from viewfinder.storage.database import Database
     from viewfinder.storage.deliveries import Attempt, Deliveries, Delivery
 
 
-async def callback_of(database: "Database", job: str) -> JobCallback | None:
+async def callback_of(database: "Database", job: str) -> CallbackAnswer | None:
     """How the callback of a job stands; None as long as there is nothing to tell, or nobody to.
 
     Raises:
@@ -23,9 +22,9 @@ async def callback_of(database: "Database", job: str) -> JobCallback | None:
     return answer_of(*found[-1]) if found else None
 
 
-def answer_of(delivery: "Delivery", attempts: "tuple[Attempt, ...]") -> JobCallback:
+def answer_of(delivery: "Delivery", attempts: "tuple[Attempt, ...]") -> CallbackAnswer:
     """One callback, as it is shown."""
-    return JobCallback(
+    return CallbackAnswer(
         id=delivery.id,
         url=delivery.url,
         state=delivery.state,

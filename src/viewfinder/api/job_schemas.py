@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from viewfinder.api.callback_schemas import CallbackAttempt, CallbackState
+from viewfinder.api.callback_schemas import CallbackAnswer
 from viewfinder.api.errors import CATALOG, make_problem
 from viewfinder.api.schemas import Classification, ClassifyOptions, Problem
 
@@ -55,22 +55,6 @@ class JobCounts(_Answer):
     waiting: int = Field(description="Not worked on yet, or never, where the job is over.")
 
 
-class JobCallback(_Answer):
-    """Whom the job tells when it is over, and, where one job is asked for, how that stands."""
-
-    url: str
-    id: str | None = Field(
-        None, description="What its header `webhook-id` says, in every attempt; null before."
-    )
-    state: CallbackState | None = Field(
-        None,
-        description="`refused`: answered 410; `expired`: given up after about three days; null "
-        "before the job is over.",
-    )
-    attempts: list[CallbackAttempt] = Field([], description="Oldest first.")
-    next_attempt: datetime | None = None
-
-
 class JobAnswer(_Answer):
     """A job, and where it stands."""
 
@@ -86,18 +70,18 @@ class JobAnswer(_Answer):
     counts: JobCounts
     error: Problem | None = Field(description="Why it failed.")
     key_id: str | None = Field(description="Of the key that sent it.")
-    callback: JobCallback | None
+    callback: CallbackAnswer | None
 
     @classmethod
-    def of(cls, job: "Job", callback: JobCallback | None = None) -> Self:
+    def of(cls, job: "Job", callback: CallbackAnswer | None = None) -> Self:
         """Render a job.
 
         Args:
             job: The job.
-            callback: How its callback stands; whom it tells is said without.
+            callback: How its callback stands, if that is known.
         """
         if callback is None and job.callback_url:
-            callback = JobCallback(url=job.callback_url)
+            callback = CallbackAnswer(url=job.callback_url)
         return cls(
             id=job.id,
             created=job.created,

@@ -109,12 +109,12 @@ async def list_jobs(
 
 @router.get("/{job_id}")
 async def show_job(job_id: str, services: ServicesDep) -> JobAnswer:
-    """A job, and how far it is."""
+    """A job, how far it is, and how its callback stands."""
     jobs = await open_jobs(services.database)
     job = await jobs.get(_checked(job_id))
-    told = job.callback_url is not None and job.is_finished
-    callback = await callback_of(await services.database.open(), job.id) if told else None
-    return JobAnswer.of(job, callback)
+    if job.callback_url is None:
+        return JobAnswer.of(job)
+    return JobAnswer.of(job, await callback_of(await services.database.open(), job.id))
 
 
 @router.get(
