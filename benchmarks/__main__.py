@@ -16,6 +16,7 @@ NAMES = (
     "lanes",
     "jobs",
     "guards",
+    "recording",
     "soak",
 )
 

@@ -34,7 +34,7 @@ def to_work(settings: Settings, **changes: Any) -> Settings:
 @asynccontextmanager
 async def working(settings: Settings) -> AsyncIterator[Services]:
     """The parts of such a process, which looks for jobs at once."""
-    services = build_services(settings, works=True)
+    services = build_services(settings, lasting=True)
     async with running(services, preload=False):
         wake(services)
         yield services

@@ -23,6 +23,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.robustness.wire import check_problem
 from tests.support import Server, grey, in_full, photo
 
+_SUCCESS = {HTTPStatus.OK, HTTPStatus.ACCEPTED}
 Case = schemathesis.Case[Any]
 POSITIVE, NEGATIVE = schemathesis.GenerationMode
 _EXAMPLES = in_full(12, 1000)
@@ -36,7 +37,7 @@ def document(changed: Server) -> schemathesis.BaseSchema:
 
 def _is_a_whole_problem(_: CheckContext, response: Response, case: Case) -> None:
     """What is no success is a problem that leaks nothing, and no 5xx but 503 and 504."""
-    if response.status_code != HTTPStatus.OK and case.method != "HEAD":
+    if response.status_code not in _SUCCESS and case.method != "HEAD":
         headers = {name: ", ".join(values) for name, values in response.headers.items()}
         check_problem(response.status_code, headers, response.content)
 

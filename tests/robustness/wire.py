@@ -18,6 +18,7 @@ from viewfinder.settings import MIB
 CHUNKED = "Transfer-Encoding: chunked"
 HOST = b"Host: localhost\r\n"
 _LAST = "last"
+_SUCCESS = {200, 202}
 _PLAIN_MEMORY = 48 * MIB
 
 
@@ -38,7 +39,7 @@ class Answer:
     @property
     def code(self) -> str | None:
         """The code of the problem, or None where there is none."""
-        return None if self.status == 200 else str(json.loads(self.body)["code"])
+        return None if self.status in _SUCCESS else str(json.loads(self.body)["code"])
 
     @property
     def request_id(self) -> str:
@@ -160,7 +161,7 @@ def _first(stream: bytes) -> tuple[Answer | None, bytes]:
 
 
 def _checked(answer: Answer) -> Answer:
-    if answer.status != 200:
+    if answer.status not in _SUCCESS:
         check_problem(answer.status, answer.headers, answer.body)
     return answer
 

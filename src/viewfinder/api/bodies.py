@@ -34,6 +34,7 @@ from viewfinder.settings import MIB, Limits
 _from_json = partial(from_json, allow_inf_nan=False)
 
 Body = TypeVar("Body", bound=BaseModel)
+Options = TypeVar("Options", bound=ClassifyOptions)
 Data = TypeVar("Data", str, bytes)
 Converted = TypeVar("Converted")
 
@@ -42,6 +43,9 @@ _MOST_VALUES = 10_000
 # RFC 2046, section 5.1.1
 _BOUNDARY = re.compile(rb"[0-9A-Za-z'()+_,./:=? -]{1,70}")
 _MULTIPART, _JSON = "multipart/form-data", "application/json"
+
+UNFINISHED_FORM = "The multipart form ends before its last boundary."
+"""What to say of one that was cut off: parts of it would be missing without a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +107,10 @@ async def read_photo(request: Request, query: ClassifyOptions) -> tuple[Photo, C
             raise MalformedRequestError(
                 f"Send exactly one file in the form field 'file'; this form has {len(photos)}."
             )
-        return photos[0], _merge(query, options)
+        return photos[0], merge_options(query, options)
     if kind == _JSON:
         body = await read_json(PhotoBody, request)
-        return _json_photo(body), _merge(query, body)
+        return _json_photo(body), merge_options(query, body)
     return Photo(await _read(request)), query
 
 
@@ -122,10 +126,10 @@ async def read_batch(
     if media_type(request.headers.get("content-type")) == _MULTIPART:
         photos, options = await _form(request, "files")
         _check_count(len(photos), limits)
-        return photos, _merge(query, options)
+        return photos, merge_options(query, options)
     batch = await read_json(_Batch, request)
     _check_count(len(batch.images), limits)
-    return [_batch_photo(item) for item in batch.images], _merge(query, batch)
+    return [_batch_photo(item) for item in batch.images], merge_options(query, batch)
 
 
 async def _read(request: Request) -> bytes:
@@ -148,15 +152,12 @@ class _InMemory(MultiPartParser):
     def check_ended(self) -> None:
         """Refuse a form that was cut off: parts of it would be missing without a word."""
         if not self.ended:
-            raise MalformedRequestError("The multipart form ends before its last boundary.")
+            raise MalformedRequestError(UNFINISHED_FORM)
 
 
 async def _form(request: Request, field: str) -> tuple[list[Photo], ClassifyOptions]:
     """The files of one field of a form, and the options in its other fields."""
-    _, parameters = parse_options_header(request.headers["content-type"])
-    boundary = parameters.get(b"boundary", b"")
-    if not _BOUNDARY.fullmatch(boundary):
-        raise MalformedRequestError("The multipart form has no proper boundary.")
+    boundary = read_boundary(request)
     # Nothing but the boundary is passed on: a charset would let the client choose among all of
     # Python's codecs, some of which are quadratic. Forms are UTF-8.
     headers = Headers({"content-type": f'{_MULTIPART}; boundary="{boundary.decode()}"'})
@@ -179,6 +180,19 @@ async def _form(request: Request, field: str) -> tuple[list[Photo], ClassifyOpti
         raise RequestValidationError(error.errors()) from error
     finally:
         await form.close()
+
+
+def read_boundary(request: Request) -> bytes:
+    """What stands between the parts of a form.
+
+    Raises:
+        MalformedRequestError: Nothing does.
+    """
+    _, parameters = parse_options_header(request.headers["content-type"])
+    boundary = parameters.get(b"boundary", b"")
+    if not _BOUNDARY.fullmatch(boundary):
+        raise MalformedRequestError("The multipart form has no proper boundary.")
+    return boundary
 
 
 def _files(form: FormData, field: str) -> list[UploadFile]:
@@ -207,8 +221,15 @@ class _Batch(ClassifyOptions):
     images: list[Any] = Field(min_length=1)
 
 
-async def read_json(schema: type[Body], request: Request) -> Body:
+async def read_json(
+    schema: type[Body], request: Request, *, most_values: int = _MOST_VALUES
+) -> Body:
     """A JSON body of a shape.
+
+    Args:
+        schema: The shape.
+        request: Whose body it is.
+        most_values: More than it needs, commas in texts included.
 
     Raises:
         RequestError: It is no JSON.
@@ -216,7 +237,7 @@ async def read_json(schema: type[Body], request: Request) -> Body:
     """
     data = await _read(request)
     # Base64 has none of these: more of them are a flood of tiny values, each many times its size.
-    if sum(data.count(sign) for sign in (b",", b"[", b"{")) > _MOST_VALUES:
+    if sum(data.count(sign) for sign in (b",", b"[", b"{")) > most_values:
         raise MalformedRequestError("The JSON holds far more values than any request needs.")
     try:
         return schema.model_validate(await _off_the_loop(_from_json, data))
@@ -258,10 +279,8 @@ def _decode_base64(text: str) -> bytes:
         raise MalformedRequestError("The field 'image' is not valid base64.") from error
 
 
-def _merge(query: ClassifyOptions, body: ClassifyOptions) -> ClassifyOptions:
+def merge_options(query: Options, body: ClassifyOptions) -> Options:
     """The options of both; what the query says counts."""
-    names = ClassifyOptions.model_fields.keys()
-    given = body.model_dump(include=set(names), exclude_unset=True)
-    return ClassifyOptions.model_construct(
-        **(ClassifyOptions().model_dump() | given | query.model_dump(exclude_unset=True))
-    )
+    given = body.model_dump(include=set(type(query).model_fields), exclude_unset=True)
+    said = query.model_fields_set
+    return query.model_copy(update={name: given[name] for name in given if name not in said})

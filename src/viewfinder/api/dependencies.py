@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
@@ -12,9 +12,13 @@ from starlette.types import Scope
 from viewfinder.api.schemas import ClassifyOptions
 from viewfinder.blobs.store import Blobs
 from viewfinder.idempotency.store import AnswerStore
+from viewfinder.jobs.delivering import Delivering
+from viewfinder.jobs.orphans import OrphanSweeper
 from viewfinder.jobs.runner import Runner
 from viewfinder.net.fetch import Fetcher
 from viewfinder.quota.rate import Counter
+from viewfinder.results.recorder import ResultRecorder
+from viewfinder.results.retention import Retention
 from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.scheduler import Devices
 from viewfinder.serving.service import ClassifyService
@@ -24,6 +28,8 @@ from viewfinder.types import Principal
 
 if TYPE_CHECKING:
     from viewfinder.access.access import Access
+
+Options = TypeVar("Options", bound=ClassifyOptions)
 
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
 _LONGEST_MS = 24 * 3600 * 1000
@@ -45,7 +51,11 @@ class Services:
         blobs: Where stored images, and those of jobs, are.
         fetcher: Brings images by URL; None where they are switched off.
         access: Knows the keys; None where none is asked for.
+        recorder: Keeps the answers; None where they are not kept.
+        retention: Lets go of what is recorded in time; None where nothing is.
+        orphans: Deletes images of jobs that never came to be; None where nothing lasts.
         jobs: Works on jobs; None where others do.
+        callbacks: Tells those who wait for jobs; None where others do.
     """
 
     settings: Settings
@@ -58,7 +68,11 @@ class Services:
     blobs: Blobs
     fetcher: Fetcher | None = None
     access: "Access | None" = None
+    recorder: ResultRecorder | None = None
+    retention: Retention | None = None
+    orphans: OrphanSweeper | None = None
     jobs: Runner | None = None
+    callbacks: Delivering | None = None
 
 
 def services_of(scope: Scope) -> Services:
@@ -109,20 +123,28 @@ def read_call(request: Request) -> Call:
         RequestValidationError: An option, or the header of the deadline, is out of its range.
     """
     services = services_of(request.scope)
-    headers, options = request.headers, ClassifyOptions()
-    if request.scope["query_string"]:
-        try:
-            options = ClassifyOptions.model_validate(dict(request.query_params))
-        except ValidationError as error:
-            raise _invalid("query", error=error) from error
     return Call(
         services,
-        options,
+        read_options(request, ClassifyOptions),
         request.scope["state"]["began"]
-        + patience(headers.get(TIMEOUT_HEADER), services.settings.request_timeout_s),
-        _caller(request),
+        + patience(request.headers.get(TIMEOUT_HEADER), services.settings.request_timeout_s),
+        caller_of(request),
         owner_of(request.scope),
     )
+
+
+def read_options(request: Request, kind: type[Options]) -> Options:
+    """The options that the query says.
+
+    Raises:
+        RequestValidationError: One is out of its range.
+    """
+    if not request.scope["query_string"]:
+        return kind()
+    try:
+        return kind.model_validate(dict(request.query_params))
+    except ValidationError as error:
+        raise _invalid("query", error=error) from error
 
 
 def owner_of(scope: Scope) -> str | None:
@@ -131,7 +153,7 @@ def owner_of(scope: Scope) -> str | None:
     return None if principal is None else principal.id
 
 
-def _caller(request: Request) -> str | None:
+def caller_of(request: Request) -> str | None:
     """The principal; on a server that asks for no key, a digest of the one that is shown anyway."""
     principal = principal_of(request.scope)
     if principal is not None:

@@ -11,7 +11,10 @@ from viewfinder.api.dependencies import MILLISECONDS, TIMEOUT_HEADER
 from viewfinder.api.errors import MEDIA_TYPE
 from viewfinder.api.guards.access import needed_scope
 from viewfinder.api.guards.idempotency import HEADER, LONGEST_KEY, takes_key
+from viewfinder.api.guards.paths import JOBS
 from viewfinder.api.guards.rate import is_free
+from viewfinder.api.job_schemas import JobOptions, UrlsBody
+from viewfinder.api.result_schemas import FeedbackBody
 from viewfinder.api.schemas import AliasBody, BatchBody, ClassifyOptions, PhotoBody, Problem
 from viewfinder.registry.routing import Traffic
 
@@ -19,9 +22,14 @@ _COMPONENTS = "#/components/schemas/"
 _BINARY = {"type": "string", "format": "binary"}
 
 
-def _operation(field: str, files: dict[str, Any], json: type[BaseModel]) -> dict[str, Any]:
+def _operation(
+    field: str,
+    files: dict[str, Any],
+    json: type[BaseModel],
+    kind: type[ClassifyOptions] = ClassifyOptions,
+) -> dict[str, Any]:
     """What a request for answers has: its options in the query, a header, and a body."""
-    options = ClassifyOptions.model_json_schema()["properties"]
+    options = kind.model_json_schema()["properties"]
     form = {"type": "object", "required": [field], "properties": {field: files, **options}}
     return {
         "parameters": [
@@ -71,9 +79,19 @@ _LIMITED = {
         "schema": {"type": "string"},
     },
 }
+_FILES = {"type": "array", "items": _BINARY}
 ONE_PHOTO = _operation("file", _BINARY, PhotoBody)
 ONE_PHOTO["requestBody"]["content"]["image/*"] = {"schema": _BINARY}
-MANY_PHOTOS = _operation("files", {"type": "array", "items": _BINARY}, BatchBody)
+MANY_PHOTOS = _operation("files", _FILES, BatchBody)
+JOB = _operation("files", _FILES, UrlsBody, JobOptions)
+_job_form = JOB["requestBody"]["content"]["multipart/form-data"]["schema"]
+del _job_form["required"]
+_job_form["properties"]["archive"] = _BINARY | {
+    "description": "A zip of images, in place of `files`."
+}
+
+
+_BODIES = (FeedbackBody, PhotoBody, BatchBody, UrlsBody, AliasBody, Traffic, Problem)
 
 
 def json_body(schema: type[BaseModel]) -> dict[str, Any]:
@@ -107,9 +125,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
-    bodies: list[tuple[type[BaseModel], Any]] = [
-        (model, "validation") for model in (PhotoBody, BatchBody, AliasBody, Traffic, Problem)
-    ]
+    bodies: list[tuple[type[BaseModel], Any]] = [(model, "validation") for model in _BODIES]
     _, definitions = models_json_schema(bodies, ref_template=_COMPONENTS + "{model}")
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas.update(definitions["$defs"])
@@ -126,7 +142,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
             operation["responses"]["default"] = problem
             if not is_free(path):
                 operation["responses"]["429"] = limited
-            if takes_key(method.upper(), path):
+            if takes_key(method.upper(), path) or (method, path) == ("post", JOBS):
                 operation["parameters"] = [*operation.get("parameters", []), _KEY_PARAMETER]
     return document
 

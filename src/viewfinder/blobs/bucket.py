@@ -6,7 +6,7 @@ Credentials, region and endpoint come from the usual AWS environment, which obst
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import IO, Any
@@ -95,6 +95,12 @@ class Bucket:
             pages = self._reads.list(prefix, chunk_size=_PAGE)
             return [_listed(entry) for page in pages for entry in page]
 
+    def folders(self, prefix: str) -> Sequence[str]:
+        """The folders in a folder, by their names."""
+        with _told():
+            found = self._reads.list_with_delimiter(prefix)["common_prefixes"]
+            return [path.rstrip("/").rpartition("/")[2] for path in found]
+
     def read(self, key: str, limit: int) -> Content:
         """An object's content, and of one that is longer than `limit` no more than a byte."""
         with _told():
@@ -175,6 +181,14 @@ class BucketBlobs:
     def delete(self, keys: Iterable[str]) -> None:
         """See `Blobs.delete`."""
         self._bucket.delete(keys)
+
+    def folders(self, prefix: str) -> Sequence[str]:
+        """See `Blobs.folders`."""
+        return self._bucket.folders(prefix)
+
+    def clear(self, prefix: str) -> None:
+        """See `Blobs.clear`."""
+        self._bucket.delete(listed.key for listed in self._bucket.list(prefix))
 
 
 def _listed(entry: Mapping[str, Any]) -> Listed:

@@ -2,8 +2,9 @@
 
 import contextlib
 import os
+import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import Protocol, cast
@@ -32,6 +33,12 @@ class Blobs(Protocol):
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete blobs; those that do not exist are no error."""
+
+    def folders(self, prefix: str) -> Sequence[str]:
+        """The names of what keys that begin with `prefix/` have next, up to another slash."""
+
+    def clear(self, prefix: str) -> None:
+        """Delete all blobs whose keys begin with `prefix/`, and what a crash has left there."""
 
 
 class FolderBlobs:
@@ -70,6 +77,18 @@ class FolderBlobs:
         for folder in folders - {self._folder}:
             with contextlib.suppress(OSError):  # not empty, or gone
                 folder.rmdir()
+
+    def folders(self, prefix: str) -> Sequence[str]:
+        """See `Blobs.folders`."""
+        try:
+            return [path.name for path in self._path(prefix).iterdir() if path.is_dir()]
+        except FileNotFoundError:
+            return []
+
+    def clear(self, prefix: str) -> None:
+        """See `Blobs.clear`."""
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self._path(prefix))
 
     def _write(self, path: Path, data: bytes) -> None:
         handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".partial-")

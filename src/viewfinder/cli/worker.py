@@ -43,7 +43,7 @@ async def _work(settings: "Settings", *, as_json: bool) -> None:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    services = build_services(settings, works=True)
+    services = build_services(settings, lasting=True)
     await services.database.open()  # what is wrong with it is told at once
     async with running(services, preload=False):
         if as_json:

@@ -86,6 +86,8 @@ class ImageWork:
         Raises:
             ModelGoneError: There is nobody to ask.
         """
+        if item.error is not None:
+            return item  # it was refused when it came, and not kept
         pause, expired = _FIRST_PAUSE_S, 0
         while True:
             try:

@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from viewfinder.api.errors import MEDIA_TYPE, problem_response, to_problem
 from viewfinder.api.guards.head import content_length
+from viewfinder.api.guards.paths import JOBS
 from viewfinder.api.health import DRAINING
 from viewfinder.errors import (
     HeadersTooLargeError,
@@ -23,6 +24,7 @@ from viewfinder.errors import (
     RequestTimeoutError,
     ServiceError,
 )
+from viewfinder.jobs.pace import longest_s
 from viewfinder.server.config import ServerConfig
 from viewfinder.server.transport import OneWrite
 
@@ -228,13 +230,18 @@ class GuardedProtocol(HttpToolsProtocol):
             if now - self._answered > self._limits.head_s:
                 self._wire.close()
         elif self._in_body:
-            if now - self._heard > self._limits.stall_s or now - self._began > self._body_s:
+            if now - self._heard > self._limits.stall_s or now - self._began > self._patience_s:
                 self._refuse(RequestTimeoutError("The body came too slowly."))
         elif self._in_head:
             if now - self._began > self._limits.head_s:
                 self._refuse(RequestTimeoutError("The headers came too slowly."))
         elif self.idle and self._is_forgotten(now):
             self._wire.close()
+
+    @property
+    def _patience_s(self) -> float:
+        """How long the body may take that comes: that of a job the longer, the more has come."""
+        return self._body_s + (longest_s(self._carried) if self.scope["path"] == JOBS else 0)
 
     def _takes_nothing(self, now: float) -> bool:
         unread = self._wire.unsent()

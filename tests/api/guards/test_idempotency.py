@@ -421,6 +421,7 @@ def test_a_server_tells_its_clients_where_a_key_counts(http: httpx2.Client) -> N
     }
     assert taking == {
         "post /classify",
+        "post /v1/jobs",
         "post /v1/classify",
         "post /batch-classify",
         "post /v1/batch-classify",

@@ -3,14 +3,20 @@
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from viewfinder.api.guards.head import content_length, header
-from viewfinder.api.guards.paths import MANY_PHOTOS, ONE_PHOTO
+from viewfinder.api.guards.paths import JOBS, MANY_PHOTOS, ONE_PHOTO
 from viewfinder.api.guards.refusal import refuse
 from viewfinder.errors import OverloadedError, PayloadTooLargeError, UnsupportedMediaTypeError
 from viewfinder.settings import Limits
 
-_FORM, _JSON, _IMAGE = "multipart/form-data", "application/json", "image/"
+FORM = "multipart/form-data"
+"""The type of a form with files."""
+
+_JSON, _IMAGE = "application/json", "image/"
 _MOST_ELSEWHERE = 64 * 1024
 _LONGEST_SHOWN = 100
+# Of a form that goes on to the disk: two images on their way there, and one that comes, which is
+# there twice for a moment. `viewfinder.jobs.intake` sees to the former.
+_IMAGES_HELD = 4
 
 
 class Bodies:
@@ -19,15 +25,22 @@ class Bodies:
     Args:
         app: What is guarded.
         limits: Of one body, by its kind, and of all that are held at a time.
+        upload_bytes: Of the form of a job, which is never held as a whole.
     """
 
-    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+    def __init__(self, app: ASGIApp, limits: Limits, upload_bytes: int) -> None:
         self._app = app
-        one = {_IMAGE: limits.image_bytes, _FORM: limits.body_bytes, _JSON: limits.body_bytes}
+        one = {_IMAGE: limits.image_bytes, FORM: limits.body_bytes, _JSON: limits.body_bytes}
         # Parsing JSON holds the interpreter lock: forms are the way for large batches.
-        many = {_FORM: limits.batch_bytes, _JSON: limits.body_bytes}
-        self._taken = dict.fromkeys(ONE_PHOTO, one) | dict.fromkeys(MANY_PHOTOS, many)
+        many = {FORM: limits.batch_bytes, _JSON: limits.body_bytes}
+        job = {FORM: upload_bytes, _JSON: limits.body_bytes}
+        self._taken = {
+            **dict.fromkeys(ONE_PHOTO, one),
+            **dict.fromkeys(MANY_PHOTOS, many),
+            JOBS: job,
+        }
         self._together = limits.bodies_bytes
+        self._most_of_upload = min(_IMAGES_HELD * limits.image_bytes, self._together)
         self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,9 +55,15 @@ class Bodies:
             return
         arrived = 0
         announced = content_length(scope) or 0
+        held = self._held_at_once(scope, limit)
+        streams = held > 0
+        if self._held + held > self._together:
+            await refuse(_overloaded(), scope, receive, send)
+            return
+        self._held += held
 
         async def receive_within_limits() -> Message:
-            nonlocal arrived
+            nonlocal arrived, held
             if announced > limit:
                 raise _too_large(limit)  # before the client is told to go on
             message = await receive()
@@ -52,16 +71,25 @@ class Bodies:
                 size = len(message.get("body", b""))
                 if arrived + size > limit:
                     raise _too_large(limit)
-                if self._held + size > self._together:
-                    raise OverloadedError("Too many uploads are under way.", retry_after_s=1)
                 arrived += size
-                self._held += size
+                if not streams:
+                    if self._held + size > self._together:
+                        raise _overloaded()
+                    held += size
+                    self._held += size
             return message
 
         try:
             await self._app(scope, receive_within_limits, send)
         finally:
-            self._held -= arrived
+            self._held -= held
+
+    def _held_at_once(self, scope: Scope, limit: int) -> int:
+        """What a body that goes on to the disk takes in memory; 0 for one that is held."""
+        is_form = media_type(header(scope, b"content-type")) == FORM
+        if scope["method"] != "POST" or scope["path"] != JOBS or not is_form:
+            return 0
+        return min(content_length(scope) or limit, self._most_of_upload)
 
     def _limit(self, scope: Scope) -> int:
         """The most bytes that this body may have.
@@ -82,7 +110,7 @@ class Bodies:
             shown = kind if kind.isprintable() and len(kind) <= _LONGEST_SHOWN else ""
             hint = "the image itself as image/*" if _IMAGE in taken else "the images as files"
             raise UnsupportedMediaTypeError(
-                f"The content type {shown!r} is not taken: send {hint}, as {_FORM}, or as {_JSON}."
+                f"The content type {shown!r} is not taken: send {hint}, as {FORM}, or as {_JSON}."
             )
         return limit
 
@@ -90,6 +118,10 @@ class Bodies:
 def media_type(content_type: str | None) -> str:
     """The type of a body, without its parameters; empty where there is none."""
     return (content_type or "").partition(";")[0].strip().lower()
+
+
+def _overloaded() -> OverloadedError:
+    return OverloadedError("Too many uploads are under way.", retry_after_s=1)
 
 
 def _too_large(limit: int) -> PayloadTooLargeError:

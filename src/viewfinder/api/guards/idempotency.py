@@ -42,6 +42,16 @@ def takes_key(method: str, path: str) -> bool:
     return method == "POST" and (path in PHOTOS or _ROLLBACK.fullmatch(path) is not None)
 
 
+def read_key(scope: Scope) -> str | None:
+    """The key of a request that looks after it itself, as jobs do; None if there is none.
+
+    Raises:
+        InvalidParameterError: It has another form, or there are several.
+    """
+    given = _given(scope)
+    return _only(given) if given else None
+
+
 def let_pass(scope: Scope) -> None:
     """Say of a request's answer that it tells of the server's troubles, and is not to be kept."""
     scope["state"][_PASSING] = True
@@ -68,7 +78,7 @@ class Idempotency:
         if scope["type"] != "http" or not takes_key(scope["method"], scope["path"]):
             await self._app(scope, receive, send)
             return
-        given = [value for name, value in scope["headers"] if name == b"idempotency-key"]
+        given = _given(scope)
         if not given:
             await self._app(scope, receive, send)
             return
@@ -113,6 +123,10 @@ async def _ask(store: AnswerStore, name: str, body: "_Body") -> Claim | Kept:
     return found
 
 
+def _given(scope: Scope) -> list[bytes]:
+    return [value for name, value in scope["headers"] if name == b"idempotency-key"]
+
+
 def _name(scope: Scope, given: Sequence[bytes]) -> str:
     """The name under which an answer is kept: nobody finds that of another key's owner.
 
@@ -121,14 +135,19 @@ def _name(scope: Scope, given: Sequence[bytes]) -> str:
     Raises:
         InvalidParameterError: The key is none.
     """
+    key = _only(given)
+    principal = principal_of(scope)
+    owner = None if principal is None else principal.id
+    parts = [owner, scope["method"], scope["path"], key]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _only(given: Sequence[bytes]) -> str:
     if len(given) != 1 or not _KEY.fullmatch(given[0]):
         raise InvalidParameterError(
             f"{HEADER} must be given once, as 1 to {LONGEST_KEY} visible ASCII characters."
         )
-    principal = principal_of(scope)
-    owner = None if principal is None else principal.id
-    parts = [owner, scope["method"], scope["path"], given[0].decode("ascii")]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return given[0].decode("ascii")
 
 
 async def _repeat(kept: Kept, send: Send) -> None:

@@ -8,3 +8,6 @@ MANY_PHOTOS = frozenset({"/batch-classify", "/v1/batch-classify"})
 
 PHOTOS = ONE_PHOTO | MANY_PHOTOS
 """Both."""
+
+JOBS = "/v1/jobs"
+"""Jobs, whose forms go on to the disk while they come."""

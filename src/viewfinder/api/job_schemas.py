@@ -1,0 +1,138 @@
+"""The shapes of jobs in the API's JSON."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from viewfinder.api.errors import CATALOG, make_problem
+from viewfinder.api.schemas import Classification, ClassifyOptions, Problem
+
+if TYPE_CHECKING:
+    from viewfinder.storage.jobs import Job, JobItem
+
+State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+
+
+class JobOptions(ClassifyOptions):
+    """How to answer, and whom to tell."""
+
+    callback_url: str | None = Field(
+        None,
+        description="Where to send a signed message when the job is over: `http` or `https`, at a "
+        "public address.",
+    )
+
+
+class UrlsBody(JobOptions):
+    """Many images as JSON, to be fetched while the job is worked on."""
+
+    urls: list[str] = Field(
+        description="Where the images are, as `url` of one. Only where the server has "
+        "`fetch.enabled` on.",
+        json_schema_extra={"minItems": 1},
+    )
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class JobModel(_Answer):
+    """Who answers, chosen when the job was accepted."""
+
+    name: str
+    version: int
+
+
+class JobCounts(_Answer):
+    """How many images a job has."""
+
+    total: int
+    succeeded: int = Field(description="Answered.")
+    failed: int = Field(description="Could not be answered; the results say why.")
+    waiting: int = Field(description="Not worked on yet, or never, where the job is over.")
+
+
+class JobCallback(_Answer):
+    """Whom the job tells when it is over."""
+
+    url: str
+
+
+class JobAnswer(_Answer):
+    """A job, and where it stands."""
+
+    id: str = Field(description="UUIDv7.")
+    created: datetime
+    started: datetime | None
+    finished: datetime | None
+    state: State = Field(
+        description="`succeeded` once every image was worked on, also where some failed; `failed` "
+        "where none of the others could be."
+    )
+    model: JobModel
+    counts: JobCounts
+    error: Problem | None = Field(description="Why it failed.")
+    key_id: str | None = Field(description="Of the key that sent it.")
+    callback: JobCallback | None
+
+    @classmethod
+    def of(cls, job: "Job") -> Self:
+        """Render a job."""
+        return cls(
+            id=job.id,
+            created=job.created,
+            started=job.started,
+            finished=job.finished,
+            state=job.state,
+            model=JobModel(name=job.model, version=job.version),
+            counts=JobCounts(
+                total=job.total, succeeded=job.succeeded, failed=job.failed, waiting=job.waiting
+            ),
+            error=_problem(job.error_code, job.error_detail) if job.error_code else None,
+            key_id=job.owner,
+            callback=JobCallback(url=job.callback_url) if job.callback_url else None,
+        )
+
+
+class JobList(_Answer):
+    """Jobs, newest first."""
+
+    jobs: list[JobAnswer]
+    next: str | None = Field(description="The `cursor` of the next page; null on the last one.")
+
+
+class JobResult(_Answer):
+    """One image of a job: its answer, or its error."""
+
+    index: int = Field(description="The image's place in the job, from 0.")
+    filename: str = Field(description="What its sender calls it; for one by URL, that.")
+    result: Classification | None = None
+    error: Problem | None = None
+
+
+class JobResults(_Answer):
+    """Images of a job that were worked on, in their order."""
+
+    results: list[JobResult]
+    next: str | None = Field(
+        description="The `cursor` of the next page; null where no more are finished so far."
+    )
+
+
+def render_item(item: "JobItem") -> dict[str, Any]:
+    """An image as JSON, in the shape of `JobResult`: its answer is JSON already."""
+    rendered: dict[str, Any] = {"index": item.position, "filename": item.name}
+    if item.answer is not None:
+        return rendered | {"result": item.answer}
+    if item.error is not None:
+        problem = _problem(item.error["code"], item.error["detail"])
+    else:
+        problem = make_problem("result_not_found", "The result has been erased.")
+    return rendered | {"error": problem.model_dump(exclude_none=True)}
+
+
+def _problem(code: str, detail: str | None) -> Problem:
+    """What was written down, maybe by a release that knew other codes."""
+    return make_problem(code if code in CATALOG else "internal_error", detail or "")
