@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from tests.jobs.making import a_job, after, answered, broken, photos_of
 from tests.support import COMMAND, environment, run_command
+from typer.testing import CliRunner, Result
 
+from viewfinder.cli.main import app
+from viewfinder.errors import ConflictError, JobNotFoundError
 from viewfinder.settings import Settings
 from viewfinder.storage.jobs import Job, Jobs
 from viewfinder.storage.queue import JobQueue
@@ -32,11 +35,12 @@ async def _two_jobs(home: Path) -> tuple[Job, Job]:
 def test_jobs_are_listed_shown_and_cancelled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("VIEWFINDER_HOME", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "200")  # the table folds what is too long for it
     first, second = asyncio.run(_two_jobs(tmp_path))
 
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        return run_command("jobs", *words, home=tmp_path)
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(app, ["jobs", *words])
 
     table = run("list").stdout
     assert table.index(second.id) < table.index(first.id)
@@ -50,13 +54,10 @@ def test_jobs_are_listed_shown_and_cancelled(
     assert json.loads(cancelled.stdout)["state"] == "cancelled"
     assert "0 of 1 images were done" in cancelled.stderr
     again = run("cancel", second.id)
-    assert (again.returncode, again.stdout) == (1, "")
-    assert again.stderr.strip() == "viewfinder: The job is over already: it is cancelled."
-    unknown = run("show", "nothing")
-    assert (unknown.returncode, unknown.stderr.strip()) == (
-        1,
-        "viewfinder: There is no such job.",
-    )
+    assert (again.exit_code, again.stdout) == (1, "")
+    assert isinstance(again.exception, ConflictError)
+    assert isinstance(run("show", "nothing").exception, JobNotFoundError)
+    assert run("list", "--state", "lost").exit_code == 2
 
 
 def test_a_worker_says_that_it_works_and_stops_when_told(tmp_path: Path) -> None:
