@@ -359,7 +359,10 @@ async def test_a_database_that_cannot_be_used_is_told(settings: Settings) -> Non
         await soon(lambda: runner.problem is not None)
 
 
-async def test_work_goes_on_when_the_database_has_been_away(tmp_path: Path, engine: Engine) -> None:
+async def test_work_goes_on_when_the_database_has_been_away(
+    tmp_path: Path, engine: Engine, gate: Gate
+) -> None:
+    gate.position = 100
     with running_postgres() as server:
         settings = to_work(
             Settings(home=tmp_path, database=DatabaseSettings(url=server.new_database())),
