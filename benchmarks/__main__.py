@@ -14,6 +14,7 @@ NAMES = (
     "overload",
     "reload",
     "lanes",
+    "jobs",
     "guards",
     "recording",
     "soak",

@@ -17,7 +17,7 @@ from viewfinder.storage.database import Database
 from viewfinder.storage.jobs import Job, JobItem, Jobs, input_key
 from viewfinder.storage.tables import deliveries
 
-CALLBACK = "https://example.org/done"
+CALLBACK = "https://receiver.invalid/done"
 
 
 def to_work(settings: Settings, **changes: Any) -> Settings:
@@ -62,7 +62,8 @@ async def sent(
 ) -> Job:
     """A job that has been accepted, its images where they belong."""
     given = [grey(8 + 16 * (number % 16)) for number in range(total)] if photos is None else photos
-    job = a_job(len(given) if items is None else len(items), callback_url=CALLBACK, **fields)
+    total = len(given) if items is None else len(items)
+    job = a_job(total, **{"callback_url": CALLBACK, **fields})
     for number, photo in enumerate(given):
         path = settings.home / "blobs" / input_key(job.id, number)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -47,6 +48,7 @@ async def _work(settings: "Settings", *, as_json: bool) -> None:
     async with running(services, preload=False):
         if as_json:
             print_json({"threads": settings.compute_threads})
+            sys.stdout.flush()
         say(f"Working on jobs with {settings.compute_threads} threads  (stop: Ctrl-C)")
         await stop.wait()
         say("stopping: what is in work is done first")

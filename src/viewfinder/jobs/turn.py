@@ -140,6 +140,7 @@ class Turn:
             _StoppedError: The turn ends early.
         """
         async with _beside(self._feed(window, count)) as feeding:
+            feeding.add_done_callback(lambda _: self._changed.set())
             try:
                 while await self._advance(feeding, chunk):
                     pass
@@ -157,8 +158,12 @@ class Turn:
         """Start work on image after image, as many at a time as the window has room for."""
         gate = asyncio.Semaphore(window)
         position = self._done
-        last = self._claim.job.total if count is None else position + count
-        while page := await self._page(position, min(_PAGE, last - position)):
+        total = self._claim.job.total
+        last = total if count is None else min(total, position + count)
+        while position < last:
+            page = await self._page(position, min(_PAGE, last - position))
+            if not page:
+                return
             for item in page:
                 await self._unrecorded.acquire()
                 await gate.acquire()
