@@ -7,7 +7,18 @@ import argparse
 import subprocess
 import sys
 
-NAMES = ("footprint", "throughput", "latency", "overload", "reload", "lanes", "guards", "soak")
+NAMES = (
+    "footprint",
+    "throughput",
+    "latency",
+    "overload",
+    "reload",
+    "lanes",
+    "jobs",
+    "guards",
+    "recording",
+    "soak",
+)
 
 
 def main() -> None:

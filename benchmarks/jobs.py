@@ -91,7 +91,7 @@ def main() -> None:
 async def working(home: Path) -> AsyncIterator[Bench]:
     """The parts of a server that works on jobs."""
     settings = Settings(home=home, record="none", cache=CacheSettings(enabled=False))
-    services = build_services(settings, works=True)
+    services = build_services(settings, lasting=True)
     database = await services.database.open()
     async with running(services):
         yield Bench(services, Jobs(database), photos())

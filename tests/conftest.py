@@ -17,6 +17,7 @@ _EXTRAS = {
     "heif": "pi_heif",
     "onnx": "onnxruntime",
     "openvino": "openvino",
+    "parquet": "pyarrow",
     "tensorflow": "tensorflow",
 }
 
@@ -32,6 +33,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker(extra) is not None:
                 item.add_marker(skip)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Servers in this process keep records: not in the home of the person who runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VIEWFINDER_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -20,20 +20,23 @@ from viewfinder.api.guards.body import Bodies
 from viewfinder.api.guards.client import ClientAddress
 from viewfinder.api.guards.context import RequestContext
 from viewfinder.api.guards.idempotency import Idempotency
-from viewfinder.api.guards.origin import LoopbackOnly, NoUpgrade, ReadOnlyModels
+from viewfinder.api.guards.origin import LoopbackOnly, NoStrangers, NoUpgrade
 from viewfinder.api.guards.rate import RateLimit
 from viewfinder.api.openapi import DocumentedAPI
-from viewfinder.api.v1 import classify, jobs, models
+from viewfinder.api.v1 import classify, jobs, models, results, webhooks
 from viewfinder.blobs.store import open_blobs
 from viewfinder.errors import RequestError, ServiceError
 from viewfinder.idempotency.opening import open_answers
 from viewfinder.imaging.decode import recognise
+from viewfinder.jobs.delivering import Delivering
 from viewfinder.jobs.orphans import OrphanSweeper
 from viewfinder.jobs.runner import Parts, Runner
 from viewfinder.net.addresses import is_loopback
 from viewfinder.net.fetch import Fetcher
 from viewfinder.quota.rate import open_counter
 from viewfinder.registry.store import default_model, open_store
+from viewfinder.results.opening import open_recorder
+from viewfinder.results.retention import Retention
 from viewfinder.serving.callbacks import Callbacks, find_callbacks
 from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.scheduler import Devices
@@ -58,12 +61,13 @@ class Background(Protocol):
         """End, within a few seconds."""
 
 
-def build_services(settings: Settings, *, works: bool = False) -> Services:
+def build_services(settings: Settings, *, lasting: bool = False) -> Services:
     """Build the parts of one process; nothing is loaded and no compute thread runs yet.
 
     Args:
         settings: The options.
-        works: Whether the process works on jobs, if the settings say so too.
+        lasting: Whether the process records what it answers and works on jobs, as far as the
+            settings say so: a server and a worker do, a single command does not.
 
     Raises:
         OperatorError: The model store cannot be read, or something is asked for that is not
@@ -73,20 +77,27 @@ def build_services(settings: Settings, *, works: bool = False) -> Services:
     models = ModelManager(store, settings, default=default_model(settings))
     devices = Devices(threads=settings.compute_threads, capacity=settings.queue_size)
     callbacks = Callbacks(find_callbacks())
+    link, blobs = DatabaseLink(settings), open_blobs(settings)
+    recorder = open_recorder(settings, devices, link, blobs) if lasting else None
     services = Services(
         settings,
         models,
         devices,
-        ClassifyService(models, devices, settings, callbacks),
+        ClassifyService(models, devices, settings, callbacks, recorder),
         open_counter(settings),
         open_answers(settings),
-        DatabaseLink(settings),
-        open_blobs(settings),
+        link,
+        blobs,
         _fetcher(settings),
+        recorder=recorder,
+        retention=None if recorder is None else Retention(link, blobs, settings.results),
     )
-    if not (works and settings.jobs.run):
+    if not lasting:
         return services
-    return replace(services, jobs=_runner(services))
+    services = replace(services, orphans=OrphanSweeper(settings, blobs, link))
+    if not settings.jobs.run:
+        return services
+    return replace(services, jobs=_runner(services), callbacks=Delivering(settings, link))
 
 
 def _runner(services: Services) -> Runner:
@@ -104,8 +115,14 @@ def _runner(services: Services) -> Runner:
 
 def background_of(services: Services) -> list[Background]:
     """What goes on beside the requests, in a server and in a worker alike."""
-    found: list[Background] = [OrphanSweeper(services.settings, services.blobs, services.database)]
-    return [*found, services.jobs] if services.jobs is not None else found
+    parts = (
+        services.recorder,
+        services.retention,
+        services.orphans,
+        services.callbacks,
+        services.jobs,
+    )
+    return [part for part in parts if part is not None]
 
 
 def _fetcher(settings: Settings) -> Fetcher | None:
@@ -157,7 +174,9 @@ async def running(services: Services, *, preload: bool = True) -> AsyncIterator[
         try:
             yield
         finally:
-            await asyncio.gather(*(part.close() for part in background))
+            # The last begun first: what jobs still answer is recorded.
+            for part in reversed(background):
+                await part.close()
             watching.cancel()
     finally:
         await asyncio.to_thread(services.devices.close)
@@ -181,7 +200,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with guarding(settings) as access:
-            services = replace(build_services(settings, works=True), access=access)
+            services = replace(build_services(settings, lasting=True), access=access)
             app.state.services = services
             async with running(services):
                 yield
@@ -197,7 +216,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    for router in (classify.router, jobs.router, models.router, health.router):
+    for router in (
+        classify.router,
+        jobs.router,
+        results.router,
+        webhooks.router,
+        models.router,
+        health.router,
+    ):
         app.include_router(router)
     web.install(app)
     errors.install(app)
@@ -213,7 +239,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.add_middleware(Identify)
     else:
         public = not is_loopback(settings.host) or bool(settings.trusted_proxies)
-        app.add_middleware(ReadOnlyModels, public=public)
+        app.add_middleware(NoStrangers, public=public)
         if is_loopback(settings.host):
             app.add_middleware(LoopbackOnly)
     app.add_middleware(NoUpgrade)

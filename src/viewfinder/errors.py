@@ -39,6 +39,7 @@
         ├── TrainingStoppedError        training_stopped
         ├── WeightsError                invalid_weights
         ├── ConversionError             conversion_failed
+        ├── RemoteError                 remote_unusable
         └── MissingExtraError           missing_extra
 
 A message is written for the person who can act on it and never carries a path, an exception's
@@ -307,6 +308,12 @@ class ConversionError(OperatorError):
     """A model that cannot be turned into the format asked for."""
 
     code = "conversion_failed"
+
+
+class RemoteError(OperatorError):
+    """Another Viewfinder, asked over HTTP, that is not there, is none, or refuses everything."""
+
+    code = "remote_unusable"
 
 
 class MissingExtraError(OperatorError):

@@ -21,6 +21,7 @@ from pydantic import (
     ConfigDict,
     Field,
     IPvAnyNetwork,
+    SecretStr,
     ValidationError,
     model_validator,
 )
@@ -63,11 +64,19 @@ def _as_text(value: object) -> object:
     return str(value) if isinstance(value, Path) else value
 
 
+def _check_key(key: SecretStr) -> SecretStr:
+    text = key.get_secret_value()
+    if not (text.isascii() and text.isprintable() and text and " " not in text):
+        raise ValueError("a key is printable ASCII without spaces")
+    return key
+
+
 def _expand_address(address: str) -> str:
     return address if "://" in address else str(_expand(Path(address)))
 
 
 Folder = Annotated[Path, AfterValidator(_expand)]
+Key = Annotated[SecretStr, AfterValidator(_check_key)]
 Address = Annotated[str, BeforeValidator(_as_text), AfterValidator(_expand_address)]
 
 
@@ -333,6 +342,9 @@ class Settings(BaseSettings):
     )
     record: Literal["none", "results", "images"] = Field(
         "results", description="What is kept of each answer: nothing, itself, or the image too."
+    )
+    api_key: Key | None = Field(
+        None, description="The key that commands show to another Viewfinder (`--server`)."
     )
     idempotency_s: int = Field(
         24 * 3600, ge=1, description="Seconds that an answer is kept for its Idempotency-Key."

@@ -1,5 +1,7 @@
 """An upload leaves nothing behind: a marker in photos is sought in every place that a server has.
 
+Also where images are stored: what is stored is not what was sent.
+
 TESTS_FULL=1 sends 1,000 photos in place of 50.
 """
 
@@ -12,9 +14,13 @@ from typing import Any
 
 import httpx2
 import psutil
+import pytest
 from PIL import Image
+from tests.results.answers import rows_in
 from tests.robustness import images
 from tests.support import COMMAND, FULL, encode, environment, eventually, free_port, in_full
+
+from viewfinder.settings import Settings
 
 COUNT = in_full(50, 1000)
 MARKER = "Xq7-whose-photo-is-this-Zk3"
@@ -108,7 +114,8 @@ def watching(process: psutil.Process, folder: Path) -> Iterator[set[Path]]:
         watcher.join(30)
 
 
-def test_nothing_of_a_photo_is_left_anywhere(tmp_path: Path) -> None:
+@pytest.mark.parametrize("record", ["results", "images"])
+def test_nothing_of_a_photo_is_left_anywhere(tmp_path: Path, record: str) -> None:
     home, temporary = tmp_path / "home", tmp_path / "tmp"
     home.mkdir()
     temporary.mkdir()
@@ -117,7 +124,7 @@ def test_nothing_of_a_photo_is_left_anywhere(tmp_path: Path) -> None:
     with said.open("wb") as log:
         process = psutil.Popen(
             [COMMAND, "serve", "--port", str(port)],
-            env={**environment(home), "TMPDIR": str(temporary)},
+            env={**environment(home, RECORD=record), "TMPDIR": str(temporary)},
             stdout=log,
             stderr=log,
         )
@@ -140,6 +147,11 @@ def test_nothing_of_a_photo_is_left_anywhere(tmp_path: Path) -> None:
             process.wait(60)
     assert b"ready: " in said.read_bytes()
     assert files_with_marker(tmp_path) == set()
+    kept = rows_in(Settings(home=home))
+    assert len(kept) > COUNT / 2
+    images_kept = list((home / "blobs").rglob("*.jpg"))
+    assert len(images_kept) == sum(row["stored_bytes"] is not None for row in kept)
+    assert bool(images_kept) is (record == "images")
 
 
 def test_what_looks_for_the_marker_would_find_it(tmp_path: Path) -> None:

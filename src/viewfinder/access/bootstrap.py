@@ -9,9 +9,12 @@ from viewfinder.types import Principal
 
 logger = logging.getLogger(__name__)
 
+BOOTSTRAP = "bootstrap"
+"""Who shows it, as records name them."""
+
 _SHORTEST = 32
 _LONGEST = 4096
-_HOLDER = Principal("bootstrap", frozenset(SCOPES))
+_HOLDER = Principal(BOOTSTRAP, frozenset(SCOPES))
 
 
 class BootstrapKey:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from viewfinder.access.bootstrap import BootstrapKey
-from viewfinder.access.keys import digest_of, parse_token, same
+from viewfinder.access.keys import digest_of, holder_of, parse_token, same
 from viewfinder.errors import DatabaseError
 from viewfinder.storage.keys import ApiKey, ApiKeys
 from viewfinder.types import Principal
@@ -155,5 +155,5 @@ def _entry(key: ApiKey) -> _Entry:
     return _Entry(
         key.digest,
         key.expires.timestamp() if key.expires is not None else None,
-        Principal(f"key:{key.id}", key.scopes, key.requests),
+        Principal(holder_of(key), key.scopes, key.requests),
     )

@@ -49,6 +49,11 @@ def same(digest: str, other: str) -> bool:
     return hmac.compare_digest(digest, other)
 
 
+def holder_of(key: ApiKey) -> str:
+    """Who shows a key, as records, limits and secrets name them."""
+    return f"key:{key.id}"
+
+
 def is_key_name(text: str) -> bool:
     """Whether `text` may name a key: 1-64 of letters, digits and `. _ @ -`, and no key's id."""
     return _NAME.fullmatch(text) is not None and _ID.fullmatch(text) is None

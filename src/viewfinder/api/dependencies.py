@@ -12,9 +12,13 @@ from starlette.types import Scope
 from viewfinder.api.schemas import ClassifyOptions
 from viewfinder.blobs.store import Blobs
 from viewfinder.idempotency.store import AnswerStore
+from viewfinder.jobs.delivering import Delivering
+from viewfinder.jobs.orphans import OrphanSweeper
 from viewfinder.jobs.runner import Runner
 from viewfinder.net.fetch import Fetcher
 from viewfinder.quota.rate import Counter
+from viewfinder.results.recorder import ResultRecorder
+from viewfinder.results.retention import Retention
 from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.scheduler import Devices
 from viewfinder.serving.service import ClassifyService
@@ -47,7 +51,11 @@ class Services:
         blobs: Where stored images, and those of jobs, are.
         fetcher: Brings images by URL; None where they are switched off.
         access: Knows the keys; None where none is asked for.
+        recorder: Keeps the answers; None where they are not kept.
+        retention: Lets go of what is recorded in time; None where nothing is.
+        orphans: Deletes images of jobs that never came to be; None where nothing lasts.
         jobs: Works on jobs; None where others do.
+        callbacks: Tells those who wait for jobs; None where others do.
     """
 
     settings: Settings
@@ -60,7 +68,11 @@ class Services:
     blobs: Blobs
     fetcher: Fetcher | None = None
     access: "Access | None" = None
+    recorder: ResultRecorder | None = None
+    retention: Retention | None = None
+    orphans: OrphanSweeper | None = None
     jobs: Runner | None = None
+    callbacks: Delivering | None = None
 
 
 def services_of(scope: Scope) -> Services:

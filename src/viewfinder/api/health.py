@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from viewfinder import __version__
-from viewfinder.api.dependencies import ServicesDep
+from viewfinder.api.dependencies import Services, ServicesDep
 from viewfinder.api.errors import make_problem, problem_response, request_id
 from viewfinder.api.schemas import Health, Readiness
 from viewfinder.errors import RequestError, ServiceError
@@ -42,15 +42,26 @@ async def ready(request: Request, services: ServicesDep) -> Readiness | Response
     parts = {"model": "ready", "compute": "ready"}
     if alive < settings.compute_threads:
         parts["compute"] = f"{alive} of {settings.compute_threads} threads"
-    for name in settings.models:
-        try:
-            parts[f"model {name}"] = models.status_of(name).state
-        except (RequestError, ServiceError):
-            parts[f"model {name}"] = "failed"
-    if services.jobs is not None and (problem := services.jobs.problem) is not None:
-        parts["jobs"] = problem
+    parts |= _others(services)
     whole = set(parts.values()) == {"ready"}
     return Readiness(status="ready" if whole else "degraded", parts=parts)
+
+
+def _others(services: Services) -> dict[str, str]:
+    """What the default model can do without."""
+    parts: dict[str, str] = {}
+    for name in services.settings.models:
+        try:
+            parts[f"model {name}"] = services.models.status_of(name).state
+        except (RequestError, ServiceError):
+            parts[f"model {name}"] = "failed"
+    if services.recorder is not None:
+        parts["results"] = services.recorder.state
+    if services.retention is not None and services.retention.failing:
+        parts["retention"] = "old results cannot be let go of"
+    if services.jobs is not None and (problem := services.jobs.problem) is not None:
+        parts["jobs"] = problem
+    return parts
 
 
 def _not_ready(request: Request, detail: str) -> Response:

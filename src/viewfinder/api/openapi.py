@@ -14,6 +14,7 @@ from viewfinder.api.guards.idempotency import HEADER, LONGEST_KEY, takes_key
 from viewfinder.api.guards.paths import JOBS
 from viewfinder.api.guards.rate import is_free
 from viewfinder.api.job_schemas import JobOptions, UrlsBody
+from viewfinder.api.result_schemas import FeedbackBody
 from viewfinder.api.schemas import AliasBody, BatchBody, ClassifyOptions, PhotoBody, Problem
 from viewfinder.registry.routing import Traffic
 
@@ -90,7 +91,7 @@ _job_form["properties"]["archive"] = _BINARY | {
 }
 
 
-_BODIES = (PhotoBody, BatchBody, UrlsBody, AliasBody, Traffic, Problem)
+_BODIES = (FeedbackBody, PhotoBody, BatchBody, UrlsBody, AliasBody, Traffic, Problem)
 
 
 def json_body(schema: type[BaseModel]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -74,17 +75,31 @@ def progress_bar(*, shown: bool = True) -> Iterator[Callable[[str, int, int], No
 
 
 @contextlib.contextmanager
-def written(path: Path) -> Iterator[TextIO]:
-    """A file that takes its name only when it is whole: what was there before is not lost."""
+def replacing(path: Path) -> Iterator[Path]:
+    """Where to write a file that takes its name only when it is whole, and on the disk.
+
+    What was there before is not lost.
+    """
     partial = path.with_name(f"{path.name}.partial")
     try:
-        with partial.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            yield file
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
-        fail(f"cannot write {path}: {error.strerror}")
+        fail(f"cannot write {path}: {error.strerror or error}")
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def written(path: Path, *, newline: str | None = None) -> Iterator[TextIO]:
+    """A file of text that takes its name only when it is whole; `newline` as in `open`."""
+    with (
+        replacing(path) as partial,
+        partial.open("w", encoding="utf-8", errors="backslashreplace", newline=newline) as file,
+    ):
+        yield file
 
 
 def printable(text: str) -> str:

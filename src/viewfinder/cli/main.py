@@ -9,6 +9,7 @@ import typer
 from viewfinder import __version__
 from viewfinder.cli import (
     backbones,
+    callbacks,
     classify,
     data,
     database,
@@ -20,6 +21,7 @@ from viewfinder.cli import (
     models,
     optimize,
     publishing,
+    review,
     serve,
     train,
     worker,
@@ -46,7 +48,9 @@ publishing.add_to(models.app)
 models.app.command("export")(export.export_model)
 models.app.command("backbones")(backbones.list_backbones)
 app.add_typer(models.app, name="models")
+data.app.command("export")(review.export_photos)
 app.add_typer(data.app, name="data")
+callbacks.add_to_keys(keys.app)
 app.add_typer(keys.app, name="keys")
 app.add_typer(jobs.app, name="jobs")
 app.command("worker")(worker.worker)

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -42,11 +43,12 @@ async def _work(settings: "Settings", *, as_json: bool) -> None:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    services = build_services(settings, works=True)
+    services = build_services(settings, lasting=True)
     await services.database.open()  # what is wrong with it is told at once
     async with running(services, preload=False):
         if as_json:
             print_json({"threads": settings.compute_threads})
+            sys.stdout.flush()
         say(f"Working on jobs with {settings.compute_threads} threads  (stop: Ctrl-C)")
         await stop.wait()
         say("stopping: what is in work is done first")

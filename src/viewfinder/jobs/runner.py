@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 # The first look, when the server has long been answering.
 _FIRST_LOOK_S = 1.0
 _LOOK_S, _SWEEP_S, _TROUBLE_S = 1.5, 5.0, 5.0
-_CLOSING_S = 4.0
+_CLOSING_S = 2.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ class Pace:
 
     lease_s: float
     window: int
-    slice_s: float = 10.0
+    slice_s: float
     grace_s: float = 2.0
 
 

@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 # Images in work, for each compute thread and at least: while some are computed, others are on their
 # way from S3.
 _PER_THREAD, _LEAST_WINDOW = 4, 16
+# After which another job that waits has its turn.
+_SLICE_S = 10.0
 
 
 class Working:
@@ -103,7 +105,7 @@ def open_working(parts: Parts) -> Working:
         parts.database,
         ImageWork(parts.models, parts.classify, parts.blobs, parts.fetcher),
         Sweeper(parts.database, parts.blobs, settings.jobs, _now),
-        Pace(settings.jobs.lease_s, window=min(window, settings.queue_size)),
+        Pace(settings.jobs.lease_s, min(window, settings.queue_size), slice_s=_SLICE_S),
         _now,
     )
 

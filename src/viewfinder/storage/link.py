@@ -30,6 +30,7 @@ class DatabaseLink:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._opening = asyncio.Lock()
+        self._opened = asyncio.Event()
         self._database: Database | None = None
         self._failure: tuple[float, DatabaseError] | None = None
 
@@ -38,6 +39,14 @@ class DatabaseLink:
         """Whether there can be anything in it: a file that nobody has made yet is not opened."""
         settings = self._settings
         return settings.database.url is not None or (settings.home / FILE).exists()
+
+    async def wanted(self) -> None:
+        """Wait until there is a database to look into: open, asked for, or there from before.
+
+        Who works in the background waits for that: a server that keeps nothing imports nothing.
+        """
+        if not self.is_there:
+            await self._opened.wait()
 
     async def open(self) -> "Database":
         """The database. Who asks again soon after a failure hears of that one, and waits for none.
@@ -51,6 +60,7 @@ class DatabaseLink:
         async with self._opening:
             if self._database is None:
                 self._database = await self._open()
+                self._opened.set()
             return self._database
 
     async def _open(self) -> "Database":

@@ -88,16 +88,32 @@ results = Table(
     Column("reviewed", Time),
     Column("reviewer", String(255)),
 )
-Index("results_by_model", results.c.model, results.c.version, results.c.id)
+# Each order of a page is that of an index; `storage/paging.py` says which serves what.
+Index("results_by_model", results.c.model, results.c.id)
+Index("results_by_version", results.c.model, results.c.version, results.c.id)
 Index("results_by_label", results.c.label, results.c.id)
-Index("results_by_confidence", results.c.confidence, results.c.id)
-Index("results_by_image", results.c.image_sha256)
-_REVIEWED, _STORED = text("feedback IS NOT NULL"), text("stored_bytes IS NOT NULL")
+# Whatever else is asked for is in it, so that rows that are passed over are not read.
 Index(
-    "results_reviewed",
+    "results_by_confidence",
+    results.c.confidence,
+    results.c.id,
+    results.c.feedback,
     results.c.model,
     results.c.version,
+    results.c.label,
+)
+Index("results_by_image", results.c.image_sha256)
+_REVIEWED, _STORED = text("feedback IS NOT NULL"), text("stored_bytes IS NOT NULL")
+Index("results_reviewed", results.c.id, sqlite_where=_REVIEWED, postgresql_where=_REVIEWED)
+# Holds all that is counted of reviewed results.
+Index(
+    "results_tallied",
+    results.c.model,
     results.c.id,
+    results.c.version,
+    results.c.label,
+    results.c.feedback,
+    results.c.abstained,
     sqlite_where=_REVIEWED,
     postgresql_where=_REVIEWED,
 )
@@ -140,7 +156,7 @@ JOB_OPEN = text("state IN ('queued', 'running')")
 Index("jobs_open", jobs.c.turn, sqlite_where=JOB_OPEN, postgresql_where=JOB_OPEN)
 Index("jobs_by_owner", jobs.c.owner, jobs.c.id)
 Index("jobs_by_end", jobs.c.finished)
-JOB_LEFTOVER = text("inputs AND finished IS NOT NULL")
+JOB_LEFTOVER = text("inputs AND state NOT IN ('queued', 'running')")
 Index("jobs_leftover", jobs.c.id, sqlite_where=JOB_LEFTOVER, postgresql_where=JOB_LEFTOVER)
 
 job_items = Table(

@@ -14,11 +14,14 @@ PUBLIC = frozenset({"/", "/docs", "/health", "/health/live", "/health/ready", "/
 """What anybody may look at; so are the files below `/static/`."""
 
 _LOOKS = {"GET", "HEAD"}
-# Who sends photos may send them as a job, call that off, and say what an answer should have been.
+# Who sends photos may send them as a job, call that off, verify its callback, and say what an
+# answer should have been.
 _OF_ONES_OWN = (
     re.compile(r"POST /v1/jobs"),
     re.compile(r"DELETE /v1/jobs/[^/]+"),
     re.compile(r"(PUT|DELETE) /v1/results/[^/]+/feedback"),
+    re.compile(r"(GET|HEAD) /v1/webhooks/secret"),
+    re.compile(r"POST /v1/webhooks/secret/rotate"),
 )
 _BEARER = "bearer"
 
@@ -28,14 +31,14 @@ def needed_scope(method: str, path: str) -> AccessScope | None:
 
     What is not named here is not forgotten: it needs `read` to look and `manage` for the rest.
     """
-    if method in _LOOKS:
-        is_public = path in PUBLIC or path.startswith("/static/")
-        return None if is_public else "read"
+    looks = method in _LOOKS
+    if looks and (path in PUBLIC or path.startswith("/static/")):
+        return None
     if method == "POST" and path in PHOTOS:
         return "classify"
-    return (
-        "classify" if any(ours.fullmatch(f"{method} {path}") for ours in _OF_ONES_OWN) else "manage"
-    )
+    if any(ours.fullmatch(f"{method} {path}") for ours in _OF_ONES_OWN):
+        return "classify"
+    return "read" if looks else "manage"
 
 
 class Identify:

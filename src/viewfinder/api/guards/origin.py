@@ -38,11 +38,12 @@ class NoUpgrade:
         await self._app(scope, receive, send)
 
 
-class ReadOnlyModels:
-    """Refuses changes of models, before their body is read, where anybody could ask for them.
+class NoStrangers:
+    """Refuses, before a body is read, what is not for everybody where anybody could ask for it.
 
     That is a server without keys that others can reach: at a public address, or through a proxy
-    on this machine, which says so in a header.
+    on this machine, which says so in a header. There nobody changes models, and nobody is told the
+    secret that callbacks are signed with.
     """
 
     def __init__(self, app: ASGIApp, *, public: bool) -> None:
@@ -51,19 +52,26 @@ class ReadOnlyModels:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
-        if (
-            scope["type"] == "http"
-            and scope["path"].startswith("/v1/models")
-            and scope["method"] not in {"GET", "HEAD"}
-            and (self._public or not _PROXIED.isdisjoint(name for name, _ in scope["headers"]))
-        ):
-            error = ForbiddenError(
-                "This server has no keys, and can be reached by others: models are changed at its "
-                "command line, by `viewfinder models`."
-            )
-            await refuse(error, scope, receive, send)
-            return
+        if scope["type"] == "http":
+            instead = _done_at_the_command_line(scope["method"], scope["path"])
+            if instead is not None and (
+                self._public or not _PROXIED.isdisjoint(name for name, _ in scope["headers"])
+            ):
+                error = ForbiddenError(
+                    f"This server has no keys, and can be reached by others: {instead}."
+                )
+                await refuse(error, scope, receive, send)
+                return
         await self._app(scope, receive, send)
+
+
+def _done_at_the_command_line(method: str, path: str) -> str | None:
+    """How that is done where strangers may not do it; None for what they may."""
+    if path.startswith("/v1/models") and method not in {"GET", "HEAD"}:
+        return "models are changed at its command line, by `viewfinder models`"
+    if path.startswith("/v1/webhooks"):
+        return "its secret is shown at its command line, by `viewfinder keys webhook-secret`"
+    return None
 
 
 class LoopbackOnly:

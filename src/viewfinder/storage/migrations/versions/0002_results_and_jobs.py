@@ -47,12 +47,21 @@ def _make_results() -> None:
         sa.Column("reviewed", _TIME),
         sa.Column("reviewer", sa.String(255)),
     )
-    op.create_index("results_by_model", "results", ["model", "version", "id"])
+    op.create_index("results_by_model", "results", ["model", "id"])
+    op.create_index("results_by_version", "results", ["model", "version", "id"])
     op.create_index("results_by_label", "results", ["label", "id"])
-    op.create_index("results_by_confidence", "results", ["confidence", "id"])
+    op.create_index(
+        "results_by_confidence",
+        "results",
+        ["confidence", "id", "feedback", "model", "version", "label"],
+    )
     op.create_index("results_by_image", "results", ["image_sha256"])
+    _make_partial_index("results_reviewed", "results", ["id"], "feedback IS NOT NULL")
     _make_partial_index(
-        "results_reviewed", "results", ["model", "version", "id"], "feedback IS NOT NULL"
+        "results_tallied",
+        "results",
+        ["model", "id", "version", "label", "feedback", "abstained"],
+        "feedback IS NOT NULL",
     )
     _make_partial_index("results_stored", "results", ["id"], "stored_bytes IS NOT NULL")
 
@@ -87,7 +96,9 @@ def _make_jobs() -> None:
     _make_partial_index("jobs_open", "jobs", ["turn"], "state IN ('queued', 'running')")
     op.create_index("jobs_by_owner", "jobs", ["owner", "id"])
     op.create_index("jobs_by_end", "jobs", ["finished"])
-    _make_partial_index("jobs_leftover", "jobs", ["id"], "inputs AND finished IS NOT NULL")
+    _make_partial_index(
+        "jobs_leftover", "jobs", ["id"], "inputs AND state NOT IN ('queued', 'running')"
+    )
     op.create_table(
         "job_items",
         sa.Column(

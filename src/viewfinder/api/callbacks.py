@@ -1,0 +1,41 @@
+"""What the API says of the callback of a job."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from viewfinder.api.callback_schemas import CallbackAnswer, CallbackAttempt
+
+if TYPE_CHECKING:
+    from viewfinder.storage.database import Database
+    from viewfinder.storage.deliveries import Attempt, Deliveries, Delivery
+
+
+async def callback_of(database: "Database", job: str) -> CallbackAnswer | None:
+    """How the callback of a job stands; None as long as there is nothing to tell, or nobody to.
+
+    Raises:
+        DatabaseError: The database cannot be read.
+    """
+    # Not before: it brings SQLAlchemy along.
+    deliveries: Deliveries = import_module("viewfinder.storage.deliveries").Deliveries(database)
+    found = await deliveries.of_job(job)
+    return answer_of(*found[-1]) if found else None
+
+
+def answer_of(delivery: "Delivery", attempts: "tuple[Attempt, ...]") -> CallbackAnswer:
+    """One callback, as it is shown."""
+    return CallbackAnswer(
+        id=delivery.id,
+        url=delivery.url,
+        state=delivery.state,
+        attempts=[
+            CallbackAttempt(
+                at=attempt.began,
+                seconds=attempt.seconds,
+                status=attempt.status,
+                error=attempt.error,
+            )
+            for attempt in attempts
+        ],
+        next_attempt=delivery.due,
+    )

@@ -1,0 +1,53 @@
+"""`/v1/webhooks`: the secret by which a receiver knows that a callback is from here."""
+
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from fastapi import APIRouter, Request, Response
+
+from viewfinder.api.callback_schemas import SecretAnswer
+from viewfinder.api.dependencies import ServicesDep, owner_of
+
+if TYPE_CHECKING:
+    from viewfinder.api.dependencies import Services
+    from viewfinder.storage.secrets import WebhookSecret, WebhookSecrets
+
+router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
+
+_NOBODY_KEEPS_IT = {"Cache-Control": "no-store"}
+
+
+@router.get("/secret")
+async def show_secret(request: Request, response: Response, services: ServicesDep) -> SecretAnswer:
+    """What callbacks of the caller's jobs are signed with; each key has a secret of its own."""
+    response.headers.update(_NOBODY_KEEPS_IT)
+    secrets = await _secrets(services)
+    now = datetime.now(UTC)
+    return _answer(await secrets.of(owner_of(request.scope), now), now)
+
+
+@router.post("/secret/rotate")
+async def rotate_secret(
+    request: Request, response: Response, services: ServicesDep
+) -> SecretAnswer:
+    """Make another; for 24 hours callbacks are signed with the one before too."""
+    response.headers.update(_NOBODY_KEEPS_IT)
+    secrets = await _secrets(services)
+    now = datetime.now(UTC)
+    return _answer(await secrets.rotate(owner_of(request.scope), now), now)
+
+
+async def _secrets(services: "Services") -> "WebhookSecrets":
+    database = await services.database.open()
+    secrets: WebhookSecrets = import_module("viewfinder.storage.secrets").WebhookSecrets(database)
+    return secrets
+
+
+def _answer(found: "WebhookSecret", now: datetime) -> SecretAnswer:
+    is_over = found.previous_until is None or found.previous_until <= now
+    return SecretAnswer(
+        secret=found.secret,
+        created=found.created,
+        previous_until=None if is_over else found.previous_until,
+    )

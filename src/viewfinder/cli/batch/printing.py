@@ -1,0 +1,47 @@
+"""Answers to the terminal, or to a pipe."""
+
+import asyncio
+import json
+import sys
+
+from viewfinder.cli.batch.answers import Line
+from viewfinder.cli.batch.progress import watching
+from viewfinder.cli.batch.run import Task, classify_photos
+from viewfinder.cli.batch.sources import Photo, Sources
+from viewfinder.cli.console import printable, say
+
+_BAR = 24
+
+
+def print_answers(task: Task, sources: Sources, *, as_json: bool) -> int:
+    """Print an answer for each photo as it comes; how many failed."""
+    total, failed = len(sources.photos), 0
+    many = total > 1
+
+    def take(_photo: Photo, line: Line) -> None:
+        nonlocal failed
+        text = json.dumps(line, ensure_ascii=False) if as_json else _readable(line, many=many)
+        sys.stdout.write(text + "\n")
+        failed += "error" in line
+        watcher.tell(failed="error" in line)
+
+    with watching(total, shown=many and not sys.stdout.isatty()) as watcher:
+        asyncio.run(classify_photos(task, sources, sources.photos, take))
+    if failed and many:
+        say(f"{failed:,} of {total:,} images failed")
+    return failed
+
+
+def _readable(line: Line, *, many: bool) -> str:
+    # A file's name may hold anything, also what moves a terminal's cursor.
+    path = printable(line["path"])
+    if "error" in line:
+        return f"{path}: {line['error']['detail']}"
+    if many:
+        return f"{path}: {line['class']} {line['confidence']:.1%}"
+    widest = max(len(score["class"]) for score in line["classes"])
+    return "\n".join(
+        f"{score['class']:{widest}}  {score['confidence']:6.1%}  "
+        f"{'█' * round(_BAR * score['confidence'])}"
+        for score in line["classes"]
+    )

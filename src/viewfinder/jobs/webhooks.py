@@ -1,0 +1,366 @@
+"""Callbacks to those who wait for a job: Standard Webhooks (https://www.standardwebhooks.com).
+
+Signed, sent at least once with a stable id, and again with growing pauses for about three days.
+"""
+
+import asyncio
+import logging
+import random
+import re
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+
+import httpcore2
+import uuid_utils
+from standardwebhooks import Webhook
+
+from viewfinder import __version__
+from viewfinder.errors import (
+    BlockedAddressError,
+    DatabaseError,
+    FetchFailedError,
+    ViewfinderError,
+)
+from viewfinder.net.client import CONNECTIONS, Client
+from viewfinder.net.urls import read_url
+from viewfinder.settings import Settings, WebhookSettings
+from viewfinder.storage.database import Database
+from viewfinder.storage.deliveries import Attempt, Deliveries, Delivery, DeliveryState
+from viewfinder.storage.link import DatabaseLink
+from viewfinder.storage.secrets import WebhookSecrets
+
+logger = logging.getLogger(__name__)
+
+PAUSES_S = (5, 60, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 72_000)
+"""Seconds between two attempts, about 3 days in all: as Standard Webhooks proposes."""
+
+_JITTER = 0.1
+_LONGEST_RETRY_AFTER_S = 3600
+_MAY_SAY_WHEN = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+# A host that answers slowly holds this many lines at most, and as many as one claim brings besides.
+_OF_ONE_HOST = 4
+_CLAIMED = 4
+# What is sent in this time and not recorded is sent again by another.
+_LEASE_BEYOND_S = 30.0
+# So much of an answer is taken before it is closed: a receiver that is cut off in the middle of
+# "ok" logs an error. Nobody looks at it.
+_POLITE_BYTES = 4096
+_LOOK_S = 1.0
+_AWAY_S, _LONGEST_AWAY_S = 1.0, 30.0
+_COMPLAIN_S = 60.0
+_GRACE_S = 2.0
+_SECONDS = re.compile(r"[0-9]{1,9}")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one call.
+
+    Attributes:
+        status: What was answered; None if nothing was.
+        error: What went wrong, for whoever looks at the attempts.
+        retry_after_s: Seconds after which the receiver wants to be called again.
+    """
+
+    status: int | None
+    error: str | None = None
+    retry_after_s: int | None = None
+
+
+def judge(
+    answer: Answer, made: int, now: datetime, jitter: float
+) -> tuple[DeliveryState, datetime | None]:
+    """What a callback is after an attempt, and when the next one is.
+
+    Args:
+        answer: What came of it.
+        made: Attempts before this one.
+        now: Now.
+        jitter: 0-1, by which a pause is up to a tenth longer: those who failed together do not all
+            come back together.
+    """
+    if answer.status is not None and HTTPStatus(200) <= answer.status < HTTPStatus(300):
+        return "delivered", None
+    if answer.status == HTTPStatus.GONE:
+        return "refused", None
+    if made >= len(PAUSES_S):
+        return "expired", None
+    pause = PAUSES_S[made] * (1 + _JITTER * jitter)
+    asked = min(answer.retry_after_s or 0, _LONGEST_RETRY_AFTER_S)
+    return "waiting", now + timedelta(seconds=max(pause, asked))
+
+
+class Sender:
+    """Sends one callback, and tells what came of it.
+
+    Args:
+        settings: Where to, and how long.
+    """
+
+    def __init__(self, settings: WebhookSettings) -> None:
+        self._settings = settings
+        self._client = Client(allow_private=settings.allow_private)
+
+    async def send(self, delivery: Delivery, secrets: tuple[str, ...], began: datetime) -> Answer:
+        """Call, within the time that the settings give; whatever happens is an answer.
+
+        Args:
+            delivery: What, and where to.
+            secrets: What to sign with: a signature each.
+            began: Now.
+        """
+        # Once the head of an answer is there, it counts, whatever becomes of the rest.
+        answer: Answer | None = None
+        patience_s, allow_private = self._settings.timeout_s, self._settings.allow_private
+        try:
+            url = read_url(delivery.url, self._settings.ports, allow_private=allow_private)
+            headers, body = _headers(delivery, secrets, began), delivery.body.encode()
+            async with (
+                asyncio.timeout(patience_s),
+                self._client.stream("POST", url, headers, body) as response,
+            ):
+                answer = _read_head(response)
+                await _take_some(response)
+        except TimeoutError:
+            failure = f"The host did not answer within {patience_s:g} s."
+        except (BlockedAddressError, FetchFailedError) as error:
+            failure = error.detail
+        except Exception:
+            logger.exception("the callback %s could not be sent", delivery.id)
+            failure = "It could not be sent; the log of the server says why."
+        else:
+            return answer
+        return answer or Answer(None, failure)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._client.close()
+
+
+class Deliverer:
+    """Sends what is due, several side by side, for as long as the process lives.
+
+    Any number of processes may do so at once: each claims what it sends. One that dies in between
+    has perhaps sent, and not recorded that; then it is sent again, under the same id.
+
+    Args:
+        link: Where callbacks are kept.
+        settings: The options.
+        clock: What time it is.
+        dice: A number from 0 to 1, another each time.
+    """
+
+    def __init__(
+        self,
+        link: DatabaseLink,
+        settings: Settings,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        dice: Callable[[], float] = random.random,
+    ) -> None:
+        self._link = link
+        self._clock = clock
+        self._dice = dice
+        self._lease_s = settings.webhooks.timeout_s + _LEASE_BEYOND_S
+        self._sender = Sender(settings.webhooks)
+        self._sending: dict[asyncio.Task[None], str] = {}
+        self._running: asyncio.Task[None] | None = None
+        self._stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._complained = -_COMPLAIN_S
+
+    def start(self) -> None:
+        """Begin to look for what is due."""
+        self._running = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """Take nothing more, wait a little for the calls under way, and end those that remain.
+
+        What is ended so is sent again by whoever comes next.
+        """
+        # Nobody is cancelled in the middle of a transaction who can end by himself.
+        if not self._stop.done():
+            self._stop.set_result(None)
+        if self._running is not None:
+            await _ended(self._running)
+        await _ended(*self._sending)
+        await self._sender.close()
+
+    async def deliver(self) -> None:
+        """Send everything that is due now, and wait for the last answer.
+
+        Raises:
+            DatabaseError: The database cannot be used.
+        """
+        await self._claim_all()
+        while self._sending:
+            await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
+            await self._claim_all()
+
+    async def _run(self) -> None:
+        away_s = _AWAY_S
+        while not self._stop.done():
+            try:
+                await self._claim_all()
+            except ViewfinderError as error:
+                self._complain(error)
+                await self._rest(away_s)
+                away_s = min(2 * away_s, _LONGEST_AWAY_S)
+            except Exception:
+                logger.exception("callbacks could not be looked for")
+                await self._rest(_LONGEST_AWAY_S)
+            else:
+                away_s = _AWAY_S
+                # A line that is free again may be what something due has waited for.
+                await self._rest(_LOOK_S, *self._sending)
+
+    async def _rest(self, seconds: float, *until: asyncio.Task[None]) -> None:
+        """For so long, or until one of those has ended, or the end of all this."""
+        await asyncio.wait(
+            {self._stop, *until}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+
+    async def _claim_all(self) -> None:
+        """Begin to send what is due, as far as there are free lines for it."""
+        while await self._claim():
+            pass
+
+    async def _claim(self) -> bool:
+        """Begin to send some of what is due; whether there was any."""
+        free = CONNECTIONS - len(self._sending)
+        if free <= 0 or self._stop.done():
+            return False
+        token = str(uuid_utils.uuid7())
+        lines = Counter(self._sending.values())
+        database = await self._link.open()
+        claimed = await Deliveries(database).claim(
+            self._clock(),
+            self._lease_s,
+            token,
+            min(free, _CLAIMED),
+            busy=[origin for origin, count in lines.items() if count >= _OF_ONE_HOST],
+        )
+        for delivery in claimed:
+            task = asyncio.create_task(self._deliver(database, delivery, token))
+            self._sending[task] = _origin(delivery.url)
+            task.add_done_callback(self._sending.pop)
+        return bool(claimed)
+
+    async def _deliver(self, database: Database, delivery: Delivery, token: str) -> None:
+        try:
+            began, start = self._clock(), time.monotonic()
+            secret = await WebhookSecrets(database).of(delivery.owner, began)
+            answer = await self._sender.send(delivery, secret.at(began), began)
+            attempt = Attempt(began, time.monotonic() - start, answer.status, answer.error)
+            await self._record(Deliveries(database), delivery, token, answer, attempt)
+        except DatabaseError as error:
+            self._complain(error)  # another, or this one, sends it when the lease is over
+        except Exception:
+            logger.exception("the callback %s was not seen through", delivery.id)
+
+    async def _record(
+        self,
+        deliveries: Deliveries,
+        delivery: Delivery,
+        token: str,
+        answer: Answer,
+        attempt: Attempt,
+    ) -> None:
+        """Keep what came of it; where the database is away, try for as long as the lease lasts.
+
+        Raises:
+            DatabaseError: It was away all that time.
+        """
+        patience = time.monotonic() + _LEASE_BEYOND_S
+        while True:
+            now = self._clock()
+            outcome, due = judge(answer, delivery.attempts, now, self._dice())
+            try:
+                await deliveries.record(delivery, token, attempt, outcome, next_due=due, now=now)
+            except DatabaseError as error:
+                if time.monotonic() + _AWAY_S > patience:
+                    raise
+                self._complain(error)
+                await asyncio.sleep(_AWAY_S)
+            else:
+                break
+        if outcome == "expired":
+            logger.warning("the callback %s is given up: nobody took it", delivery.id)
+
+    def _complain(self, error: ViewfinderError) -> None:
+        """Once a minute."""
+        now = time.monotonic()
+        if now - self._complained >= _COMPLAIN_S:
+            self._complained = now
+            logger.warning("callbacks wait: %s", error.detail)
+
+
+def sign(delivery: Delivery, secrets: tuple[str, ...], began: datetime) -> dict[str, str]:
+    """The headers by which a receiver knows who calls, and that it knows this callback already.
+
+    Args:
+        delivery: What is sent.
+        secrets: A signature for each.
+        began: When it is sent, in UTC; the receiver refuses what is minutes off.
+    """
+    moment = began.astimezone(UTC).replace(microsecond=0)
+    signatures = (Webhook(secret).sign(delivery.id, moment, delivery.body) for secret in secrets)
+    return {
+        "webhook-id": delivery.id,
+        "webhook-timestamp": str(int(moment.timestamp())),
+        "webhook-signature": " ".join(signatures),
+    }
+
+
+def _headers(delivery: Delivery, secrets: tuple[str, ...], began: datetime) -> dict[str, str]:
+    return {
+        "User-Agent": f"Viewfinder/{__version__}",
+        "Content-Type": "application/json",
+        **sign(delivery, secrets, began),
+    }
+
+
+def _read_head(response: httpcore2.Response) -> Answer:
+    status = response.status
+    if status in _MAY_SAY_WHEN:
+        return Answer(status, retry_after_s=_retry_after(response))
+    if HTTPStatus(300) <= status < HTTPStatus(400):
+        return Answer(status, "A redirect is not followed.")
+    return Answer(status)
+
+
+def _retry_after(response: httpcore2.Response) -> int | None:
+    """Seconds; a date is not looked at, for clocks differ."""
+    given = next((value for name, value in response.headers if name.lower() == b"retry-after"), b"")
+    text = given.decode("latin-1").strip()
+    return int(text) if _SECONDS.fullmatch(text) else None
+
+
+async def _take_some(response: httpcore2.Response) -> None:
+    taken = 0
+    async with aclosing(response.aiter_stream()) as stream:
+        async for piece in stream:
+            taken += len(piece)
+            if taken >= _POLITE_BYTES:
+                break
+
+
+def _origin(url: str) -> str:
+    """The beginning of a URL, as it was given: scheme, host and port."""
+    scheme, mark, rest = url.partition("://")
+    return scheme + mark + rest.partition("/")[0]
+
+
+async def _ended(*tasks: asyncio.Task[None]) -> None:
+    """Wait for the end of tasks, and not for long."""
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=_GRACE_S)
+    for task in late:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

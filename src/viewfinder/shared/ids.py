@@ -1,0 +1,23 @@
+"""What a UUIDv7 says of itself: when it was made (RFC 9562, section 5.7)."""
+
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_TIME_DIGITS = 12
+
+
+def moment_of(identifier: str) -> datetime:
+    """When a UUIDv7 was made, to a millisecond, UTC.
+
+    Raises:
+        ValueError: It is none.
+    """
+    digits = identifier.replace("-", "")[:_TIME_DIGITS]
+    return _EPOCH + int(digits, 16) * _MILLISECOND
+
+
+def first_id(moment: datetime) -> str:
+    """What is not above any UUIDv7 made at a moment or later, and above all of earlier ones."""
+    digits = f"{max(0, (moment - _EPOCH) // _MILLISECOND):012x}"
+    return f"{digits[:8]}-{digits[8:]}-7000-8000-000000000000"

@@ -1,0 +1,376 @@
+"""Jobs are worked on, handed on and taken over, on both databases."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from tests.jobs.making import a_job, added, after
+from tests.jobs.working import (
+    callbacks_of,
+    inputs_of,
+    items_of,
+    over,
+    sent,
+    store_of,
+    to_work,
+    wake,
+    when,
+    working,
+)
+from tests.postgres import running_postgres
+from tests.support import Engine, fake_bundle, grey, soon
+
+from viewfinder.api.dependencies import Services
+from viewfinder.api.schemas import Classification
+from viewfinder.errors import JobNotFoundError
+from viewfinder.jobs import working as working_module
+from viewfinder.settings import DatabaseSettings, FetchSettings, JobSettings, Settings
+from viewfinder.storage.database import Database
+from viewfinder.storage.jobs import Job, JobItem, Jobs, input_key
+from viewfinder.storage.queue import JobQueue
+from viewfinder.storage.schema import open_database, upgrade
+
+LONG = JobSettings(lease_s=3600)
+
+
+async def test_every_image_is_answered_or_says_what_is_wrong(
+    database: Database, settings: Settings
+) -> None:
+    settings = to_work(settings)
+    fake_bundle(store_of(settings))
+    photos = [grey(8), b"no image", grey(40), grey(250)]
+    job = await sent(database, settings, photos=photos)
+    (settings.home / "blobs" / input_key(job.id, 2)).unlink()
+    async with working(settings):
+        done = await over(database, job)
+        items = await items_of(database, job)
+        await soon(lambda: not inputs_of(settings, job))
+    assert (done.state, done.succeeded, done.failed) == ("succeeded", 2, 2)
+    assert done.error_code is None
+    assert [item.position for item in items] == [0, 1, 2, 3]
+    answers = [item.answer and item.answer["class"] for item in items]
+    assert answers == ["step-0", None, None, "step-15"]
+    assert [item.error and item.error["code"] for item in items] == [
+        None,
+        "unsupported_media_type",
+        "internal_error",
+        None,
+    ]
+    fields = Classification.model_fields.items()
+    shown = {field.serialization_alias or name for name, field in fields}
+    assert items[0].answer is not None
+    assert set(items[0].answer) == shown
+    assert items[0].answer["id"] == items[0].result
+    assert items[0].answer["model"] == {"name": "fake", "version": 1, "variant": "only"}
+    assert len(items[0].answer["classes"]) == job.top_k
+    assert await callbacks_of(database) == [job.id]
+
+
+async def test_a_job_of_no_images_is_done_at_once(database: Database, settings: Settings) -> None:
+    job = await added(database, a_job(0))
+    async with working(to_work(settings)):
+        assert (await over(database, job)).state == "succeeded"
+
+
+class _Photos(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        is_there = self.path == "/there.png"
+        self.send_response(200 if is_there else 404)
+        self.end_headers()
+        self.wfile.write(grey(8) if is_there else b"")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def _photo_server() -> Iterator[int]:
+    with HTTPServer(("127.0.0.1", 0), _Photos) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+async def test_images_by_url_are_fetched_where_that_is_allowed(
+    database: Database, settings: Settings
+) -> None:
+    fake_bundle(store_of(settings))
+    with _photo_server() as port:
+        urls = [f"http://127.0.0.1:{port}/{name}.png" for name in ("there", "away")]
+        items = [JobItem(number, url, url=url) for number, url in enumerate(urls)]
+        codes = []
+        for fetch in (
+            FetchSettings(enabled=True, allow_private=True, ports=(port,)),
+            FetchSettings(enabled=True),
+            FetchSettings(),
+        ):
+            job = await sent(database, settings, items=items)
+            async with working(to_work(settings, fetch=fetch)):
+                await over(database, job)
+            codes += [item.error and item.error["code"] for item in await items_of(database, job)]
+    assert codes[:2] == [None, "fetch_failed"]
+    assert set(codes[2:4]) <= {"blocked_address", "invalid_parameter"}
+    assert codes[4:] == ["url_fetch_disabled"] * 2
+
+
+def _are_gone(settings: Settings, job: Job) -> bool:
+    return not inputs_of(settings, job)
+
+
+async def test_a_job_whose_model_is_gone_fails_and_says_so(
+    database: Database, settings: Settings
+) -> None:
+    settings = to_work(settings)
+    fake_bundle(store_of(settings))
+    nobody = await sent(database, settings, 2, model="deleted")
+    no_version = await sent(database, settings, 2, version=9)
+    async with working(settings):
+        for job, code in ((nobody, "model_not_found"), (no_version, "version_not_found")):
+            failed = await over(database, job)
+            assert (failed.state, failed.error_code) == ("failed", code)
+            assert failed.error_detail
+            assert (failed.done, failed.waiting) == (0, 2)
+            await soon(partial(_are_gone, settings, job))
+    assert sorted(await callbacks_of(database)) == sorted([nobody.id, no_version.id])
+
+
+async def test_a_model_that_only_others_have_seen_is_looked_for(
+    database: Database, settings: Settings
+) -> None:
+    settings = to_work(settings, store_poll_s=3600)
+    async with working(settings) as services:
+        fake_bundle(store_of(settings), "new")
+        job = await sent(database, settings, 2, model="new")
+        wake(services)
+        assert (await over(database, job)).state == "succeeded"
+
+
+async def test_a_model_that_is_deleted_meanwhile_ends_the_job_with_what_is_done(
+    database: Database, settings: Settings, engine: Engine
+) -> None:
+    settings = to_work(settings)
+    bundle = fake_bundle(store_of(settings))
+    job = await sent(database, settings, 40)
+    async with working(settings) as services:
+        await _held_after(engine, 5)
+        (bundle.folder / "bundle.json").unlink()
+        await services.models.reload()
+        engine.open.set()
+        failed = await over(database, job)
+    assert failed.state == "failed"
+    assert failed.error_code in {"model_not_found", "version_not_found"}
+    assert failed.done >= 5
+    assert len(await items_of(database, job)) == failed.done
+
+
+async def _held_after(engine: Engine, calls: int) -> None:
+    """Let the engine answer so often, warm-up included, and hold it then."""
+    for _ in range(calls):
+        await asyncio.to_thread(engine.entered.acquire)
+    engine.open.clear()
+    await asyncio.to_thread(engine.entered.acquire)
+
+
+async def test_a_cancelled_job_stops_and_its_images_are_deleted(
+    database: Database, settings: Settings, engine: Engine
+) -> None:
+    settings = to_work(settings, jobs=LONG)
+    fake_bundle(store_of(settings))
+    job = await sent(database, settings, 200)
+    next_one = await sent(database, settings, 1)
+    async with working(settings) as services:
+        await _held_after(engine, 5)
+        cancelled = await Jobs(database).cancel(job.id, after(1))
+        wake(services)
+        engine.open.set()
+        assert (await over(database, next_one)).state == "succeeded"
+        await soon(lambda: not inputs_of(settings, job))
+    assert await Jobs(database).get(job.id) == cancelled
+    assert len(await items_of(database, job)) == cancelled.done
+    assert await callbacks_of(database) == [next_one.id]
+
+
+async def _die(services: Services) -> None:
+    """End the work on jobs as a crash would: nothing is put away."""
+    assert services.jobs is not None
+    for task in services.jobs._tasks:
+        task.cancel()
+    await asyncio.gather(*services.jobs._tasks, return_exceptions=True)
+
+
+async def test_another_goes_on_from_the_last_record_when_a_worker_dies(
+    database: Database, settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("viewfinder.jobs.turn._CHUNK", 4)
+    settings = to_work(settings)
+    fake_bundle(store_of(settings))
+    photos = [grey(number) for number in range(100)]
+    job = await sent(database, settings, photos=photos)
+    async with working(settings) as services:
+        await when(database, job, lambda now: now.done >= 20)
+        engine.open.clear()
+        await _die(services)
+        engine.open.set()
+    recorded = (await Jobs(database).get(job.id)).done
+    assert 20 <= recorded < 100
+    before = await items_of(database, job)
+    engine.forget()
+    async with working(settings):
+        done = await over(database, job)
+    assert (done.state, done.succeeded, done.failed) == ("succeeded", 100, 0)
+    assert (await items_of(database, job))[:recorded] == before
+    again = [brightness for call in engine.calls for brightness in call]
+    assert set(range(recorded, 100)) <= set(again)
+    assert not set(range(1, recorded)) & set(again)  # 0 is that of the warm-up too
+    assert await callbacks_of(database) == [job.id]
+
+
+async def test_who_is_told_to_stop_records_what_is_done_and_gives_the_job_back(
+    database: Database, settings: Settings, engine: Engine
+) -> None:
+    settings = to_work(settings, jobs=LONG)
+    fake_bundle(store_of(settings))
+    job = await sent(database, settings, 300)
+    async with working(settings):
+        await _held_after(engine, 20)
+        threading.Timer(0.05, engine.open.set).start()  # while it stops
+    given_back = await Jobs(database).get(job.id)
+    assert given_back.state == "running"
+    assert 15 <= given_back.done < 300
+    async with working(settings):  # which would wait for an hour otherwise
+        assert (await over(database, job)).succeeded == 300
+
+
+async def test_a_large_job_does_not_keep_a_small_one_waiting(
+    database: Database, settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(working_module, "_SLICE_S", 0.0)
+    settings = to_work(settings, jobs=LONG)
+    fake_bundle(store_of(settings), milliseconds=5)
+    large = await sent(database, settings, 500)
+    small = await sent(database, settings, 2)
+    async with working(settings):
+        assert (await over(database, small)).succeeded == 2
+        between = await Jobs(database).get(large.id)
+        assert 0 < between.done < 500
+        assert (await over(database, large)).succeeded == 500
+    assert len({item.result for item in await items_of(database, large)}) == 500
+    assert engine.calls
+
+
+async def _died_of(database: Database, times: int) -> None:
+    """So many processes have taken the only job, and were never heard of again."""
+    for number in range(times):
+        claim = await JobQueue(database).claim(after(1000 * (number - 100)), 60, f"{number}")
+        assert claim is not None
+
+
+async def test_an_image_that_nobody_survives_fails_alone(
+    database: Database, settings: Settings
+) -> None:
+    settings = to_work(settings)
+    fake_bundle(store_of(settings))
+    job = await sent(database, settings, 100)
+    await _died_of(database, 4)
+    async with working(settings):
+        done = await over(database, job)
+    assert (done.state, done.succeeded, done.failed) == ("succeeded", 99, 1)
+    first, *others = await items_of(database, job)
+    assert first.error is not None
+    assert "ended several times" in first.error["detail"]
+    assert not [item for item in others if item.error]
+
+
+async def test_a_job_that_nobody_survives_fails(database: Database, settings: Settings) -> None:
+    settings = to_work(settings)
+    fake_bundle(store_of(settings))
+    job = await sent(database, settings, 3)
+    await _died_of(database, 8)
+    async with working(settings):
+        done = await over(database, job)
+    assert (done.state, done.error_code) == ("failed", "internal_error")
+    assert await callbacks_of(database) == [job.id]
+
+
+async def test_a_model_that_cannot_answer_now_is_waited_for(
+    database: Database, settings: Settings
+) -> None:
+    settings = to_work(settings, store_poll_s=0.1)
+    bundle = fake_bundle(store_of(settings))
+    graph = bundle.folder / "graph.json"
+    whole = graph.read_bytes()
+    graph.write_bytes(b"{}")
+    job = await sent(database, settings, 3)
+    async with working(settings) as services:
+        await soon(lambda: services.models.status("fake", 1).state == "failed")
+        graph.write_bytes(whole)
+        await services.models.reload(afresh=True)
+        assert (await over(database, job)).succeeded == 3
+
+
+async def _until_it_is_gone(database: Database, job: Job) -> None:
+    with pytest.raises(JobNotFoundError):
+        await when(database, job, lambda _: False)
+
+
+async def test_old_jobs_are_let_go_of(database: Database, settings: Settings) -> None:
+    settings = to_work(settings, jobs=JobSettings(keep_days=1))
+    old = await sent(database, settings, 1)
+    await Jobs(database).cancel(old.id, after(-3 * 24 * 3600))
+    young = await sent(database, settings, 1)
+    async with working(settings):
+        await _until_it_is_gone(database, old)
+    assert await Jobs(database).get(young.id)
+    assert not inputs_of(settings, old)
+
+
+async def test_nobody_makes_a_database_to_look_for_jobs(tmp_path: Path) -> None:
+    settings = to_work(Settings(home=tmp_path))
+    async with working(settings) as services:
+        assert services.jobs is not None
+        await asyncio.wait(services.jobs._tasks, timeout=0.2)
+        assert services.jobs.problem is None
+    assert not list(settings.home.iterdir())
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+async def test_a_database_that_cannot_be_used_is_told(settings: Settings) -> None:
+    (settings.home / "viewfinder.db").write_bytes(b"this is no database" * 100)
+    async with working(to_work(settings)) as services:
+        assert services.jobs is not None
+        runner = services.jobs
+        await soon(lambda: runner.problem is not None)
+
+
+async def test_work_goes_on_when_the_database_has_been_away(tmp_path: Path, engine: Engine) -> None:
+    with running_postgres() as server:
+        settings = to_work(
+            Settings(home=tmp_path, database=DatabaseSettings(url=server.new_database())),
+            jobs=JobSettings(lease_s=60),
+        )
+        await asyncio.to_thread(upgrade, settings)
+        database = await open_database(settings)
+        fake_bundle(store_of(settings))
+        job = await sent(database, settings, photos=[grey(n % 200) for n in range(400)])
+        async with working(settings) as services:
+            await _held_after(engine, 100)
+            await asyncio.to_thread(server.stop)
+            engine.open.set()
+            runner = services.jobs
+            assert runner is not None
+            runner.wake()
+            await soon(lambda: runner.problem is not None)
+            await asyncio.to_thread(server.start)
+            done = await over(database, job)
+        assert (done.state, done.succeeded) == ("succeeded", 400)
+        assert len({item.result for item in await items_of(database, job)}) == 400
+        seen = sum(len(call) for call in engine.calls)
+        assert seen <= 400 + 2  # nothing twice but the warm-up
+        await database.close()
