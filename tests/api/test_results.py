@@ -17,8 +17,10 @@ from viewfinder.access.keys import make_key
 from viewfinder.api.dependencies import Services
 from viewfinder.blobs.store import Blobs, FolderBlobs
 from viewfinder.results.images import image_key
+from viewfinder.results.recorder import ResultRecorder
 from viewfinder.settings import AuthSettings, DatabaseSettings, Settings
 from viewfinder.storage.keys import ApiKeys
+from viewfinder.storage.link import DatabaseLink
 from viewfinder.storage.results import Result, Results
 from viewfinder.storage.schema import open_database, upgrade
 from viewfinder.storage.wanted import first_id
@@ -32,10 +34,11 @@ LABEL = {"label": "step-3"}
 _T = TypeVar("_T")
 
 
-class Waiting:
+class Waiting(ResultRecorder):
     """A recorder that holds results back until it is told."""
 
     def __init__(self, settings: Settings) -> None:
+        super().__init__(DatabaseLink(settings), buffer=1)
         self.held: list[Result] = []
         self.flushes = 0
         self._settings = settings
@@ -167,8 +170,8 @@ def _client(server: LocalServer) -> httpx2.Client:
 def _serving(settings: Settings, recorder: Waiting, blobs: Blobs) -> Any:
     really = app.build_services
 
-    def build(given: Settings) -> Services:
-        return replace(really(given), recorder=recorder, blobs=blobs)
+    def build(given: Settings, *, lasting: bool) -> Services:
+        return replace(really(given, lasting=lasting), recorder=recorder, blobs=blobs)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app, "build_services", build)

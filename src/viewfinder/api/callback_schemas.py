@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+CallbackState = Literal["waiting", "delivered", "refused", "expired"]
+
 
 class CallbackAttempt(BaseModel):
     """One call."""
@@ -13,18 +15,6 @@ class CallbackAttempt(BaseModel):
     seconds: float
     status: int | None = Field(description="What was answered; null if nothing was.")
     error: str | None = Field(description="What went wrong, where the status does not say it.")
-
-
-class CallbackAnswer(BaseModel):
-    """How a callback stands."""
-
-    id: str = Field(description="What its header `webhook-id` says, in every attempt.")
-    url: str
-    state: Literal["waiting", "delivered", "refused", "expired"] = Field(
-        description="`refused`: answered 410; `expired`: given up after about three days."
-    )
-    attempts: list[CallbackAttempt] = Field(description="Oldest first.")
-    next_attempt: datetime | None
 
 
 class SecretAnswer(BaseModel):

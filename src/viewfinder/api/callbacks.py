@@ -3,14 +3,15 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from viewfinder.api.callback_schemas import CallbackAnswer, CallbackAttempt
+from viewfinder.api.callback_schemas import CallbackAttempt
+from viewfinder.api.job_schemas import JobCallback
 
 if TYPE_CHECKING:
     from viewfinder.storage.database import Database
     from viewfinder.storage.deliveries import Attempt, Deliveries, Delivery
 
 
-async def callback_of(database: "Database", job: str) -> CallbackAnswer | None:
+async def callback_of(database: "Database", job: str) -> JobCallback | None:
     """How the callback of a job stands; None as long as there is nothing to tell, or nobody to.
 
     Raises:
@@ -22,9 +23,9 @@ async def callback_of(database: "Database", job: str) -> CallbackAnswer | None:
     return answer_of(*found[-1]) if found else None
 
 
-def answer_of(delivery: "Delivery", attempts: "tuple[Attempt, ...]") -> CallbackAnswer:
+def answer_of(delivery: "Delivery", attempts: "tuple[Attempt, ...]") -> JobCallback:
     """One callback, as it is shown."""
-    return CallbackAnswer(
+    return JobCallback(
         id=delivery.id,
         url=delivery.url,
         state=delivery.state,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from viewfinder.api.callback_schemas import CallbackAttempt, CallbackState
 from viewfinder.api.errors import CATALOG, make_problem
 from viewfinder.api.schemas import Classification, ClassifyOptions, Problem
 
@@ -55,9 +56,19 @@ class JobCounts(_Answer):
 
 
 class JobCallback(_Answer):
-    """Whom the job tells when it is over."""
+    """Whom the job tells when it is over, and, where one job is asked for, how that stands."""
 
     url: str
+    id: str | None = Field(
+        None, description="What its header `webhook-id` says, in every attempt; null before."
+    )
+    state: CallbackState | None = Field(
+        None,
+        description="`refused`: answered 410; `expired`: given up after about three days; null "
+        "before the job is over.",
+    )
+    attempts: list[CallbackAttempt] = Field([], description="Oldest first.")
+    next_attempt: datetime | None = None
 
 
 class JobAnswer(_Answer):
@@ -78,8 +89,15 @@ class JobAnswer(_Answer):
     callback: JobCallback | None
 
     @classmethod
-    def of(cls, job: "Job") -> Self:
-        """Render a job."""
+    def of(cls, job: "Job", callback: JobCallback | None = None) -> Self:
+        """Render a job.
+
+        Args:
+            job: The job.
+            callback: How its callback stands; whom it tells is said without.
+        """
+        if callback is None and job.callback_url:
+            callback = JobCallback(url=job.callback_url)
         return cls(
             id=job.id,
             created=job.created,
@@ -92,7 +110,7 @@ class JobAnswer(_Answer):
             ),
             error=_problem(job.error_code, job.error_detail) if job.error_code else None,
             key_id=job.owner,
-            callback=JobCallback(url=job.callback_url) if job.callback_url else None,
+            callback=callback,
         )
 
 

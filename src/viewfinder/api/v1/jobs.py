@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from viewfinder.api.bodies import merge_options
+from viewfinder.api.callbacks import callback_of
 from viewfinder.api.dependencies import (
     TIMEOUT_HEADER,
     Services,
@@ -110,7 +111,10 @@ async def list_jobs(
 async def show_job(job_id: str, services: ServicesDep) -> JobAnswer:
     """A job, and how far it is."""
     jobs = await open_jobs(services.database)
-    return JobAnswer.of(await jobs.get(_checked(job_id)))
+    job = await jobs.get(_checked(job_id))
+    told = job.callback_url is not None and job.is_finished
+    callback = await callback_of(await services.database.open(), job.id) if told else None
+    return JobAnswer.of(job, callback)
 
 
 @router.get(
