@@ -72,9 +72,9 @@ async def test_images_without_a_job_go_once_no_upload_takes_so_long(
         await link.close()
 
 
-async def test_a_larger_upload_may_take_longer(blobs: Blobs, settings: Settings) -> None:
+async def test_a_larger_upload_may_take_longer(blobs: Blobs, tmp_path: Path) -> None:
     put(blobs, job_of(3 * DAY))
-    larger = settings.model_copy(update={"jobs": JobSettings(upload_bytes=20 * 2**30)})
+    larger = Settings(home=tmp_path, jobs=JobSettings(upload_bytes=20 * 2**30))
     assert await sweep(larger, blobs, DatabaseLink(larger), NOW) == 0
 
 
