@@ -9,15 +9,14 @@ less on what else the machine does. The result cache is off. The database is SQL
 made when the measurement begins: that takes a second of a core, once.
 """
 
-import sqlite3
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.harness import Figure, median, parse, parser, photos, save
 from benchmarks.processes import VIEWFINDER, clean_environment, running
+from benchmarks.records import counts, wait_for_records
 from benchmarks.wrk import Body, raw, settle, wrk
 
 
@@ -38,7 +37,7 @@ class Measured:
 
 
 _KINDS = ("none", "results", "images")
-_WARM_UP_S, _LOOK_S = 2, 0.2
+_WARM_UP_S = 2
 _RESULTS = 0.97
 
 
@@ -81,6 +80,7 @@ def figures(rounds: Sequence[dict[str, Measured]]) -> list[Figure]:
 def measure(kind: str, bodies: Sequence[Body], connections: int, seconds: int) -> Measured:
     """Start a server that records this, and ask it."""
     with tempfile.TemporaryDirectory() as home:
+        file = Path(home) / "viewfinder.db"
         with running(
             [VIEWFINDER, "serve"],
             ready="/health/ready",
@@ -89,30 +89,17 @@ def measure(kind: str, bodies: Sequence[Body], connections: int, seconds: int) -
             url = f"{server.url}/v1/classify"
             settle(url, bodies[0])
             wrk(url, bodies, connections=connections, seconds=_WARM_UP_S)
-            while kind != "none" and not _counts(Path(home))[0]:
-                time.sleep(_LOOK_S)
+            if kind != "none":
+                wait_for_records(file)
             before = server.cpu_seconds()
             load = wrk(url, bodies, connections=connections, seconds=seconds)
             cpu_ms = (server.cpu_seconds() - before) / (load.rate * seconds) * 1000
         if kind == "none":
             return Measured(load.rate, cpu_ms, 0.0)
-        rows, images = _counts(Path(home))
+        rows, images = counts(file)
         # More than were counted have been asked: the warm-up, and what was cut off at the end.
         share = images / rows if kind == "images" else min(1.0, rows / (load.rate * seconds))
         return Measured(load.rate, cpu_ms, share)
-
-
-def _counts(home: Path) -> tuple[int, int]:
-    """Results, and stored images."""
-    connection = sqlite3.connect(home / "viewfinder.db", timeout=30)
-    try:
-        found = connection.execute("SELECT COUNT(*), COUNT(stored_bytes) FROM results")
-        rows, images = found.fetchone()
-    except sqlite3.OperationalError:  # not made yet
-        return 0, 0
-    finally:
-        connection.close()
-    return rows, images
 
 
 if __name__ == "__main__":
