@@ -21,7 +21,9 @@ from pathlib import Path
 from benchmarks.generator import Plan, Request, generating, http_request
 from benchmarks.harness import Figure, parse, parser, photos, save
 from benchmarks.processes import Server, clean_environment, running, viewfinder
+from benchmarks.records import wait_for_records
 from benchmarks.stores import publish_fake
+from benchmarks.wrk import raw, settle
 
 MOST_MB = 32.0
 """By how much the server may grow."""
@@ -119,12 +121,18 @@ def serving(model: str, *, leaking: bool) -> Iterator[Server]:
     with tempfile.TemporaryDirectory() as store:
         publish_fake(Path(store), _FAKE)
         with _started(model, store, leaking=leaking) as server:
+            # The database is opened with the first answer, and takes its memory then.
+            settle(f"{server.url}{_PATH}", raw(photos()[0]))
+            wait_for_records(Path(store) / "viewfinder.db")
             yield server
 
 
 def _started(model: str, store: str, *, leaking: bool) -> AbstractContextManager[Server]:
     if not leaking:
-        return viewfinder("--model", model, VIEWFINDER_MODEL_STORE=store)
+        database = f"sqlite:///{store}/viewfinder.db"
+        return viewfinder(
+            "--model", model, VIEWFINDER_MODEL_STORE=store, VIEWFINDER_DATABASE__URL=database
+        )
     return running(
         [sys.executable, "-m", "benchmarks.leaking", "--model", model],
         ready="/health/ready",

@@ -110,6 +110,7 @@ async def test_an_answer_that_is_there_already_stays_and_others_come_beside_it(
         recorder.record(answered(b"another", identifier=first.prediction.id))
         recorder.record(second)
         await recorder.flush()
+        assert (recorder.written, recorder.losses.count) == (3, 0)
     kept = await rows(database)
     assert [row["image_sha256"] for row in kept] == [first.sha256, second.sha256]
 
