@@ -20,6 +20,8 @@ from viewfinder.storage.wanted import Wanted, first_id
 RARE = 2000
 """So many rows are rather sorted than waited for on a walk through all."""
 
+_BEYOND = "g"  # after every id: these are hexadecimal
+
 
 class _Compared(FunctionElement[Any]):
     """A column that is compared and not looked up."""
@@ -50,21 +52,29 @@ def page_of(wanted: Wanted, *, rare: bool = False) -> Select[Any]:
     def column(name: str) -> ColumnElement[Any]:
         return results.c[name] if name in looked_up else _Compared(results.c[name])
 
-    identifier, confidence = column("id"), column("confidence")
-    order = {
-        "newest": (identifier.desc(),),
-        "oldest": (identifier,),
-        "uncertain": (confidence, results.c.id),
-    }[wanted.order]
-    statement = select(results).order_by(*order).limit(wanted.limit + 1)
-    if (after := wanted.after) is not None:
-        if wanted.order == "uncertain":
+    statement = select(results).limit(wanted.limit + 1)
+    if wanted.order == "uncertain":
+        confidence = column("confidence")
+        statement = statement.order_by(confidence, results.c.id)
+        if (after := wanted.after) is not None:
             here = tuple_(confidence, results.c.id)
             statement = statement.where(here > tuple_(after.confidence, after.id))
-        else:
-            newest = wanted.order == "newest"
-            statement = statement.where(identifier < after.id if newest else identifier > after.id)
-    return statement.where(*_conditions(wanted, column))
+        return statement.where(*_conditions(wanted, column))
+    newest, identifier = wanted.order == "newest", column("id")
+    along = None if rare else _along(wanted)
+    if along is None:
+        statement = statement.where(*_between(wanted, identifier))
+        statement = statement.order_by(identifier.desc() if newest else identifier)
+        return statement.where(*_others(wanted, column))
+    # One value of this column is wanted, and the order says that column too: otherwise PostgreSQL
+    # would go back through all ids where it takes the rows to be spread over them evenly, which
+    # those of an old version are not.
+    first, value = results.c[along], getattr(wanted, along)
+    low, high = _ends(wanted)
+    here = tuple_(first, identifier)
+    statement = statement.where(here > tuple_(value, low), here < tuple_(value, high))
+    order = (first.desc(), identifier.desc()) if newest else (first, identifier)
+    return statement.order_by(*order).where(*_others(wanted, column, but=along))
 
 
 def count_of(wanted: Wanted) -> Select[int]:
@@ -113,12 +123,46 @@ def _looked_up(wanted: Wanted, *, rare: bool) -> set[str]:
     return {"model", "version", "id"}  # results_by_version, results_by_model, or that of the ids
 
 
+def _along(wanted: Wanted) -> str | None:
+    """The column before the ids in the index that the page goes along, if there is one."""
+    if wanted.reviewed:
+        return None  # those are few
+    if wanted.label is not None:
+        return "label"
+    if wanted.version is not None and wanted.model is not None:
+        return "version"
+    return "model" if wanted.model is not None else None
+
+
+def _ends(wanted: Wanted) -> tuple[str, str]:
+    """Ids between which those of the page are; they are none of them."""
+    low = "" if wanted.since is None else first_id(wanted.since)
+    high = _BEYOND if wanted.until is None else first_id(wanted.until)
+    if (after := wanted.after) is not None:
+        return (
+            (low, min(high, after.id)) if wanted.order == "newest" else (max(low, after.id), high)
+        )
+    return low, high
+
+
+def _between(wanted: Wanted, identifier: ColumnElement[Any]) -> list[ColumnElement[bool]]:
+    low, high = _ends(wanted)
+    return [identifier > low] * bool(low) + [identifier < high] * (high != _BEYOND)
+
+
 def _conditions(
     wanted: Wanted, column: Callable[[str], ColumnElement[Any]]
 ) -> list[ColumnElement[bool]]:
-    found = span(wanted, column("id")) + _confidences(wanted, column("confidence"))
+    return span(wanted, column("id")) + _others(wanted, column)
+
+
+def _others(
+    wanted: Wanted, column: Callable[[str], ColumnElement[Any]], *, but: str | None = None
+) -> list[ColumnElement[bool]]:
+    """All conditions but those on the id, and on one other column."""
+    found = _confidences(wanted, column("confidence"))
     for name in ("model", "version", "label"):
-        if (value := getattr(wanted, name)) is not None:
+        if name != but and (value := getattr(wanted, name)) is not None:
             found.append(column(name) == value)
     if wanted.reviewed is not None:
         feedback = column("feedback")
