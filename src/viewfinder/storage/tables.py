@@ -117,7 +117,13 @@ Index(
     sqlite_where=_REVIEWED,
     postgresql_where=_REVIEWED,
 )
-Index("results_stored", results.c.id, sqlite_where=_STORED, postgresql_where=_STORED)
+Index(
+    "results_stored",
+    results.c.id,
+    results.c.stored_bytes,
+    sqlite_where=_STORED,
+    postgresql_where=_STORED,
+)
 
 jobs = Table(
     "jobs",

@@ -63,7 +63,9 @@ def _make_results() -> None:
         ["model", "id", "version", "label", "feedback", "abstained"],
         "feedback IS NOT NULL",
     )
-    _make_partial_index("results_stored", "results", ["id"], "stored_bytes IS NOT NULL")
+    _make_partial_index(
+        "results_stored", "results", ["id", "stored_bytes"], "stored_bytes IS NOT NULL"
+    )
 
 
 def _make_jobs() -> None:
