@@ -266,7 +266,9 @@ def test_taking_away_what_is_not_there_is_no_mistake(changing: httpx2.Client) ->
         assert changing.delete(f"/v1/models/fake/{path}").status_code == 200
 
 
-def test_a_server_that_others_can_reach_lets_nobody_change_its_models(tmp_path: Path) -> None:
+def test_a_server_that_others_can_reach_shows_no_strangers_photos_and_lets_nobody_change_its_models(
+    tmp_path: Path,
+) -> None:
     fake_bundle(tmp_path / "models")
     with serving(
         tmp_path, "--model", "fake", "--threads", "1", "--host", "0.0.0.0", "--insecure"
@@ -290,6 +292,17 @@ def test_a_server_that_others_can_reach_lets_nobody_change_its_models(tmp_path: 
             for path in ("", "/fake", "/fake/labels", "/fake/versions/1"):
                 assert client.get(f"/v1/models{path}").status_code == 200
             assert _version(client) == 1
+            result = "/v1/results/01a2f4c0-5f0e-7c7b-9d35-6d7a4c1f0e11"
+            for method, path in (
+                ("GET", "/v1/results"),
+                ("GET", result),
+                ("GET", f"{result}/image"),
+                ("DELETE", result),
+                ("DELETE", f"/v1/results?image_sha256={'0' * 64}"),
+                ("GET", "/v1/jobs"),
+            ):
+                assert client.request(method, path).status_code == 403, path
+            assert client.get("/v1/jobs/01a2f4c0-5f0e-7c7b-9d35-6d7a4c1f0e11").status_code == 404
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "Via"])

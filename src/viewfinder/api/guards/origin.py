@@ -42,8 +42,9 @@ class NoStrangers:
     """Refuses, before a body is read, what is not for everybody where anybody could ask for it.
 
     That is a server without keys that others can reach: at a public address, or through a proxy
-    on this machine, which says so in a header. There nobody changes models, and nobody is told the
-    secret that callbacks are signed with.
+    on this machine, which says so in a header. There nobody changes models, nobody is told the
+    secret that callbacks are signed with, and nobody reads, or erases, what others have sent: who
+    has sent a job knows its id, and may ask for that.
     """
 
     def __init__(self, app: ASGIApp, *, public: bool) -> None:
@@ -53,7 +54,7 @@ class NoStrangers:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
         if scope["type"] == "http":
-            instead = _done_at_the_command_line(scope["method"], scope["path"])
+            instead = _done_elsewhere(scope["method"], scope["path"])
             if instead is not None and (
                 self._public or not _PROXIED.isdisjoint(name for name, _ in scope["headers"])
             ):
@@ -65,12 +66,14 @@ class NoStrangers:
         await self._app(scope, receive, send)
 
 
-def _done_at_the_command_line(method: str, path: str) -> str | None:
+def _done_elsewhere(method: str, path: str) -> str | None:
     """How that is done where strangers may not do it; None for what they may."""
     if path.startswith("/v1/models") and method not in {"GET", "HEAD"}:
         return "models are changed at its command line, by `viewfinder models`"
     if path.startswith("/v1/webhooks"):
         return "its secret is shown at its command line, by `viewfinder keys webhook-secret`"
+    if path.startswith("/v1/results") or (method != "POST" and path == "/v1/jobs"):
+        return "what others have sent is shown to those who have a key"
     return None
 
 
