@@ -93,7 +93,7 @@ def kept(idle: tuple[LocalServer, httpx2.Client]) -> Callable[[], dict[str, int]
 
     def look() -> dict[str, int]:
         blobs = server.services.settings.home / "blobs" / "jobs"
-        return {job.name: len([*job.iterdir()]) for job in blobs.iterdir()}
+        return {job.name: len([*job.iterdir()]) for job in blobs.glob("*")}
 
     return look
 
