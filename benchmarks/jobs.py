@@ -29,7 +29,7 @@ from viewfinder.storage.jobs import Job, JobItem, Jobs, input_key
 _LOAD = 0.3
 _CALIBRATION_S = 3
 _PATIENCE_S = 30
-_LOOK_S = 0.02
+_LOOK_S = 0.2  # often, it would take its share of the cores
 
 
 @dataclass(frozen=True, slots=True)

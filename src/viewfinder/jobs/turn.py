@@ -88,6 +88,7 @@ class Turn:
         self._changed = asyncio.Event()
         self._stopping = False
         self._chunk: list[JobItem] = []
+        self._in_work = self._ready = 0
         self._unrecorded = asyncio.Semaphore(_MOST_UNRECORDED)
         self._done = claim.job.done
         self._began = self._recorded = self._seen = self._renewed = time.monotonic()
@@ -139,7 +140,7 @@ class Turn:
             _LostError: The lease is another's, or the job is over.
             _StoppedError: The turn ends early.
         """
-        async with _beside(self._feed(window, count)) as feeding:
+        async with _beside(self._feed(window, chunk, count)) as feeding:
             feeding.add_done_callback(lambda _: self._changed.set())
             try:
                 while await self._advance(feeding, chunk):
@@ -154,9 +155,18 @@ class Turn:
             finally:
                 await self._drop()
 
-    async def _feed(self, window: int, count: int | None) -> None:
+    async def _feed(self, window: int, chunk: int, count: int | None) -> None:
         """Start work on image after image, as many at a time as the window has room for."""
         gate = asyncio.Semaphore(window)
+
+        def ended(task: asyncio.Task[JobItem]) -> None:
+            gate.release()
+            self._in_work -= 1
+            self._ready += 1
+            # To look at each of them by itself would cost as much as recording it.
+            if self._ready >= chunk or not self._in_work or task.cancelled() or task.exception():
+                self._changed.set()
+
         position = self._done
         total = self._claim.job.total
         last = total if count is None else min(total, position + count)
@@ -168,8 +178,8 @@ class Turn:
                 await self._unrecorded.acquire()
                 await gate.acquire()
                 task = asyncio.create_task(self._work.answer(self._claim.job, item))
-                task.add_done_callback(lambda _: gate.release())
-                task.add_done_callback(lambda _: self._changed.set())
+                self._in_work += 1
+                task.add_done_callback(ended)
                 self._tasks.append(task)
             position += len(page)
 
@@ -201,6 +211,7 @@ class Turn:
 
     def _collect(self) -> ModelGoneError | None:
         """Take what is done, up to the first image that is not."""
+        self._ready = 0
         while self._tasks and self._tasks[0].done():
             task = self._tasks.popleft()
             try:
