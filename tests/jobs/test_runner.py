@@ -194,8 +194,9 @@ async def test_a_model_that_is_deleted_meanwhile_ends_the_job_with_what_is_done(
 
 
 async def test_a_cancelled_job_stops_and_its_images_are_deleted(
-    database: Database, settings: Settings, gate: Gate
+    database: Database, settings: Settings, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(working_module, "_SLICE_S", 3600.0)  # its turn does not end by itself
     settings = to_work(settings, jobs=LONG)
     fake_bundle(store_of(settings))
     job = await sent(database, settings, 200)
@@ -380,6 +381,8 @@ async def test_work_goes_on_when_the_database_has_been_away(
             assert runner is not None
             runner.wake()
             await soon(lambda: runner.problem is not None)
+            # Far more than one chunk: it has been tried to record some of them.
+            await soon(lambda: sum(len(call) for call in engine.calls) >= 240)
             await asyncio.to_thread(server.start)
             done = await over(database, job)
         assert (done.state, done.succeeded) == ("succeeded", 400)
