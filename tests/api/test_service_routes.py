@@ -23,7 +23,8 @@ def test_a_probe_may_ask_for_the_head_alone(client: httpx2.Client, path: str) ->
 
 def test_ready(client: httpx2.Client) -> None:
     body = client.get("/health/ready").json()
-    assert body == {"status": "ready", "parts": {"model": "ready", "compute": "ready"}}
+    parts = {"model": "ready", "compute": "ready", "results": "ready"}
+    assert body == {"status": "ready", "parts": parts}
 
 
 def test_a_broken_default_model_is_not_ready_but_others_answer(tmp_path: Path) -> None:

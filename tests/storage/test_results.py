@@ -221,7 +221,7 @@ async def _with_job(database: Database, items: Sequence[Result]) -> None:
     job = {
         "id": "job", "created": NOW, "model": "fake", "version": 1, "top_k": 5,
         "min_confidence": 0.0, "state": "succeeded", "total": len(items),
-        "succeeded": len(items), "failed": 0, "fruitless": 0, "turn": NOW,
+        "succeeded": len(items), "failed": 0, "fruitless": 0, "turn": NOW, "inputs": False,
     }  # fmt: skip
     copies = [
         {"job": "job", "position": n, "name": "a.jpg", "result": one.id, "answer": {"class": "cat"}}
