@@ -41,7 +41,8 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Non
 
     table = Table(box=None, show_header=any(columns))
     for name in columns:
-        table.add_column(name, overflow="fold")
+        # An id that is folded cannot be copied.
+        table.add_column(name, overflow="fold", no_wrap=name == "id")
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
     Console().print(table)

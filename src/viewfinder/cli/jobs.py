@@ -49,16 +49,9 @@ def list_jobs(
         print_json({"jobs": [_as_json(job) for job in found]})
         return
     print_table(
-        ("id", "created", "model", "state", "done", "failed"),
+        ("id", "model", "state", "done", "failed"),
         (
-            (
-                job.id,
-                f"{job.created.astimezone():%Y-%m-%d %H:%M}",
-                f"{job.model}@{job.version}",
-                job.state,
-                _progress(job),
-                job.failed,
-            )
+            (job.id, f"{job.model}@{job.version}", job.state, f"{job.done}/{job.total}", job.failed)
             for job in found
         ),
     )

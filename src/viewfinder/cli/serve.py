@@ -182,3 +182,5 @@ def configure_logging() -> None:
     # Whoever sends nonsense gets a 400, and not a line of the log for each try.
     for name in ("uvicorn", "uvicorn.error", "asyncio"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    # It would name its own parts, a line each, before what it does to the database.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
