@@ -180,6 +180,11 @@ class ResultRecorder:
             if self._log.may_speak():
                 logger.warning("%s; %s", error.detail, self._numbers)
             return False
+        except Exception:  # a fault of ours: who ends here would record nothing any more
+            self.failures += 1
+            if self._log.may_speak():
+                logger.exception("results cannot be written; %s", self._numbers)
+            return False
         if self._away:
             logger.info("results can be written again; %s", self._numbers)
         return True
