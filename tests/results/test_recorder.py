@@ -11,6 +11,7 @@ from tests.postgres import PostgresServer, running_postgres
 from tests.results.answers import answered, recording, rows
 from tests.support import soon
 
+from viewfinder.errors import DatabaseError
 from viewfinder.results import recorder as module
 from viewfinder.results.recorder import ResultRecorder
 from viewfinder.settings import DatabaseSettings, Settings
@@ -250,6 +251,19 @@ async def test_what_nobody_has_foreseen_does_not_end_the_writing(
     await link.close()
     assert len(await rows(database)) == 1
     assert caplog.text.count("RuntimeError: odd") == 1  # in this minute
+
+
+async def test_who_hears_of_an_earlier_failure_gets_one_of_his_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "_PAUSE_S", 60.0)
+    (tmp_path / "viewfinder.db").mkdir()
+    link, lengths = DatabaseLink(Settings(home=tmp_path)), []
+    for _ in range(4):
+        with pytest.raises(DatabaseError) as told:
+            await link.open()
+        lengths.append(len(told.traceback))
+    assert lengths[1:] == lengths[1:2] * 3
 
 
 async def test_flushing_waits_for_no_database_that_is_away(tmp_path: Path) -> None:
