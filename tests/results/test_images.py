@@ -197,7 +197,7 @@ async def test_an_image_that_does_not_fit_is_lost_and_its_row_is_kept(
     settings: Settings, database: Database, cpu: Scheduler, tmp_path: Path
 ) -> None:
     data = photo("cat.jpg")
-    keeper = _keeper(cpu, FolderBlobs(tmp_path / "blobs"), room=2 * len(data))
+    keeper = _keeper(cpu, FolderBlobs(tmp_path / "blobs"), room=2 * (len(data) + 4096))
     async with recording(settings, images=keeper, gather_s=60) as recorder:
         for _ in range(3):
             recorder.record(answered(data))
@@ -208,10 +208,16 @@ async def test_an_image_that_does_not_fit_is_lost_and_its_row_is_kept(
     assert [size is not None for size in await _stored(database)] == [True, True, False, True]
 
 
+async def test_tiny_images_do_not_wait_without_end(cpu: Scheduler, tmp_path: Path) -> None:
+    keeper = _keeper(cpu, FolderBlobs(tmp_path / "blobs"), room=1_000_000)
+    assert sum(keeper.reserve(b"tiny") for _ in range(1000)) < 250
+    assert keeper.losses.count > 750
+
+
 async def test_an_image_that_cannot_be_decoded_is_lost_and_makes_room(
     settings: Settings, database: Database, cpu: Scheduler, tmp_path: Path
 ) -> None:
-    keeper = _keeper(cpu, FolderBlobs(tmp_path / "blobs"), room=10)
+    keeper = _keeper(cpu, FolderBlobs(tmp_path / "blobs"), room=5000)
     async with recording(settings, images=keeper) as recorder:
         for number in range(1, 4):
             recorder.record(answered(b"no photo"))
