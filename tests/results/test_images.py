@@ -276,6 +276,28 @@ async def test_the_image_of_a_result_that_was_erased_meanwhile_goes_too(
         blobs.get(image_key(one.prediction.id))
 
 
+def test_what_a_crash_left_of_an_image_is_erased_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = FolderBlobs(tmp_path / "blobs")
+    beside, key = image_key("0123450"), image_key("0123456")
+    blobs.put(beside, b"image")
+
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "replace", die)
+        patch.setattr(Path, "unlink", die)
+        blobs.put(key, b"image")
+    folder = (tmp_path / "blobs" / key).parent
+    files = list(folder.iterdir())
+    assert len(files) == 2
+    assert {file.stat().st_mode & 0o077 for file in files} == {0}
+    blobs.delete([beside, key])
+    assert not folder.exists()
+
+
 def _lost(keeper: ImageKeeper, count: int) -> bool:
     return keeper.losses.count == count
 
