@@ -90,7 +90,8 @@ def build_services(settings: Settings, *, lasting: bool = False) -> Services:
         blobs,
         _fetcher(settings),
         recorder=recorder,
-        retention=None if recorder is None else Retention(link, blobs, settings.results),
+        # Also where nothing is recorded any more: what was before is kept no longer for that.
+        retention=Retention(link, blobs, settings.results) if lasting else None,
     )
     if not lasting:
         return services

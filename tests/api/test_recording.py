@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 from PIL import Image
 from tests.results.answers import rows_in
 from tests.support import (
@@ -29,7 +30,8 @@ _AWAY = DatabaseSettings(url="postgresql://nobody@127.0.0.1:1/none")
 
 @contextmanager
 def _serving(home: Path, **options: Any) -> Iterator[LocalServer]:
-    fake_bundle(home / "models")
+    if not (home / "models").exists():
+        fake_bundle(home / "models")
     with serving_here(
         Settings(home=home, default_model="fake", models=("fake",), threads=1, **options)
     ) as server:
@@ -135,6 +137,19 @@ def test_the_command_line_records_nothing(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "viewfinder.db").exists()
     assert not (tmp_path / "blobs").exists()
+
+
+def test_what_was_recorded_before_is_let_go_of_where_nothing_is_recorded_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with _serving(tmp_path) as server:
+        _post(server, files={"file": grey(10)})
+    settings = Settings(home=tmp_path)
+    assert len(rows_in(settings)) == 1
+    monkeypatch.setattr("viewfinder.results.retention._FIRST_S", 0.0)
+    monkeypatch.setattr("viewfinder.results.retention._EVERY_S", 0.05)
+    with _serving(tmp_path, record="none", results=ResultSettings(keep_days=1e-9)):
+        eventually(lambda: not rows_in(settings))
 
 
 def test_retention_that_fails_is_said(tmp_path: Path) -> None:

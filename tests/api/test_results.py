@@ -41,15 +41,19 @@ class Waiting(ResultRecorder):
         super().__init__(DatabaseLink(settings), buffer=1)
         self.held: list[Result] = []
         self.flushes = 0
+        self.stuck = False
         self._settings = settings
 
-    async def flush(self) -> None:
+    async def flush(self) -> bool:
         """Write them."""
         self.flushes += 1
+        if self.stuck:
+            return False
         held, self.held = self.held, []
         database = await open_database(self._settings)
         await Results(database).add(held)
         await database.close()
+        return True
 
 
 class LosingBlobs(FolderBlobs):
@@ -423,6 +427,20 @@ def test_while_the_images_cannot_be_erased_the_rows_stay(place: Place) -> None:
         place.blobs.lost = False
     assert place.http.delete(f"/v1/results/{one}").status_code == 204
     assert place.http.delete(f"/v1/results/{two}").status_code == 204
+
+
+def test_nothing_counts_as_erased_that_may_still_be_written(place: Place) -> None:
+    digest = "02468ace13579bdf" * 4
+    place.recorder.held = [place.make(image_sha256=digest)]
+    place.recorder.stuck = True
+    try:
+        early = place.http.delete("/v1/results", params={"image_sha256": digest})
+        assert _code(early) == (503, "not_ready")
+        assert early.headers["Retry-After"] == "5"
+    finally:
+        place.recorder.stuck = False
+    answer = place.http.delete("/v1/results", params={"image_sha256": digest})
+    assert answer.json() == {"deleted": 1}
 
 
 # -- what waits to be written

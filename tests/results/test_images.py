@@ -197,7 +197,7 @@ async def test_an_image_that_does_not_fit_is_lost_and_its_row_is_kept(
     settings: Settings, database: Database, cpu: Scheduler, tmp_path: Path
 ) -> None:
     data = photo("cat.jpg")
-    keeper = _keeper(cpu, FolderBlobs(tmp_path / "blobs"), room=2 * len(data))
+    keeper = _keeper(cpu, FolderBlobs(tmp_path / "blobs"), room=2 * (len(data) + 4096))
     async with recording(settings, images=keeper, gather_s=60) as recorder:
         for _ in range(3):
             recorder.record(answered(data))
@@ -208,10 +208,16 @@ async def test_an_image_that_does_not_fit_is_lost_and_its_row_is_kept(
     assert [size is not None for size in await _stored(database)] == [True, True, False, True]
 
 
+async def test_tiny_images_do_not_wait_without_end(cpu: Scheduler, tmp_path: Path) -> None:
+    keeper = _keeper(cpu, FolderBlobs(tmp_path / "blobs"), room=1_000_000)
+    assert sum(keeper.reserve(b"tiny") for _ in range(1000)) < 250
+    assert keeper.losses.count > 750
+
+
 async def test_an_image_that_cannot_be_decoded_is_lost_and_makes_room(
     settings: Settings, database: Database, cpu: Scheduler, tmp_path: Path
 ) -> None:
-    keeper = _keeper(cpu, FolderBlobs(tmp_path / "blobs"), room=10)
+    keeper = _keeper(cpu, FolderBlobs(tmp_path / "blobs"), room=5000)
     async with recording(settings, images=keeper) as recorder:
         for number in range(1, 4):
             recorder.record(answered(b"no photo"))
@@ -268,6 +274,29 @@ async def test_the_image_of_a_result_that_was_erased_meanwhile_goes_too(
         await soon(lambda: not keeper.stored)
     with pytest.raises(FileNotFoundError):
         blobs.get(image_key(one.prediction.id))
+
+
+def test_what_a_crash_left_of_an_image_is_erased_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = FolderBlobs(tmp_path / "blobs")
+    beside, key = image_key("0123450"), image_key("0123456")
+    blobs.put(beside, b"image")
+
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", die)
+        patch.setattr(Path, "unlink", die)
+        with pytest.raises(KeyboardInterrupt):
+            blobs.put(key, b"image")
+    folder = (tmp_path / "blobs" / key).parent
+    files = list(folder.iterdir())
+    assert len(files) == 2
+    assert {file.stat().st_mode & 0o077 for file in files} == {0}
+    blobs.delete([beside, key])
+    assert not folder.exists()
 
 
 def _lost(keeper: ImageKeeper, count: int) -> bool:

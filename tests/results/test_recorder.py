@@ -11,6 +11,7 @@ from tests.postgres import PostgresServer, running_postgres
 from tests.results.answers import answered, recording, rows
 from tests.support import soon
 
+from viewfinder.errors import DatabaseError
 from viewfinder.results import recorder as module
 from viewfinder.results.recorder import ResultRecorder
 from viewfinder.settings import DatabaseSettings, Settings
@@ -223,13 +224,55 @@ async def test_a_full_disk_keeps_answers_waiting_until_there_is_room(tmp_path: P
         assert recorder.state == "ready"
 
 
+class _Odd(DatabaseLink):
+    """Fails at first, in a way that nobody has thought of."""
+
+    fails = True
+
+    async def open(self) -> Database:
+        if self.fails:
+            raise RuntimeError("odd")
+        return await super().open()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_what_nobody_has_foreseen_does_not_end_the_writing(
+    settings: Settings, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    link = _Odd(settings)
+    recorder = ResultRecorder(link, buffer=10, gather_s=0.01)
+    recorder.start()
+    recorder.record(answered())
+    await soon(lambda: recorder.failures >= 2)
+    assert recorder.state == "the database cannot be used; 1 results wait, 0 are lost"
+    link.fails = False
+    await soon(lambda: recorder.written == 1)
+    await recorder.close()
+    await link.close()
+    assert len(await rows(database)) == 1
+    assert caplog.text.count("RuntimeError: odd") == 1  # in this minute
+
+
+async def test_who_hears_of_an_earlier_failure_gets_one_of_his_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "_PAUSE_S", 60.0)
+    (tmp_path / "viewfinder.db").mkdir()
+    link, lengths = DatabaseLink(Settings(home=tmp_path)), []
+    for _ in range(4):
+        with pytest.raises(DatabaseError) as told:
+            await link.open()
+        lengths.append(len(told.traceback))
+    assert lengths[1:] == lengths[1:2] * 3
+
+
 async def test_flushing_waits_for_no_database_that_is_away(tmp_path: Path) -> None:
     settings = Settings(
         home=tmp_path, database=DatabaseSettings(url="postgresql://nobody@127.0.0.1:1/none")
     )
     async with asyncio.timeout(20), recording(settings, prepared=False) as recorder:
         recorder.record(answered())
-        await recorder.flush()
+        assert not await recorder.flush()
         assert recorder.waiting == 1
 
 

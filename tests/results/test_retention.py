@@ -1,5 +1,6 @@
 """Results go in time: by age, by number, and images by the room that they take."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -166,6 +167,25 @@ async def test_where_images_cannot_be_deleted_their_rows_stay(kept: Kept, tmp_pa
     assert await kept.ids() == [old.id]
     path.rmdir()
     assert await kept.sweep(keep_days=10) == Swept(1)
+
+
+async def test_no_database_is_made_to_let_go_of_nothing(
+    tmp_path: Path, blobs: FolderBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_FIRST_S", 0.0)
+    asked = asyncio.Event()
+
+    class Link(DatabaseLink):
+        async def wanted(self) -> None:
+            asked.set()
+            await super().wanted()
+
+    link = Link(Settings(home=tmp_path))
+    retention = Retention(link, blobs, ResultSettings())
+    retention.start()
+    await asked.wait()
+    await retention.close()
+    assert not (tmp_path / "viewfinder.db").exists()
 
 
 def test_ids_are_in_the_order_of_time() -> None:

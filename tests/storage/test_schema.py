@@ -5,6 +5,7 @@ import importlib.util
 import sqlite3
 import stat
 import subprocess
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from importlib import import_module
@@ -17,7 +18,7 @@ from tests.support import needs, run_command
 
 from viewfinder.errors import DatabaseError, SettingsError
 from viewfinder.settings import DatabaseSettings, Settings
-from viewfinder.storage.database import database_url
+from viewfinder.storage.database import Database, database_url
 from viewfinder.storage.keys import ApiKeys
 from viewfinder.storage.schema import REVISION, open_database, upgrade
 from viewfinder.storage.tables import metadata
@@ -158,6 +159,17 @@ def test_a_password_is_never_told(tmp_path: Path) -> None:
         assert "127.0.0.1" in result.stdout + result.stderr
         assert "hunter2" not in result.stdout + result.stderr
         assert "Traceback" not in result.stderr
+
+
+async def test_what_was_to_be_written_stands_in_no_traceback(database: Database) -> None:
+    nowhere = text("INSERT INTO nowhere (secret) VALUES (:secret)")
+    values = {"secret": "hunter2"}
+    with pytest.raises(DatabaseError) as told:
+        async with database.writing() as connection:
+            await connection.execute(nowhere, values)
+    said = "".join(traceback.format_exception(told.value))
+    assert "INSERT INTO nowhere" in said
+    assert "hunter2" not in said
 
 
 def test_each_step_can_be_taken_back_and_again(settings: Settings) -> None:

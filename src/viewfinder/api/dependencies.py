@@ -52,7 +52,7 @@ class Services:
         fetcher: Brings images by URL; None where they are switched off.
         access: Knows the keys; None where none is asked for.
         recorder: Keeps the answers; None where they are not kept.
-        retention: Lets go of what is recorded in time; None where nothing is.
+        retention: Lets go of what is recorded in time; None where nothing lasts.
         orphans: Deletes images of jobs that never came to be; None where nothing lasts.
         jobs: Works on jobs; None where others do.
         callbacks: Tells those who wait for jobs; None where others do.

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path, PurePosixPath
@@ -54,6 +53,8 @@ class FolderBlobs:
     def put(self, key: str, data: bytes) -> None:
         """See `Blobs.put`. What a crash leaves behind is a hidden file beside it, never half of it.
 
+        That goes when the blob is deleted. Two may not put the same blob at once.
+
         It is not synced to the disk: who needs that says so in the database, afterwards.
         """
         path = self._path(key)
@@ -73,6 +74,7 @@ class FolderBlobs:
         for key in keys:
             path = self._path(key)
             path.unlink(missing_ok=True)
+            _partial(path).unlink(missing_ok=True)
             folders.add(path.parent)
         for folder in folders - {self._folder}:
             with contextlib.suppress(OSError):  # not empty, or gone
@@ -91,13 +93,13 @@ class FolderBlobs:
             shutil.rmtree(self._path(prefix))
 
     def _write(self, path: Path, data: bytes) -> None:
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
+        partial = _partial(path)
         try:
-            with os.fdopen(handle, "wb") as file:
+            with open(partial, "wb", opener=_for_owner) as file:
                 file.write(data)
-            Path(partial).replace(path)
+            partial.replace(path)
         except BaseException:
-            Path(partial).unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
             raise
 
     def _path(self, key: str) -> Path:
@@ -105,6 +107,15 @@ class FolderBlobs:
         if not parts or ".." in parts or key.startswith("/"):
             raise ValueError("a key lies inside its folder")
         return self._folder.joinpath(*parts)
+
+
+def _partial(path: Path) -> Path:
+    """Where a blob is until it is whole: known by its name, so that erasing finds it."""
+    return path.with_name(f".partial-{path.name}")
+
+
+def _for_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def open_blobs(settings: Settings) -> Blobs:

@@ -1,4 +1,4 @@
-"""`viewfinder db`: the database that keys are kept in."""
+"""`viewfinder db`: the database of keys, results and jobs."""
 
 import typer
 

@@ -23,6 +23,8 @@ BUFFER_BYTES = 64 * 1024 * 1024
 
 _FOLDER_DIGITS = 6  # a UUIDv7's first 24 bits: one folder for each four and a half hours
 _QUALITY = 90
+# What waits with a photo (its task, its record): many tiny ones take room too.
+_BESIDE_BYTES = 4096
 # As long as an image may wait for idle capacity.
 _PATIENCE_S = 60.0
 # At most half of the threads that asyncio has for what blocks: others wait for one, too.
@@ -53,6 +55,10 @@ def stored_form(data: bytes, *, side: int, limits: Limits) -> bytes:
     return small_jpeg(image, side, quality=_QUALITY)[0]
 
 
+def _room_of(data: bytes) -> int:
+    return len(data) + _BESIDE_BYTES
+
+
 class ImageKeeper:
     """Stores photos in what the processor has to spare; what there is no room for is counted.
 
@@ -64,7 +70,7 @@ class ImageKeeper:
         side: The longer side that a stored image has at most, in pixels.
         limits: What will be decoded.
         encoding: How many may wait for the processor at once.
-        room: Bytes of photos that may be in memory.
+        room: Bytes of photos that may be in memory, each counted with 4 KiB of what goes with it.
         clock: Seconds, from any moment on.
 
     Attributes:
@@ -100,16 +106,16 @@ class ImageKeeper:
 
     def reserve(self, data: bytes) -> bool:
         """Make room for a photo, if there is any; counted as lost if not."""
-        if len(data) > self._room:
+        if _room_of(data) > self._room:
             self.losses.add()
             return False
-        self._room -= len(data)
+        self._room -= _room_of(data)
         return True
 
     def release(self, data: bytes) -> None:
         """Give the room of a photo back that is not going to be stored; counted as lost."""
         self.losses.add()
-        self._room += len(data)
+        self._room += _room_of(data)
 
     def store(self, result: str, data: bytes) -> None:
         """Store a photo that there is room for, as soon as there is capacity. Returns at once.
@@ -152,7 +158,7 @@ class ImageKeeper:
             if self._log.may_speak():
                 logger.exception("an image is not stored")
         finally:
-            self._room += len(data)
+            self._room += _room_of(data)
             if size:
                 self.stored[result] = size
                 self.news.set()

@@ -113,12 +113,15 @@ class ResultRecorder:
         if len(self._waiting) >= _BATCH:
             self._hurry.set()
 
-    async def flush(self) -> None:
-        """Have written what waits now, unless the database cannot be used."""
+    async def flush(self) -> bool:
+        """Have written what waits now; whether it is, since the database may be out of reach."""
         last = self.recorded
-        while self.recorded - self.waiting < last and not (self._away or self._ending.is_set()):
+        while self.recorded - self.waiting < last:
+            if self._away or self._ending.is_set():
+                return False
             self._hurry.set()
             await self._tried.wait()
+        return True
 
     async def close(self) -> None:
         """Write what waits, for a few seconds at most; the rest is lost, and the log says so."""
@@ -179,6 +182,11 @@ class ResultRecorder:
             self.failures += 1
             if self._log.may_speak():
                 logger.warning("%s; %s", error.detail, self._numbers)
+            return False
+        except Exception:  # a fault of ours: who ends here would record nothing any more
+            self.failures += 1
+            if self._log.may_speak():
+                logger.exception("results cannot be written; %s", self._numbers)
             return False
         if self._away:
             logger.info("results can be written again; %s", self._numbers)

@@ -87,6 +87,7 @@ class Retention:
         pause = _FIRST_S
         while True:
             await asyncio.sleep(pause)
+            await self._link.wanted()
             pause = _EVERY_S
             try:
                 swept = await self.sweep()

@@ -116,10 +116,11 @@ def _is_odd_file(url: URL) -> bool:
 
 
 def connect_options(url: URL) -> dict[str, Any]:
-    """What makes a connection give up in time."""
+    """What makes a connection give up in time, and tell no values in a traceback."""
     if url.get_backend_name() == SQLITE:
-        return {"connect_args": {"timeout": _CONNECT_S}}
+        return {"hide_parameters": True, "connect_args": {"timeout": _CONNECT_S}}
     return {
+        "hide_parameters": True,
         "connect_args": {"connect_timeout": _CONNECT_S, "tcp_user_timeout": 1000 * _PATIENCE_S},
         "pool_pre_ping": True,
         "pool_size": 2,

@@ -32,7 +32,7 @@ class DatabaseLink:
         self._opening = asyncio.Lock()
         self._opened = asyncio.Event()
         self._database: Database | None = None
-        self._failure: tuple[float, DatabaseError] | None = None
+        self._failure: tuple[float, str] | None = None
 
     @property
     def is_there(self) -> bool:
@@ -65,12 +65,12 @@ class DatabaseLink:
 
     async def _open(self) -> "Database":
         if self._failure is not None and time.monotonic() < self._failure[0]:
-            raise self._failure[1]
+            raise DatabaseError(self._failure[1])  # its own: each raise would lengthen a shared one
         try:
             schema = await asyncio.to_thread(import_module, "viewfinder.storage.schema")
             database: Database = await schema.open_database(self._settings)
         except DatabaseError as error:
-            self._failure = time.monotonic() + _PAUSE_S, error
+            self._failure = time.monotonic() + _PAUSE_S, error.detail
             raise
         return database
 

@@ -94,8 +94,9 @@ def _engine(url: URL) -> Iterator[Engine]:
     """A plain engine of this thread: Alembic knows no other."""
     plain = url.set(drivername=url.drivername.replace("+aiosqlite", ""))
     with told(url):
-        options = {k: v for k, v in connect_options(url).items() if k == "connect_args"}
-        engine = prepare(create_engine(plain, poolclass=NullPool, **options))
+        options = connect_options(url)
+        about = {name: options[name] for name in ("connect_args", "hide_parameters")}
+        engine = prepare(create_engine(plain, poolclass=NullPool, **about))
         try:
             yield engine
         finally:

@@ -45,7 +45,7 @@ _NONE = (
     "are kept."
 )
 _ERASED = "This result was erased."
-_BLOBS_RETRY_S = 5
+_RETRY_S = 5
 _JPEG = {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}
 _T = TypeVar("_T")
 
@@ -72,7 +72,11 @@ async def erase_of_image(
 ) -> Deleted:
     """Erase every result for an image file, and the stored images."""
     results = await _results(services)
-    await _flush(services)
+    if not await _flush(services):
+        raise NotReadyError(
+            "Answers wait to be written, and cannot be erased before; try again later.",
+            retry_after_s=_RETRY_S,
+        )
     deleted = 0
     while found := await results.of_image(image_sha256.lower()):
         deleted += await _erase(services, results, found)
@@ -194,9 +198,8 @@ async def _results(services: Services) -> "Results":
     return cast("Results", import_module("viewfinder.storage.results").Results(database))
 
 
-async def _flush(services: Services) -> None:
-    if services.recorder is not None:
-        await services.recorder.flush()
+async def _flush(services: Services) -> bool:
+    return services.recorder is None or await services.recorder.flush()
 
 
 async def _one(
@@ -260,7 +263,7 @@ async def _erase(services: Services, results: "Results", which: Iterable["Result
 
 
 def _no_blobs(detail: str) -> NotReadyError:
-    return NotReadyError(detail, retry_after_s=_BLOBS_RETRY_S)
+    return NotReadyError(detail, retry_after_s=_RETRY_S)
 
 
 class _Known:
