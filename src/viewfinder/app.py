@@ -175,9 +175,11 @@ async def running(services: Services, *, preload: bool = True) -> AsyncIterator[
         try:
             yield
         finally:
-            # The last begun first: what jobs still answer is recorded.
-            for part in reversed(background):
-                await part.close()
+            # What jobs still answer is recorded: that ends last.
+            recorder = services.recorder
+            await asyncio.gather(*(part.close() for part in background if part is not recorder))
+            if recorder is not None:
+                await recorder.close()
             watching.cancel()
     finally:
         await asyncio.to_thread(services.devices.close)

@@ -25,7 +25,7 @@ READY = "ready"
 _BATCH = 500
 _GATHER_S = 1.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
-_CLOSE_S = 2.0  # of the five that the server has for what is left to do at its end
+_CLOSE_S = 2.0  # of the seven that the server has for what is left to do at its end
 
 
 class ResultRecorder:

@@ -18,7 +18,7 @@ from viewfinder.api.health import DRAINING
 from viewfinder.server.config import ServerConfig
 from viewfinder.server.protocol import GuardedProtocol
 
-CLOSING_S = 5.0
+CLOSING_S = 7.0
 """Seconds for what is left to do when all requests are answered or cut."""
 GIVEN_UP = 1
 """The exit status of what did not come to its own end."""
