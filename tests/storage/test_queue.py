@@ -76,6 +76,26 @@ async def test_a_lapsed_lease_is_anothers_and_the_first_writes_nothing_more(
     assert (now.state, now.succeeded, now.failed) == ("running", 1, 1)
 
 
+async def test_what_is_recorded_twice_counts_once(database: Database) -> None:
+    queue = JobQueue(database)
+    job = await added(database, a_job(5))
+    claim = await queue.claim(after(0), 60, "me")
+    assert claim is not None
+    first, second = [*answered(0, 1), broken(2)], answered(3)
+    for number in (10, 50):  # who has not heard the first answer asks again
+        assert await queue.record(claim, first, after(number), 60)
+    now = await Jobs(database).get(job.id)
+    assert (now.succeeded, now.failed, now.waiting) == (2, 1, 2)
+    assert await queue.claim(after(100), 60, "other") is None  # the lease is renewed all the same
+    assert await queue.record(claim, second, after(101), 60)
+    assert not await queue.record(claim, first, after(102), 60)
+    items = await Jobs(database).items(job.id, after=-1, limit=9)
+    assert [item.result for item in items] == [
+        *(item.result for item in first),
+        *(item.result for item in second),
+    ]
+
+
 async def test_a_lease_is_renewed(database: Database) -> None:
     queue = JobQueue(database)
     await added(database, a_job())
