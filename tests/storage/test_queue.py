@@ -5,7 +5,7 @@ import json
 from datetime import UTC
 from typing import Any, Literal
 
-from sqlalchemy import Table, func, select
+from sqlalchemy import Table, func, select, update
 from tests.jobs.making import a_job, added, after, answered, broken
 
 from viewfinder.settings import Settings
@@ -204,6 +204,26 @@ async def test_what_is_left_of_finished_jobs_is_found(database: Database) -> Non
     assert await queue.leftovers(limit=9) == []
 
 
+async def _taken(database: Database) -> None:
+    """All callbacks have arrived."""
+    async with database.writing() as connection:
+        await connection.execute(update(deliveries).values(state="delivered", due=None))
+
+
+async def test_a_job_stays_until_its_callback_has_come_to_its_end(database: Database) -> None:
+    queue = JobQueue(database)
+    by_url = [JobItem(0, "a", url="https://example.org/a")]
+    await added(database, a_job(1, callback_url="https://example.org/"), by_url)
+    claim = await queue.claim(after(0), 60, "me")
+    assert claim is not None
+    assert await queue.finish(claim, "succeeded", None, after(1)) is not None
+    assert await queue.delete_older(after(100), limit=5) == 0
+    assert await _count(database, deliveries) == 1
+    await _taken(database)
+    assert await queue.delete_older(after(100), limit=5) == 1
+    assert await _count(database, deliveries) == 0
+
+
 async def test_old_jobs_go_with_all_that_is_theirs(database: Database) -> None:
     queue = JobQueue(database)
     by_url = [JobItem(0, "a", url="https://example.org/a")]
@@ -212,6 +232,7 @@ async def test_old_jobs_go_with_all_that_is_theirs(database: Database) -> None:
         claim = await queue.claim(after(number), 60, "me")
         assert claim is not None
         assert await queue.finish(claim, "succeeded", None, after(number)) is not None
+    await _taken(database)
     left = await added(database, a_job(1))
     with_images = await added(database, a_job(1))
     await Jobs(database).cancel(with_images.id, after(0))

@@ -253,12 +253,15 @@ class JobQueue:
     async def delete_older(self, before: datetime, *, limit: int) -> int:
         """Delete jobs that ended before a moment, with their results and callbacks.
 
+        One whose callback is still to be sent is kept until that has come to its end.
+
         Returns:
             How many; if that is `limit`, there may be more.
         """
+        owes = exists().where(deliveries.c.job == jobs.c.id, deliveries.c.state == "waiting")
         old = (
             select(jobs.c.id)
-            .where(jobs.c.finished < before, jobs.c.inputs.is_(False))
+            .where(jobs.c.finished < before, jobs.c.inputs.is_(False), ~owes)
             .order_by(jobs.c.finished)
             .limit(limit)
         )
