@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -27,6 +28,7 @@ from tests.support import Engine, fake_bundle, grey, soon
 
 from viewfinder.api.dependencies import Services
 from viewfinder.api.schemas import Classification
+from viewfinder.blobs.store import FolderBlobs
 from viewfinder.errors import JobNotFoundError
 from viewfinder.jobs import working as working_module
 from viewfinder.jobs.images import ImageWork
@@ -323,6 +325,31 @@ async def test_a_model_that_cannot_answer_now_is_waited_for(
         graph.write_bytes(whole)
         await services.models.reload(afresh=True)
         assert (await over(database, job)).succeeded == 3
+
+
+async def test_where_images_cannot_be_read_nothing_else_waits_for_a_thread(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, there = threading.Event(), threading.Event()
+    really = FolderBlobs.get
+
+    def hang(blobs: FolderBlobs, key: str) -> bytes:
+        asked.set()
+        there.wait()
+        return really(blobs, key)
+
+    monkeypatch.setattr(FolderBlobs, "get", hang)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    settings = to_work(settings)
+    fake_bundle(store_of(settings))
+    job = await sent(database, settings, 2)
+    async with working(settings):
+        try:
+            await soon(asked.is_set)
+            await asyncio.wait_for(asyncio.to_thread(there.set), 20)
+            assert (await over(database, job)).succeeded == 2
+        finally:
+            there.set()
 
 
 async def _until_it_is_gone(database: Database, job: Job) -> None:
