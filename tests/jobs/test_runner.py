@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.jobs.making import a_job, added, after
@@ -275,6 +276,36 @@ async def test_a_large_job_does_not_keep_a_small_one_waiting(
         assert 0 < between.done < 300
         assert (await over(database, large)).succeeded == 300
     assert len({item.result for item in await items_of(database, large)}) == 300
+
+
+async def test_a_slow_image_is_begun_once_though_others_wait_for_their_turn(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(working_module, "_SLICE_S", 0.0)
+    begun, there, renewals = list[str](), asyncio.Event(), list[bool]()
+    really, renew = ImageWork.answer, JobQueue.renew
+
+    async def answer(work: ImageWork, job: Job, item: JobItem) -> JobItem:
+        begun.append(job.id)
+        if job.id == slow.id:
+            await there.wait()
+        return await really(work, job, item)
+
+    async def count(queue: JobQueue, *given: Any) -> bool:
+        renewals.append(await renew(queue, *given))
+        return renewals[-1]
+
+    monkeypatch.setattr(ImageWork, "answer", answer)
+    monkeypatch.setattr(JobQueue, "renew", count)
+    settings = to_work(settings, fetch=FetchSettings(enabled=True, timeout_s=300))
+    fake_bundle(store_of(settings))
+    slow, other = await sent(database, settings, 1), await sent(database, settings, 1)
+    async with working(settings):
+        await soon(lambda: len(renewals) > 2)  # at each, the other has been waiting
+        there.set()
+        for job in (slow, other):
+            assert (await over(database, job)).succeeded == 1
+    assert begun == [slow.id, other.id]
 
 
 async def _died_of(database: Database, times: int) -> None:
