@@ -1,7 +1,8 @@
 """An upload in a file without a name."""
 
+from collections.abc import Iterator
+from io import BufferedRandom
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import pytest
 
@@ -10,11 +11,16 @@ from viewfinder.jobs import spool as spool_module
 from viewfinder.jobs.spool import Spool
 
 
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> Iterator[BufferedRandom]:
+    with Path("/dev/full").open("r+b") as file:
+        monkeypatch.setattr(spool_module, "_open", lambda _: file)
+        yield file
+
+
 async def test_where_there_is_no_room_that_is_all_one_hears(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, full: BufferedRandom
 ) -> None:
-    full = cast("BinaryIO", Path("/dev/full").open("r+b"))
-    monkeypatch.setattr(spool_module, "_open", lambda _: full)
     spool = Spool(tmp_path)
     await spool.write(b"the rest of an upload")
     with pytest.raises(OverloadedError):
