@@ -1,5 +1,6 @@
 """A job and its images come to be together, or not at all, also when the database loses its way."""
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,14 @@ class LosingQuestions(Jobs):
         raise LOST
 
 
+class Ending(Jobs):
+    """Takes a job, while its process ends."""
+
+    async def add(self, *given: Any, **options: Any) -> Job:
+        await super().add(*given, **options)
+        raise asyncio.CancelledError
+
+
 async def send(jobs: Jobs, home: Path) -> tuple[Job, bool]:
     blobs = FolderBlobs(home)
     async with taking_in(blobs, Settings(home=home), hashed=True) as intake:
@@ -77,6 +86,16 @@ async def test_where_nobody_can_say_the_images_stay(database: Database, tmp_path
     with pytest.raises(DatabaseError):
         await send(Away(database), tmp_path)
     assert images(tmp_path) == [b"a", b"b"]
+
+
+async def test_a_job_keeps_its_images_when_the_server_ends_as_it_is_taken(
+    database: Database, tmp_path: Path
+) -> None:
+    with pytest.raises(asyncio.CancelledError):
+        await send(Ending(database), tmp_path)
+    job, is_new = await send(Jobs(database), tmp_path)  # the caller asks again
+    assert not is_new
+    assert [FolderBlobs(tmp_path).get(input_key(job.id, place)) for place in (0, 1)] == [b"a", b"b"]
 
 
 async def test_a_job_that_nobody_has_heard_of_leaves_nothing(

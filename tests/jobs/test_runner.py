@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.jobs.making import a_job, added, after
@@ -27,6 +29,7 @@ from tests.support import Engine, fake_bundle, grey, soon
 
 from viewfinder.api.dependencies import Services
 from viewfinder.api.schemas import Classification
+from viewfinder.blobs.store import FolderBlobs
 from viewfinder.errors import JobNotFoundError
 from viewfinder.jobs import working as working_module
 from viewfinder.jobs.images import ImageWork
@@ -276,6 +279,36 @@ async def test_a_large_job_does_not_keep_a_small_one_waiting(
     assert len({item.result for item in await items_of(database, large)}) == 300
 
 
+async def test_a_slow_image_is_begun_once_though_others_wait_for_their_turn(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(working_module, "_SLICE_S", 0.0)
+    begun, there, renewals = list[str](), asyncio.Event(), list[bool]()
+    really, renew = ImageWork.answer, JobQueue.renew
+
+    async def answer(work: ImageWork, job: Job, item: JobItem) -> JobItem:
+        begun.append(job.id)
+        if job.id == slow.id:
+            await there.wait()
+        return await really(work, job, item)
+
+    async def count(queue: JobQueue, *given: Any) -> bool:
+        renewals.append(await renew(queue, *given))
+        return renewals[-1]
+
+    monkeypatch.setattr(ImageWork, "answer", answer)
+    monkeypatch.setattr(JobQueue, "renew", count)
+    settings = to_work(settings, fetch=FetchSettings(enabled=True, timeout_s=300))
+    fake_bundle(store_of(settings))
+    slow, other = await sent(database, settings, 1), await sent(database, settings, 1)
+    async with working(settings):
+        await soon(lambda: len(renewals) > 2)  # at each, the other has been waiting
+        there.set()
+        for job in (slow, other):
+            assert (await over(database, job)).succeeded == 1
+    assert begun == [slow.id, other.id]
+
+
 async def _died_of(database: Database, times: int) -> None:
     """So many processes have taken the only job, and were never heard of again."""
     for number in range(times):
@@ -324,6 +357,31 @@ async def test_a_model_that_cannot_answer_now_is_waited_for(
         graph.write_bytes(whole)
         await services.models.reload(afresh=True)
         assert (await over(database, job)).succeeded == 3
+
+
+async def test_where_images_cannot_be_read_nothing_else_waits_for_a_thread(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, there = threading.Event(), threading.Event()
+    really = FolderBlobs.get
+
+    def hang(blobs: FolderBlobs, key: str) -> bytes:
+        asked.set()
+        there.wait()
+        return really(blobs, key)
+
+    monkeypatch.setattr(FolderBlobs, "get", hang)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    settings = to_work(settings)
+    fake_bundle(store_of(settings))
+    job = await sent(database, settings, 2)
+    async with working(settings):
+        try:
+            await soon(asked.is_set)
+            await asyncio.wait_for(asyncio.to_thread(there.set), 20)
+            assert (await over(database, job)).succeeded == 2
+        finally:
+            there.set()
 
 
 async def _until_it_is_gone(database: Database, job: Job) -> None:

@@ -2,9 +2,10 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Engine, event, select
 from tests.jobs.making import a_job, added, after, answered, broken, photos_of
 
 from viewfinder.errors import (
@@ -71,6 +72,35 @@ async def test_a_job_whose_images_cannot_be_kept_is_not_there(database: Database
         await added(database, job, [JobItem(0, "a"), JobItem(0, "again")])
     with pytest.raises(JobNotFoundError):
         await Jobs(database).get(job.id)
+
+
+async def test_a_large_job_is_written_in_pieces_between_which_others_have_their_turn(
+    database: Database,
+) -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    writes: list[int] = []
+
+    def note(*given: Any) -> None:
+        if given[-1]:  # many rows at once
+            writes.append(len(given[3]))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    beside = asyncio.create_task(others())
+    try:
+        job = await added(database, a_job(1010))
+    finally:
+        beside.cancel()
+        event.remove(Engine, "before_cursor_execute", note)
+    assert sum(writes) == job.total
+    assert max(writes) <= 250
+    assert turns >= len(writes)
 
 
 async def test_pages_go_from_the_newest_to_the_oldest(database: Database) -> None:

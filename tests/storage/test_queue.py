@@ -5,7 +5,7 @@ import json
 from datetime import UTC
 from typing import Any, Literal
 
-from sqlalchemy import Table, func, select
+from sqlalchemy import Table, func, select, update
 from tests.jobs.making import a_job, added, after, answered, broken
 
 from viewfinder.settings import Settings
@@ -74,6 +74,26 @@ async def test_a_lapsed_lease_is_anothers_and_the_first_writes_nothing_more(
     assert await queue.record(second, [broken(1)], after(73), 60)
     now = await Jobs(database).get(job.id)
     assert (now.state, now.succeeded, now.failed) == ("running", 1, 1)
+
+
+async def test_what_is_recorded_twice_counts_once(database: Database) -> None:
+    queue = JobQueue(database)
+    job = await added(database, a_job(5))
+    claim = await queue.claim(after(0), 60, "me")
+    assert claim is not None
+    first, second = [*answered(0, 1), broken(2)], answered(3)
+    for number in (10, 50):  # who has not heard the first answer asks again
+        assert await queue.record(claim, first, after(number), 60)
+    now = await Jobs(database).get(job.id)
+    assert (now.succeeded, now.failed, now.waiting) == (2, 1, 2)
+    assert await queue.claim(after(100), 60, "other") is None  # the lease is renewed all the same
+    assert await queue.record(claim, second, after(101), 60)
+    assert not await queue.record(claim, first, after(102), 60)
+    items = await Jobs(database).items(job.id, after=-1, limit=9)
+    assert [item.result for item in items] == [
+        *(item.result for item in first),
+        *(item.result for item in second),
+    ]
 
 
 async def test_a_lease_is_renewed(database: Database) -> None:
@@ -184,6 +204,26 @@ async def test_what_is_left_of_finished_jobs_is_found(database: Database) -> Non
     assert await queue.leftovers(limit=9) == []
 
 
+async def _taken(database: Database) -> None:
+    """All callbacks have arrived."""
+    async with database.writing() as connection:
+        await connection.execute(update(deliveries).values(state="delivered", due=None))
+
+
+async def test_a_job_stays_until_its_callback_has_come_to_its_end(database: Database) -> None:
+    queue = JobQueue(database)
+    by_url = [JobItem(0, "a", url="https://example.org/a")]
+    await added(database, a_job(1, callback_url="https://example.org/"), by_url)
+    claim = await queue.claim(after(0), 60, "me")
+    assert claim is not None
+    assert await queue.finish(claim, "succeeded", None, after(1)) is not None
+    assert await queue.delete_older(after(100), limit=5) == 0
+    assert await _count(database, deliveries) == 1
+    await _taken(database)
+    assert await queue.delete_older(after(100), limit=5) == 1
+    assert await _count(database, deliveries) == 0
+
+
 async def test_old_jobs_go_with_all_that_is_theirs(database: Database) -> None:
     queue = JobQueue(database)
     by_url = [JobItem(0, "a", url="https://example.org/a")]
@@ -192,6 +232,7 @@ async def test_old_jobs_go_with_all_that_is_theirs(database: Database) -> None:
         claim = await queue.claim(after(number), 60, "me")
         assert claim is not None
         assert await queue.finish(claim, "succeeded", None, after(number)) is not None
+    await _taken(database)
     left = await added(database, a_job(1))
     with_images = await added(database, a_job(1))
     await Jobs(database).cancel(with_images.id, after(0))

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -28,6 +29,8 @@ from viewfinder.types import Prediction
 logger = logging.getLogger(__name__)
 # Nobody waits for this very answer: it may stand behind whoever is there.
 _PATIENCE_S = 600.0
+# Of images that were sent; S3 takes a while for each.
+_READERS = 16
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 # A thread that does not come back from an image is lost; not many are to follow it.
 _MOST_EXPIRED = 2
@@ -76,6 +79,8 @@ class ImageWork:
         self._classify = classify
         self._blobs = blobs
         self._fetcher = fetcher
+        # Of its own: where S3 hangs, nothing else in the process waits for a thread behind it.
+        self._readers = ThreadPoolExecutor(_READERS, "inputs")
 
     async def answer(self, job: Job, item: JobItem) -> JobItem:
         """The image with its answer, or with what is wrong with it.
@@ -128,7 +133,9 @@ class ImageWork:
     @asynccontextmanager
     async def _bytes(self, job: Job, item: JobItem, deadline: float) -> AsyncGenerator[bytes]:
         if item.url is None:
-            yield await asyncio.to_thread(self._blobs.get, input_key(job.id, item.position))
+            key = input_key(job.id, item.position)
+            loop = asyncio.get_running_loop()
+            yield await loop.run_in_executor(self._readers, self._blobs.get, key)
         elif self._fetcher is None:
             raise UrlFetchDisabledError("Images by URL are switched off on this server.")
         else:

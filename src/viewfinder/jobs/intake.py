@@ -195,6 +195,9 @@ class Intake:
         items = [given.item(position) for position, given in enumerate(self._inputs)]
         try:
             accepted = await jobs.add(job, items, most_waiting=self._settings.waiting)
+        except asyncio.CancelledError:
+            self._is_kept = True  # nobody knows: the server stops, and the job may be there
+            raise
         except DatabaseError:
             if (found := await self._look_again(jobs)) is None:
                 raise

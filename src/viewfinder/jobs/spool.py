@@ -1,6 +1,7 @@
 """An upload that must be whole before it is read: in a file without a name."""
 
 import asyncio
+import contextlib
 import logging
 import tempfile
 from pathlib import Path
@@ -59,7 +60,8 @@ class Spool:
         """Let it go."""
         self._waiting.clear()
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # it writes first what had no room before
+                self._file.close()
 
     async def _flush(self) -> None:
         data, self._waiting = self._waiting, bytearray()

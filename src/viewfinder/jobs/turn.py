@@ -44,12 +44,15 @@ class Pace:
         window: Images in work at a time.
         slice_s: Seconds after which another job that waits gets its turn.
         grace_s: Seconds for the images in work when the turn ends early.
+        first_s: Seconds that a turn is longer as long as it has come to no record: what a single
+            image may take. Who had to begin with it anew in each turn would never get on.
     """
 
     lease_s: float
     window: int
     slice_s: float
     grace_s: float = 2.0
+    first_s: float = 0.0
 
 
 class _LostError(Exception):
@@ -264,7 +267,8 @@ class Turn:
         ):
             raise _LostError
         self._seen = time.monotonic()
-        if now - self._began >= self._pace.slice_s:
+        fruitless = self._done == self._claim.job.done
+        if now - self._began >= self._pace.slice_s + fruitless * self._pace.first_s:
             waiting = await self._insist(lambda q: q.look(self._now()))
             if waiting.jobs:
                 raise _StoppedError

@@ -105,7 +105,12 @@ def open_working(parts: Parts) -> Working:
         parts.database,
         ImageWork(parts.models, parts.classify, parts.blobs, parts.fetcher),
         Sweeper(parts.database, parts.blobs, settings.jobs, _now),
-        Pace(settings.jobs.lease_s, min(window, settings.queue_size), slice_s=_SLICE_S),
+        Pace(
+            settings.jobs.lease_s,
+            min(window, settings.queue_size),
+            slice_s=_SLICE_S,
+            first_s=settings.fetch.timeout_s if settings.fetch.enabled else 0.0,
+        ),
         _now,
     )
 

@@ -119,9 +119,11 @@ class JobQueue:
     ) -> bool:
         """Write what came of the next images, and renew the lease.
 
+        It may be asked again with the same images: whose first answer was lost has written once.
+
         Args:
             claim: The right to do so.
-            done: The images, the next ones in their order.
+            done: The images, the next ones in their order; at least one.
             now: The time, in UTC.
             lease_s: Seconds of the new lease.
             fruitful: Whether this shows that the job gets on.
@@ -129,11 +131,13 @@ class JobQueue:
         Returns:
             False, with nothing written, if the lease is another's or the job is over.
         """
+        recorded, start = jobs.c.succeeded + jobs.c.failed, done[0].position
+        until = now + timedelta(seconds=lease_s)
         failed = sum(item.error is not None for item in done)
         values: dict[str, Any] = {
             "succeeded": jobs.c.succeeded + len(done) - failed,
             "failed": jobs.c.failed + failed,
-            "lease_until": now + timedelta(seconds=lease_s),
+            "lease_until": until,
         }
         if fruitful:
             values["fruitless"] = 0
@@ -152,10 +156,12 @@ class JobQueue:
             .values({name: bindparam(name) for name in ("result", "answer", "error")})
         )
         async with self._database.writing() as connection:
-            if not await _change(connection, claim, values):
-                return False
-            await connection.execute(write, rows)
-        return True
+            if await _change(connection, claim, values, recorded == start):
+                await connection.execute(write, rows)
+                return True
+            # Were they counted twice, as many images behind them would be left out.
+            again = {"lease_until": until}
+            return await _change(connection, claim, again, recorded == start + len(done))
 
     async def renew(self, claim: Claimed, now: datetime, lease_s: float) -> bool:
         """Keep the job for longer; False if it is another's, or over."""
@@ -247,12 +253,15 @@ class JobQueue:
     async def delete_older(self, before: datetime, *, limit: int) -> int:
         """Delete jobs that ended before a moment, with their results and callbacks.
 
+        One whose callback is still to be sent is kept until that has come to its end.
+
         Returns:
             How many; if that is `limit`, there may be more.
         """
+        owes = exists().where(deliveries.c.job == jobs.c.id, deliveries.c.state == "waiting")
         old = (
             select(jobs.c.id)
-            .where(jobs.c.finished < before, jobs.c.inputs.is_(False))
+            .where(jobs.c.finished < before, jobs.c.inputs.is_(False), ~owes)
             .order_by(jobs.c.finished)
             .limit(limit)
         )
@@ -271,8 +280,14 @@ def _is_ours(claim: Claimed) -> ColumnElement[bool]:
     return and_(jobs.c.id == claim.job.id, jobs.c.lease == claim.token, JOB_OPEN)
 
 
-async def _change(connection: AsyncConnection, claim: Claimed, values: dict[str, Any]) -> bool:
-    changed = await connection.execute(update(jobs).where(_is_ours(claim)).values(values))
+async def _change(
+    connection: AsyncConnection,
+    claim: Claimed,
+    values: dict[str, Any],
+    *conditions: ColumnElement[bool],
+) -> bool:
+    ours = update(jobs).where(_is_ours(claim), *conditions)
+    changed = await connection.execute(ours.values(values))
     return changed.rowcount == 1
 
 
