@@ -53,6 +53,8 @@ class OrphanSweeper:
                     logger.info("deleted the images of %d uploads that were cut off", swept)
             except (ViewfinderError, OSError) as error:
                 logger.warning("nobody looks for images of uploads that were cut off: %s", error)
+            except Exception:
+                logger.exception("nobody looks for images of uploads that were cut off")
             await asyncio.sleep(_PAUSE_S)
 
 

@@ -134,12 +134,7 @@ class Jobs:
         async with self._database.writing() as connection:
             if (known := await _same(connection, job)) is not None:
                 return known
-            count = select(func.count()).select_from(jobs).where(JOB_OPEN)
-            if (await connection.execute(count)).scalar_one() >= most_waiting:
-                raise OverloadedError(
-                    "Too many jobs are waiting already; try again later.",
-                    retry_after_s=_RETRY_AFTER_S,
-                )
+            await _check_room(connection, most_waiting)
             try:
                 async with connection.begin_nested():
                     await connection.execute(jobs.insert().values(_row(job, items)))
@@ -161,10 +156,14 @@ class Jobs:
         async with self._database.reading() as connection:
             return await _get(connection, identifier)
 
-    async def find_by_key(self, request_key: str) -> Job | None:
-        """The job that came with a request key, if there is one."""
+    async def check_room(self, most_waiting: int) -> None:
+        """Find out, before much has been done for it, whether another job would be accepted.
+
+        Raises:
+            OverloadedError: So many are open.
+        """
         async with self._database.reading() as connection:
-            return await _find_by_key(connection, request_key)
+            await _check_room(connection, most_waiting)
 
     async def page(self, *, state: str | None, before: str | None, limit: int) -> list[Job]:
         """Jobs, newest first.
@@ -252,6 +251,14 @@ async def _find_by_key(connection: AsyncConnection, request_key: str) -> Job | N
     rows = await connection.execute(select(jobs).where(jobs.c.request_key == request_key))
     row = rows.mappings().one_or_none()
     return None if row is None else to_job(row)
+
+
+async def _check_room(connection: AsyncConnection, most_waiting: int) -> None:
+    count = select(func.count()).select_from(jobs).where(JOB_OPEN)
+    if (await connection.execute(count)).scalar_one() >= most_waiting:
+        raise OverloadedError(
+            "Too many jobs are waiting already; try again later.", retry_after_s=_RETRY_AFTER_S
+        )
 
 
 async def _same(connection: AsyncConnection, job: Job) -> Job | None:

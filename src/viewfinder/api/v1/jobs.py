@@ -66,6 +66,8 @@ async def submit(request: Request) -> Response:
     key, owner = read_key(request.scope), owner_of(request.scope)
     # What need not wait for gigabytes: whether there is such a model, and a place for the job.
     jobs = await open_jobs(services.database)
+    if key is None:  # else it may be one that there is
+        await jobs.check_room(services.settings.jobs.waiting)
     model = None if query.model is None else await _pin(request, services, query.model)
     async with open_intake(services.blobs, services.settings, hashed=key is not None) as intake:
         options = merge_options(query, await read_images(request, services, intake))
