@@ -38,21 +38,30 @@ class Sweeper:
         self._old_at = 0.0
 
     async def sweep(self) -> None:
-        """Delete, now and then, the jobs kept long enough; then the images of those that are over.
+        """Delete the images of jobs that are over, and now and then the jobs kept long enough.
 
         Raises:
             DatabaseError: The database cannot be used.
             OSError: The blobs cannot be.
         """
         queue = JobQueue(await self._database.open())
-        if time.monotonic() >= self._old_at:
-            before, more = self._now() - self._keep, 1
-            while more:  # one by one: the images of a large job are many rows, and others write too
-                more = await queue.delete_older(before, limit=1)
-            self._old_at = time.monotonic() + _OLD_S
+        try:
+            await self._delete_images(queue)
+        finally:  # one image that cannot be deleted holds up none of the jobs without any
+            await self._delete_old(queue)
+
+    async def _delete_images(self, queue: JobQueue) -> None:
         while found := await queue.leftovers(limit=_JOBS):
             for job in found:
                 keys = await queue.inputs(job)
                 for first in range(0, len(keys), _KEYS):
                     await asyncio.to_thread(self._blobs.delete, keys[first : first + _KEYS])
                 await queue.forget_inputs(job)
+
+    async def _delete_old(self, queue: JobQueue) -> None:
+        if time.monotonic() < self._old_at:
+            return
+        before, more = self._now() - self._keep, 1
+        while more:  # one by one: the images of a large job are many rows, and others write too
+            more = await queue.delete_older(before, limit=1)
+        self._old_at = time.monotonic() + _OLD_S
