@@ -19,11 +19,11 @@ from viewfinder.blobs.store import Blobs, FolderBlobs
 from viewfinder.results.images import image_key
 from viewfinder.results.recorder import ResultRecorder
 from viewfinder.settings import AuthSettings, DatabaseSettings, Settings
+from viewfinder.shared.ids import first_id
 from viewfinder.storage.keys import ApiKeys
 from viewfinder.storage.link import DatabaseLink
 from viewfinder.storage.results import Result, Results
 from viewfinder.storage.schema import open_database, upgrade
-from viewfinder.storage.wanted import first_id
 from viewfinder.types import AccessScope, ClassScore
 
 __all__ = ["postgres"]

@@ -11,9 +11,9 @@ from tests.support import run_command
 from viewfinder.blobs.store import open_blobs
 from viewfinder.results.images import image_key
 from viewfinder.settings import Settings
+from viewfinder.shared.ids import first_id
 from viewfinder.storage.results import Result, Results
 from viewfinder.storage.schema import open_database
-from viewfinder.storage.wanted import first_id
 from viewfinder.types import ClassScore
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)

@@ -17,9 +17,10 @@ from viewfinder.errors import DatasetError
 from viewfinder.results.export import Exported, export_reviewed
 from viewfinder.results.images import image_key
 from viewfinder.settings import DatabaseSettings, Settings
+from viewfinder.shared.ids import first_id
 from viewfinder.storage.results import Result, Results
 from viewfinder.storage.schema import open_database, upgrade
-from viewfinder.storage.wanted import Wanted, first_id
+from viewfinder.storage.wanted import Wanted
 from viewfinder.types import ClassScore
 
 __all__ = ["postgres"]

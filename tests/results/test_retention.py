@@ -30,7 +30,7 @@ MB = 1_000_000
 
 def _result(age: timedelta, stored: int | None = None) -> Result:
     result = to_result(Waiting.of(answered(), with_image=False))
-    identifier = first_id(NOW - age)
+    identifier = f"{first_id(NOW - age)}-7000-8000-000000000000"
     return replace(result, id=identifier, created=moment_of(identifier), stored_bytes=stored)
 
 

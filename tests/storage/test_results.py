@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Select, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from viewfinder.shared.ids import first_id
 from viewfinder.storage import paging
 from viewfinder.storage.database import SQLITE, Database
 from viewfinder.storage.results import Result, Results, Tally
@@ -17,7 +18,6 @@ from viewfinder.storage.wanted import (
     Order,
     Place,
     Wanted,
-    first_id,
     is_result_id,
     read_cursor,
     write_cursor,

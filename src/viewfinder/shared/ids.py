@@ -18,6 +18,9 @@ def moment_of(identifier: str) -> datetime:
 
 
 def first_id(moment: datetime) -> str:
-    """What is not above any UUIDv7 made at a moment or later, and above all of earlier ones."""
-    digits = f"{max(0, (moment - _EPOCH) // _MILLISECOND):012x}"
-    return f"{digits[:8]}-{digits[8:]}-7000-8000-000000000000"
+    """How every UUIDv7 begins, or above which it is, that was made at a moment or later.
+
+    Every one that was made earlier, as far as a millisecond tells, is under it.
+    """
+    digits = f"{max(0, -((_EPOCH - moment) // _MILLISECOND)):012x}"
+    return f"{digits[:8]}-{digits[8:]}"

@@ -14,8 +14,9 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+from viewfinder.shared.ids import first_id
 from viewfinder.storage.tables import results
-from viewfinder.storage.wanted import Wanted, first_id
+from viewfinder.storage.wanted import Wanted
 
 RARE = 2000
 """So many rows are rather sorted than waited for on a walk through all."""

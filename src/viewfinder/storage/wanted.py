@@ -5,14 +5,12 @@ import math
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Literal, get_args
 
 Order = Literal["newest", "oldest", "uncertain"]
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 _LONGEST_CURSOR = 200
 
 
@@ -63,15 +61,6 @@ class Wanted:
 def is_result_id(text: str) -> bool:
     """Whether `text` has the form of a result's id: a UUID in lower case."""
     return _ID.fullmatch(text) is not None
-
-
-def first_id(moment: datetime) -> str:
-    """What every id from that moment on is not less than, and every earlier one is less.
-
-    The first 48 bits of a UUIDv7 are milliseconds since 1970 (RFC 9562, section 5.7).
-    """
-    digits = f"{max(0, -((_EPOCH - moment) // _MILLISECOND)):012x}"
-    return f"{digits[:8]}-{digits[8:]}"
 
 
 def write_cursor(order: Order, place: Place) -> str:
