@@ -1,6 +1,7 @@
 """An S3 on this machine: moto behind a real socket."""
 
 import http.client
+import importlib.util
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from urllib.parse import quote
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from tests.support import fake_bundle
+from tests.support import fake_bundle, needs
 from viewfinder.registry.manifest import Manifest
 
 _REFUSAL = b"<Error><Code>%s</Code><Message>secret-key is not for you</Message></Error>"
@@ -108,7 +109,11 @@ def _refuse(code: str, start: Any) -> list[bytes]:
 
 @contextmanager
 def running_s3() -> Iterator[FakeS3]:
-    """A server for a while."""
+    """A server for a while, for who has what talks to it."""
+    needs(
+        "the extra s3 (make test EXTRAS=s3)",
+        met=importlib.util.find_spec("obstore") is not None,
+    )
     s3 = FakeS3()
     s3.start()
     try:
