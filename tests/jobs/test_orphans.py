@@ -78,10 +78,9 @@ async def test_a_larger_upload_may_take_longer(blobs: Blobs, tmp_path: Path) -> 
     assert await sweep(larger, blobs, DatabaseLink(larger), NOW) == 0
 
 
-async def test_while_the_database_is_away_nothing_goes(blobs: Blobs, tmp_path: Path) -> None:
-    away = Settings(
-        home=tmp_path, database=DatabaseSettings(url="postgresql://nobody@127.0.0.1:1/nothing")
-    )
+async def test_while_the_database_cannot_be_used_nothing_goes(blobs: Blobs, tmp_path: Path) -> None:
+    away = Settings(home=tmp_path)
+    (tmp_path / "viewfinder.db").write_bytes(b"this is no database" * 100)
     put(blobs, old := job_of(3 * DAY))
     with pytest.raises(DatabaseError):
         await sweep(away, blobs, DatabaseLink(away), NOW)
