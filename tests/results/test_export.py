@@ -1,7 +1,6 @@
 """Reviewed photos as a training folder, on both databases."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -38,14 +37,14 @@ class Reviewed:
         self.told: list[tuple[int, int]] = []
 
     async def add(
-        self, number: int, label: str | None, *, image: bool = True, **fields: str
+        self, number: int, label: str | None, *, image: bool = True, model: str = "fake"
     ) -> str:
         """One answer of day `number`, and what somebody says that it shows."""
         moment = NOW + timedelta(days=number)
         result = Result(
             id=f"{first_id(moment)}-7000-8000-{number:012x}",
             created=moment,
-            model="fake",
+            model=model,
             version=1,
             variant="only",
             label="cat",
@@ -62,7 +61,7 @@ class Reviewed:
             feedback=label,
             reviewed=None if label is None else NOW,
         )
-        await self.table.add([replace(result, **fields)])  # type: ignore[arg-type]
+        await self.table.add([result])
         if image:
             self.blobs.put(image_key(result.id), encode(picture(number), "JPEG"))
         return result.id
