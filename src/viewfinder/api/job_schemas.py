@@ -63,8 +63,8 @@ class JobAnswer(_Answer):
     started: datetime | None
     finished: datetime | None
     state: State = Field(
-        description="`succeeded` once every image was worked on, also where some failed; `failed` "
-        "where none of the others could be."
+        description="`succeeded` once every image was worked on, also where some, or all, failed; "
+        "`failed` where the job could not be carried out, as `error` says."
     )
     model: JobModel
     counts: JobCounts
