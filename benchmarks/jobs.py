@@ -27,9 +27,9 @@ from viewfinder.settings import CacheSettings, Settings, available_cores
 from viewfinder.storage.jobs import Job, JobItem, Jobs, input_key
 
 _LOAD = 0.3
-_CALIBRATION_S = 3
+_CALIBRATION_S = 6
 _PATIENCE_S = 30
-_LOOK_S = 0.2  # often, it would take its share of the cores
+_LOOK_S = 1.0  # oftener, it would take its share of the cores
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,6 @@ class Bench:
     async def work(self, count: int) -> float:
         """Photos per second of a job, from its first photo to its end."""
         identifier = await self.submit(count)
-        began = time.monotonic()
         if self.services.jobs is not None:
             self.services.jobs.wake()
         while True:
@@ -65,7 +64,9 @@ class Bench:
             await asyncio.sleep(_LOOK_S)
         if job.succeeded != count:
             raise RuntimeError(f"not every photo was answered: {job}")
-        return count / (time.monotonic() - began)
+        if job.started is None or job.finished is None:
+            raise RuntimeError(f"over, and without its times: {job}")
+        return count / (job.finished - job.started).total_seconds()
 
     async def arrive(self, rate: float, seconds: float) -> list[float]:
         """Interactive photos at a constant rate; the milliseconds of each."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -29,7 +30,7 @@ from tests.support import Engine, fake_bundle, grey, soon
 
 from viewfinder.api.dependencies import Services
 from viewfinder.api.schemas import Classification
-from viewfinder.blobs.store import FolderBlobs
+from viewfinder.blobs.store import FolderBlobs, open_blobs
 from viewfinder.errors import JobNotFoundError
 from viewfinder.jobs import working as working_module
 from viewfinder.jobs.images import ImageWork
@@ -50,10 +51,10 @@ class Gate:
         self.open = asyncio.Event()
         self._really = ImageWork.answer
 
-        async def answer(work: ImageWork, job: Job, item: JobItem) -> JobItem:
+        async def answer(work: ImageWork, job: Job, item: JobItem, data: bytes | None) -> JobItem:
             if item.position >= self.position:
                 await self.open.wait()
-            return await self._really(work, job, item)
+            return await self._really(work, job, item, data)
 
         monkeypatch.setattr(ImageWork, "answer", answer)
 
@@ -286,11 +287,11 @@ async def test_a_slow_image_is_begun_once_though_others_wait_for_their_turn(
     begun, there, renewals = list[str](), asyncio.Event(), list[bool]()
     really, renew = ImageWork.answer, JobQueue.renew
 
-    async def answer(work: ImageWork, job: Job, item: JobItem) -> JobItem:
+    async def answer(work: ImageWork, job: Job, item: JobItem, data: bytes | None) -> JobItem:
         begun.append(job.id)
         if job.id == slow.id:
             await there.wait()
-        return await really(work, job, item)
+        return await really(work, job, item, data)
 
     async def count(queue: JobQueue, *given: Any) -> bool:
         renewals.append(await renew(queue, *given))
@@ -382,6 +383,31 @@ async def test_where_images_cannot_be_read_nothing_else_waits_for_a_thread(
             assert (await over(database, job)).succeeded == 2
         finally:
             there.set()
+
+
+@pytest.mark.parametrize("near", [True, False])
+async def test_every_image_is_read_once_and_one_that_is_lost_costs_no_other(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch, *, near: bool
+) -> None:
+    read = Counter[str]()
+    really = FolderBlobs.get
+
+    def count(blobs: FolderBlobs, key: str) -> bytes:
+        read[key] += 1
+        return really(blobs, key)
+
+    monkeypatch.setattr(FolderBlobs, "get", count)
+    monkeypatch.setattr(FolderBlobs, "is_near", near)
+    settings = to_work(settings)
+    fake_bundle(store_of(settings))
+    job = await sent(database, settings, 20)
+    lost = input_key(job.id, 13)
+    open_blobs(settings).delete([lost])
+    async with working(settings):
+        ended = await over(database, job)
+    assert (ended.succeeded, ended.failed) == (19, 1)
+    assert set(read) == {input_key(job.id, position) for position in range(20)}
+    assert {key for key, times in read.items() if times > 1} <= {lost}
 
 
 async def _until_it_is_gone(database: Database, job: Job) -> None:

@@ -170,6 +170,11 @@ class BucketBlobs:
     def __init__(self, address: str) -> None:
         self._bucket = Bucket(address)
 
+    @property
+    def is_near(self) -> bool:
+        """See `Blobs.is_near`."""
+        return False
+
     def put(self, key: str, data: bytes) -> None:
         """See `Blobs.put`."""
         self._bucket.overwrite(key, data)

@@ -20,6 +20,10 @@ class Blobs(Protocol):
     Every method blocks: not for the event loop. Each raises `OSError` if the place cannot be used.
     """
 
+    @property
+    def is_near(self) -> bool:
+        """Whether to read a blob takes less time than to hand the reading to another thread."""
+
     def put(self, key: str, data: bytes) -> None:
         """Write a blob whole, in place of what was there."""
 
@@ -49,6 +53,11 @@ class FolderBlobs:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    @property
+    def is_near(self) -> bool:
+        """See `Blobs.is_near`."""
+        return True
 
     def put(self, key: str, data: bytes) -> None:
         """See `Blobs.put`. What a crash leaves behind is a hidden file beside it, never half of it.

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 _PAGE = 256
+# Images that are read together, beside those in the window.
+_AHEAD = 8
 _CHUNK, _CHUNK_S = 64, 1.0
 # Answered images that wait behind a slow one.
 _MOST_UNRECORDED = 512
@@ -177,14 +179,24 @@ class Turn:
             page = await self._page(position, min(_PAGE, last - position))
             if not page:
                 return
-            for item in page:
+            async for item, data in self._read(page, min(_AHEAD, window)):
                 await self._unrecorded.acquire()
                 await gate.acquire()
-                task = asyncio.create_task(self._work.answer(self._claim.job, item))
+                task = asyncio.create_task(self._work.answer(self._claim.job, item, data))
                 self._in_work += 1
                 task.add_done_callback(ended)
                 self._tasks.append(task)
             position += len(page)
+
+    async def _read(
+        self, items: Sequence[JobItem], ahead: int
+    ) -> AsyncIterator[tuple[JobItem, bytes | None]]:
+        """Images with their bytes where they lie near, a few read at a time."""
+        for first in range(0, len(items), ahead):
+            group = items[first : first + ahead]
+            read = await self._work.read_ahead(self._claim.job, group)
+            for pair in zip(group, read, strict=True):
+                yield pair
 
     async def _advance(self, feeding: asyncio.Task[None], chunk: int) -> bool:
         """Wait for something to happen, and see to it; False once nothing is left to do."""
