@@ -9,7 +9,10 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.postgres import postgres
 from tests.support import SKIP_NOTHING, Engine, RedisServer, Server, fake_bundle, needs, serving
+
+__all__ = ["postgres"]
 
 # A package that comes with the extra of that name.
 _EXTRAS = {

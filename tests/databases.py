@@ -3,15 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.postgres import PostgresServer, postgres
 from viewfinder.settings import DatabaseSettings, Settings
 from viewfinder.storage.database import Database
 from viewfinder.storage.schema import open_database, upgrade
 
-__all__ = ["database", "postgres", "settings"]
+if TYPE_CHECKING:
+    from tests.postgres import PostgresServer
+
+__all__ = ["database", "settings"]
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
 from tests.jobs.zips import changed, zipped
-from tests.postgres import PostgresServer, postgres
 from tests.support import LocalServer, eventually, fake_bundle, grey, serving_here
 
 from viewfinder.access.keys import make_key
@@ -30,7 +29,8 @@ from viewfinder.storage.keys import ApiKeys
 from viewfinder.storage.schema import open_database, upgrade
 from viewfinder.types import AccessScope
 
-__all__ = ["postgres"]
+if TYPE_CHECKING:
+    from tests.postgres import PostgresServer
 
 Files = list[tuple[str, tuple[str, bytes]]]
 MOST = 20

@@ -5,11 +5,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx2
 import pytest
-from tests.postgres import PostgresServer, postgres
 from tests.support import LocalServer, fake_bundle, serving_here
 
 from viewfinder import app
@@ -26,7 +25,8 @@ from viewfinder.storage.results import Result, Results
 from viewfinder.storage.schema import open_database, upgrade
 from viewfinder.types import AccessScope, ClassScore
 
-__all__ = ["postgres"]
+if TYPE_CHECKING:
+    from tests.postgres import PostgresServer
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 UNKNOWN = f"{first_id(NOW)}-7fff-8fff-ffffffffffff"

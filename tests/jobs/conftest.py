@@ -1,5 +1,5 @@
 """Fixtures: the databases of the room below."""
 
-from tests.storage.conftest import database, postgres, settings
+from tests.databases import database, settings
 
-__all__ = ["database", "postgres", "settings"]
+__all__ = ["database", "settings"]

@@ -1,5 +1,5 @@
 """Fixtures: the same database twice."""
 
-from tests.databases import database, postgres, settings
+from tests.databases import database, settings
 
-__all__ = ["database", "postgres", "settings"]
+__all__ = ["database", "settings"]

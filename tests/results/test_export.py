@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.datasets.sets import blobs as picture
 from tests.datasets.sets import write, write_set
-from tests.postgres import PostgresServer, postgres
 from tests.support import encode
 
 from viewfinder.blobs.store import FolderBlobs
@@ -22,7 +22,8 @@ from viewfinder.storage.schema import open_database, upgrade
 from viewfinder.storage.wanted import Wanted
 from viewfinder.types import ClassScore
 
-__all__ = ["postgres"]
+if TYPE_CHECKING:
+    from tests.postgres import PostgresServer
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 

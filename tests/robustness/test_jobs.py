@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import ColumnElement, func, select
+from tests.databases import database, settings
 from tests.jobs.receiver import receiving
 from tests.jobs.working import callbacks_of, items_of, sent
-from tests.storage.conftest import database, postgres, settings
 from tests.support import COMMAND, FULL, environment, fake_bundle, in_full
 
 from viewfinder.settings import Settings
@@ -21,7 +21,7 @@ from viewfinder.storage.database import Database
 from viewfinder.storage.jobs import Jobs
 from viewfinder.storage.tables import deliveries, jobs
 
-__all__ = ["database", "postgres", "settings"]
+__all__ = ["database", "settings"]
 
 JOBS, IMAGES, KILLS = in_full(40, 1000), 5, in_full(1, 40)
 _WITHIN_S = in_full(240, 1800)

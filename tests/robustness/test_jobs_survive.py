@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
 from standardwebhooks.webhooks import Webhook
-from tests.postgres import PostgresServer, postgres
 from tests.support import (
     COMMAND,
     FULL,
@@ -26,7 +25,8 @@ from tests.support import (
     grey,
 )
 
-__all__ = ["postgres"]
+if TYPE_CHECKING:
+    from tests.postgres import PostgresServer
 
 JOBS, KILLS, IMAGES = 1000, 20, 3
 
