@@ -14,12 +14,14 @@ from viewfinder import __version__
 from viewfinder.api import errors, health
 from viewfinder.api.asking import asks_for_key
 from viewfinder.api.dependencies import Services
+from viewfinder.api.endpoints import Endpoints
 from viewfinder.api.guards.access import Authorise, Identify
 from viewfinder.api.guards.admission import Admission
 from viewfinder.api.guards.body import Bodies
 from viewfinder.api.guards.client import ClientAddress
 from viewfinder.api.guards.context import RequestContext
 from viewfinder.api.guards.idempotency import Idempotency
+from viewfinder.api.guards.observe import Observe, Observer
 from viewfinder.api.guards.origin import LoopbackOnly, NoStrangers, NoUpgrade
 from viewfinder.api.guards.rate import RateLimit
 from viewfinder.api.openapi import DocumentedAPI
@@ -199,6 +201,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings: The options; read from the environment and the TOML file if not given.
     """
     settings = settings or load_settings()
+    observers: list[Observer] = []
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -249,4 +252,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings.trusted_proxies:
         app.add_middleware(ClientAddress, trusted=settings.trusted_proxies)
     app.add_middleware(RequestContext)
+    app.add_middleware(Observe, endpoints=Endpoints.of_app(app), observers=observers)
     return app

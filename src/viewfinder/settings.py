@@ -280,6 +280,55 @@ class WebhookSettings(BaseModel):
     )
 
 
+class MetricsSettings(BaseModel):
+    """What Prometheus reads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool = Field(True, description="Count and time what is done, for `GET /metrics`.")
+
+
+class LogSettings(BaseModel):
+    """What is logged, and how."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least that is logged; `debug` has looks at health, too."
+    )
+    format: Literal["auto", "text", "json"] = Field(
+        "auto", description="Lines for people or JSON for machines; `auto`: text on a terminal."
+    )
+    requests: bool = Field(True, description="A line for each request.")
+
+
+class TracingSettings(BaseModel):
+    """Traces, as OpenTelemetry has them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    endpoint: str | None = Field(
+        None, description="A collector that takes OTLP over HTTP, http://collector:4318."
+    )
+    sample: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="The share of requests to trace, where the caller has not decided.",
+    )
+
+
+class DriftSettings(BaseModel):
+    """Whether photos, and answers, are still like those that a model was measured with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool = Field(True, description="Compare them.")
+    photos: int = Field(
+        1000, ge=100, le=1_000_000, description="The most recent photos that are compared."
+    )
+
+
 class Settings(BaseSettings):
     """The whole tree of options."""
 
@@ -363,6 +412,10 @@ class Settings(BaseSettings):
     jobs: JobSettings = JobSettings()
     webhooks: WebhookSettings = WebhookSettings()
     cache: CacheSettings = CacheSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
+    drift: DriftSettings = DriftSettings()
 
     @classmethod
     def settings_customise_sources(

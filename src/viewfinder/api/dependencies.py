@@ -24,7 +24,7 @@ from viewfinder.serving.scheduler import Devices
 from viewfinder.serving.service import ClassifyService
 from viewfinder.settings import Settings
 from viewfinder.storage.link import DatabaseLink
-from viewfinder.types import Principal
+from viewfinder.types import Prediction, Principal
 
 if TYPE_CHECKING:
     from viewfinder.access.access import Access
@@ -104,6 +104,7 @@ class Call:
         deadline: On the clock of `time.monotonic`.
         caller: Who asks, as far as that is known; no secret.
         owner: The id of the key that asks; None where none is asked for.
+        predictions: The answers so far, for those who log and trace.
     """
 
     services: Services
@@ -111,6 +112,7 @@ class Call:
     deadline: float
     caller: str | None
     owner: str | None
+    predictions: list[Prediction]
 
 
 def read_call(request: Request) -> Call:
@@ -130,6 +132,7 @@ def read_call(request: Request) -> Call:
         + patience(request.headers.get(TIMEOUT_HEADER), services.settings.request_timeout_s),
         caller_of(request),
         owner_of(request.scope),
+        request.scope["state"].setdefault("predictions", []),
     )
 
 

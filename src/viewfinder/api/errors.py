@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 from viewfinder.api.schemas import FieldError, Problem
 from viewfinder.errors import (
@@ -99,14 +100,29 @@ def headers_of(error: RequestError | ServiceError) -> dict[str, str]:
     return headers
 
 
+class ProblemResponse(Response):
+    """A problem as an answer; it leaves its code in the state of the request, as `problem`.
+
+    Args:
+        problem: What to answer.
+        headers: Beside those of every answer.
+    """
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, problem: Problem, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(problem.model_dump_json(exclude_none=True), problem.status, headers)
+        self._code = problem.code
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        scope.setdefault("state", {})["problem"] = self._code
+        await super().__call__(scope, receive, send)
+
+
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
     """Put a problem into a response."""
-    return Response(
-        problem.model_dump_json(exclude_none=True),
-        status_code=problem.status,
-        headers=headers,
-        media_type=MEDIA_TYPE,
-    )
+    return ProblemResponse(problem, headers)
 
 
 def install(app: FastAPI) -> None:

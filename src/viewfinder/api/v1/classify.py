@@ -78,7 +78,7 @@ async def batch_classify(request: Request) -> Response:
 
 async def _ask(call: Call, photo: Photo, options: ClassifyOptions) -> Prediction:
     async with photo.content(call.services.fetcher, call.deadline) as content:
-        return await call.services.classify.classify(
+        prediction = await call.services.classify.classify(
             content,
             deadline=call.deadline,
             model=options.model,
@@ -87,6 +87,8 @@ async def _ask(call: Call, photo: Photo, options: ClassifyOptions) -> Prediction
             caller=call.caller,
             owner=call.owner,
         )
+    call.predictions.append(prediction)
+    return prediction
 
 
 def _json(text: str, headers: dict[str, str] | None = None) -> Response:
