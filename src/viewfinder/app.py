@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fastapi import FastAPI
 
 from viewfinder import __version__
 from viewfinder.api import errors, health
+from viewfinder.api import metrics as metrics_api
 from viewfinder.api.asking import asks_for_key
 from viewfinder.api.dependencies import Services
 from viewfinder.api.endpoints import Endpoints
@@ -24,12 +25,15 @@ from viewfinder.api.guards.idempotency import Idempotency
 from viewfinder.api.guards.observe import Observe, Observer
 from viewfinder.api.guards.origin import LoopbackOnly, NoStrangers, NoUpgrade
 from viewfinder.api.guards.rate import RateLimit
+from viewfinder.api.metrics import METRICS, CountRequests
 from viewfinder.api.openapi import DocumentedAPI
+from viewfinder.api.sampling import Sampler
 from viewfinder.api.v1 import classify, jobs, models, results, webhooks
 from viewfinder.blobs.store import open_blobs
 from viewfinder.errors import RequestError, ServiceError
 from viewfinder.idempotency.opening import open_answers
 from viewfinder.imaging.decode import recognise
+from viewfinder.jobs.counts import JobCounts
 from viewfinder.jobs.delivering import Delivering
 from viewfinder.jobs.orphans import OrphanSweeper
 from viewfinder.jobs.runner import Parts, Runner
@@ -45,6 +49,8 @@ from viewfinder.serving.scheduler import Devices
 from viewfinder.serving.service import ClassifyService
 from viewfinder.settings import Settings, load_settings
 from viewfinder.storage.link import DatabaseLink
+from viewfinder.telemetry.cells import Place
+from viewfinder.telemetry.metrics import Metrics
 from viewfinder.web import routes as web
 
 if TYPE_CHECKING:
@@ -63,13 +69,16 @@ class Background(Protocol):
         """End, within a few seconds."""
 
 
-def build_services(settings: Settings, *, lasting: bool = False) -> Services:
+def build_services(
+    settings: Settings, *, lasting: bool = False, metrics: Metrics | None = None
+) -> Services:
     """Build the parts of one process; nothing is loaded and no compute thread runs yet.
 
     Args:
         settings: The options.
         lasting: Whether the process records what it answers and works on jobs, as far as the
             settings say so: a server and a worker do, a single command does not.
+        metrics: Where it counts and times what it does; None where nobody looks at that.
 
     Raises:
         OperatorError: The model store cannot be read, or something is asked for that is not
@@ -77,7 +86,11 @@ def build_services(settings: Settings, *, lasting: bool = False) -> Services:
     """
     store = open_store(settings.store, settings.home)
     models = ModelManager(store, settings, default=default_model(settings))
-    devices = Devices(threads=settings.compute_threads, capacity=settings.queue_size)
+    devices = Devices(
+        threads=settings.compute_threads,
+        capacity=settings.queue_size,
+        worked=None if metrics is None else metrics.worked,
+    )
     callbacks = Callbacks(find_callbacks())
     link, blobs = DatabaseLink(settings), open_blobs(settings)
     recorder = open_recorder(settings, devices, link, blobs) if lasting else None
@@ -85,7 +98,7 @@ def build_services(settings: Settings, *, lasting: bool = False) -> Services:
         settings,
         models,
         devices,
-        ClassifyService(models, devices, settings, callbacks, recorder),
+        ClassifyService(models, devices, settings, callbacks, recorder=recorder, metrics=metrics),
         open_counter(settings),
         open_answers(settings),
         link,
@@ -112,6 +125,7 @@ def _runner(services: Services) -> Runner:
             services.database,
             services.blobs,
             services.fetcher,
+            JobCounts(),
         )
     )
 
@@ -124,6 +138,7 @@ def background_of(services: Services) -> list[Background]:
         services.orphans,
         services.callbacks,
         services.jobs,
+        services.sampler,
     )
     return [part for part in parts if part is not None]
 
@@ -194,22 +209,28 @@ async def running(services: Services, *, preload: bool = True) -> AsyncIterator[
         await services.database.close()
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, *, place: Place | None = None) -> FastAPI:
     """Build the ASGI application.
 
     Args:
         settings: The options; read from the environment and the TOML file if not given.
+        place: Which of several workers it is for; None where there is one.
     """
     settings = settings or load_settings()
     observers: list[Observer] = []
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         async with guarding(settings) as access:
-            services = replace(build_services(settings, lasting=True), access=access)
+            metrics = Metrics(place) if settings.metrics.enabled else None
+            services = build_services(settings, lasting=True, metrics=metrics)
+            services = replace(services, access=access)
+            if metrics is not None:
+                services = replace(services, sampler=Sampler(services, metrics))
+                observers.append(CountRequests(metrics))
             app.state.services = services
             async with running(services):
-                yield
+                yield {METRICS: metrics}
 
     guarded = asks_for_key(settings)
     app = DocumentedAPI(
@@ -229,6 +250,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         webhooks.router,
         models.router,
         health.router,
+        metrics_api.router,
     ):
         app.include_router(router)
     web.install(app)

@@ -28,6 +28,7 @@ from viewfinder.types import Prediction, Principal
 
 if TYPE_CHECKING:
     from viewfinder.access.access import Access
+    from viewfinder.api.sampling import Sampler
 
 Options = TypeVar("Options", bound=ClassifyOptions)
 
@@ -56,6 +57,7 @@ class Services:
         orphans: Deletes images of jobs that never came to be; None where nothing lasts.
         jobs: Works on jobs; None where others do.
         callbacks: Tells those who wait for jobs; None where others do.
+        sampler: Reads all these into metrics; None where nobody looks at them.
     """
 
     settings: Settings
@@ -73,6 +75,7 @@ class Services:
     orphans: OrphanSweeper | None = None
     jobs: Runner | None = None
     callbacks: Delivering | None = None
+    sampler: "Sampler | None" = None
 
 
 def services_of(scope: Scope) -> Services:

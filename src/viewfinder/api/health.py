@@ -27,7 +27,7 @@ async def live() -> Health:
 @router.get("/health/ready", response_model=Readiness)
 async def ready(request: Request, services: ServicesDep) -> Readiness | Response:
     """Whether the default model can answer; `degraded` when another part cannot."""
-    models, settings = services.models, services.settings
+    models = services.models
     if request.scope["state"].get(DRAINING):
         return _not_ready(request, "The server is about to stop.")
     try:
@@ -36,25 +36,22 @@ async def ready(request: Request, services: ServicesDep) -> Readiness | Response
         return _not_ready(request, error.detail)
     if default.state != "ready":
         return _not_ready(request, f"The default model is {default.state}.")
-    alive = services.devices.cpu.threads
-    if not alive:
+    if not services.devices.cpu.threads:
         return _not_ready(request, "No compute thread is alive; restart the server.")
-    parts = {"model": "ready", "compute": "ready"}
-    if alive < settings.compute_threads:
-        parts["compute"] = f"{alive} of {settings.compute_threads} threads"
-    parts |= _others(services)
+    parts = parts_of(services)
     whole = set(parts.values()) == {"ready"}
     return Readiness(status="ready" if whole else "degraded", parts=parts)
 
 
-def _others(services: Services) -> dict[str, str]:
-    """What the default model can do without."""
-    parts: dict[str, str] = {}
+def parts_of(services: Services) -> dict[str, str]:
+    """How each part is: `ready`, or what is wrong with it."""
+    alive, threads = services.devices.cpu.threads, services.settings.compute_threads
+    parts = {
+        "model": _state_of(services, services.models.default),
+        "compute": "ready" if alive == threads else f"{alive} of {threads} threads",
+    }
     for name in services.settings.models:
-        try:
-            parts[f"model {name}"] = services.models.status_of(name).state
-        except (RequestError, ServiceError):
-            parts[f"model {name}"] = "failed"
+        parts[f"model {name}"] = _state_of(services, name)
     if services.recorder is not None:
         parts["results"] = services.recorder.state
     if services.retention is not None and services.retention.failing:
@@ -62,6 +59,13 @@ def _others(services: Services) -> dict[str, str]:
     if services.jobs is not None and (problem := services.jobs.problem) is not None:
         parts["jobs"] = problem
     return parts
+
+
+def _state_of(services: Services, model: str) -> str:
+    try:
+        return services.models.status_of(model).state
+    except (RequestError, ServiceError):
+        return "failed"
 
 
 def _not_ready(request: Request, detail: str) -> Response:

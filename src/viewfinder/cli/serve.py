@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from viewfinder.settings import Settings
+    from viewfinder.telemetry.cells import Place
 
 
 def serve(
@@ -166,12 +167,12 @@ def _check_shared(settings: "Settings") -> None:
         )
 
 
-def _application(settings: "Settings") -> "FastAPI":
+def _application(settings: "Settings", place: "Place | None" = None) -> "FastAPI":
     from viewfinder.app import create_app
 
     prepare()  # each worker is a process of its own
     configure_logging()
-    return create_app(settings)
+    return create_app(settings, place=place)
 
 
 def configure_logging() -> None:

@@ -1,6 +1,7 @@
 """Callbacks of a running process, from when it has a database on."""
 
 import asyncio
+from collections import Counter
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,15 @@ class Delivering:
     Args:
         settings: The options.
         link: Where callbacks are kept; still open when this is closed.
+
+    Attributes:
+        attempts: Calls, by what the callback was afterwards.
     """
 
     def __init__(self, settings: Settings, link: DatabaseLink) -> None:
         self._settings = settings
         self._link = link
+        self.attempts: Counter[str] = Counter()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -38,7 +43,9 @@ class Delivering:
         await self._link.wanted()
         # Not before: it brings SQLAlchemy along.
         webhooks = await asyncio.to_thread(import_module, "viewfinder.jobs.webhooks")
-        deliverer: Deliverer = webhooks.Deliverer(self._link, self._settings)
+        deliverer: Deliverer = webhooks.Deliverer(
+            self._link, self._settings, attempts=self.attempts
+        )
         deliverer.start()
         try:
             await asyncio.Event().wait()

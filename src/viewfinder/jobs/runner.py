@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from viewfinder.blobs.store import Blobs
 from viewfinder.errors import ViewfinderError
+from viewfinder.jobs.counts import JobCounts
 from viewfinder.net.fetch import Fetcher
 from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.service import ClassifyService
@@ -42,6 +43,7 @@ class Parts:
         database: Where the jobs are.
         blobs: Where their images are.
         fetcher: Brings those that are somewhere else; None where that is switched off.
+        counts: What is done.
     """
 
     settings: Settings
@@ -50,6 +52,7 @@ class Parts:
     database: DatabaseLink
     blobs: Blobs
     fetcher: Fetcher | None
+    counts: JobCounts
 
 
 class Runner:
@@ -67,6 +70,11 @@ class Runner:
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
         self._troubled: set[asyncio.Event] = set()
+
+    @property
+    def counts(self) -> JobCounts:
+        """What has been done."""
+        return self._parts.counts
 
     @property
     def problem(self) -> str | None:

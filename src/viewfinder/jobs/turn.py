@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from viewfinder.errors import DatabaseError
+from viewfinder.jobs.counts import JobCounts
 from viewfinder.jobs.images import FATAL, ImageWork, ModelGoneError
 from viewfinder.storage.jobs import Job, JobItem
 from viewfinder.storage.queue import Claimed, JobQueue
@@ -74,6 +75,7 @@ class Turn:
         work: Answers the images.
         pace: How.
         now: The time, in UTC.
+        counts: What is done.
     """
 
     def __init__(
@@ -83,12 +85,15 @@ class Turn:
         work: ImageWork,
         pace: Pace,
         now: Callable[[], datetime],
+        *,
+        counts: JobCounts | None = None,
     ) -> None:
         self._claim = claim
         self._queue = queue
         self._work = work
         self._pace = pace
         self._now = now
+        self._counts = counts or JobCounts()
         self._tasks: deque[asyncio.Task[JobItem]] = deque()
         self._changed = asyncio.Event()
         self._stopping = False
@@ -262,6 +267,9 @@ class Turn:
             )
         )
         self._done += len(chunk)
+        failed = sum(item.error is not None for item in chunk)
+        self._counts.images["failed"] += failed
+        self._counts.images["succeeded"] += len(chunk) - failed
         for _ in chunk:
             self._unrecorded.release()
 

@@ -153,6 +153,7 @@ class Deliverer:
         settings: The options.
         clock: What time it is.
         dice: A number from 0 to 1, another each time.
+        attempts: Calls, by what the callback is afterwards.
     """
 
     def __init__(
@@ -162,10 +163,12 @@ class Deliverer:
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         dice: Callable[[], float] = random.random,
+        attempts: Counter[str] | None = None,
     ) -> None:
         self._link = link
         self._clock = clock
         self._dice = dice
+        self._attempts = Counter() if attempts is None else attempts
         self._lease_s = settings.webhooks.timeout_s + _LEASE_BEYOND_S
         self._sender = Sender(settings.webhooks)
         self._sending: dict[asyncio.Task[None], str] = {}
@@ -288,6 +291,7 @@ class Deliverer:
                 await asyncio.sleep(_AWAY_S)
             else:
                 break
+        self._attempts[outcome] += 1
         if outcome == "expired":
             logger.warning("the callback %s is given up: nobody took it", delivery.id)
 

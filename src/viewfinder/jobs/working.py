@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from viewfinder.jobs.counts import JobCounts
 from viewfinder.jobs.images import ImageWork
 from viewfinder.jobs.runner import Parts
 from viewfinder.jobs.sweeper import Sweeper
@@ -33,6 +34,7 @@ class Working:
         sweeper: Takes away what is left of them.
         pace: How to work on one.
         now: The time, in UTC.
+        counts: What is done.
     """
 
     def __init__(
@@ -42,12 +44,15 @@ class Working:
         sweeper: Sweeper,
         pace: Pace,
         now: Callable[[], datetime],
+        *,
+        counts: JobCounts | None = None,
     ) -> None:
         self._database = database
         self._work = work
         self._sweeper = sweeper
         self._pace = pace
         self._now = now
+        self._counts = counts or JobCounts()
         self._turn: Turn | None = None
         self._stop = asyncio.Event()
 
@@ -66,7 +71,9 @@ class Working:
         claim = await queue.claim(self._now(), self._pace.lease_s, str(uuid.uuid4()))
         if claim is None:
             return False
-        self._turn = Turn(claim, self._queue, self._work, self._pace, self._now)
+        self._turn = Turn(
+            claim, self._queue, self._work, self._pace, self._now, counts=self._counts
+        )
         if self._stop.is_set():  # meanwhile
             self._turn.stop()
         began = time.monotonic()
@@ -75,6 +82,7 @@ class Working:
         finally:
             self._turn = None
         if job is not None:
+            self._counts.finished[job.state] += 1
             _tell(job, time.monotonic() - began)
         return True
 
@@ -112,6 +120,7 @@ def open_working(parts: Parts) -> Working:
             first_s=settings.fetch.timeout_s if settings.fetch.enabled else 0.0,
         ),
         _now,
+        counts=parts.counts,
     )
 
 

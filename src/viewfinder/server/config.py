@@ -19,14 +19,15 @@ class ServerConfig(uvicorn.Config):
     """uvicorn's configuration, with the limits of connections and the phases of a stop.
 
     Args:
-        application: Makes the application; can be pickled where there are several workers.
+        application: Makes the application, and is told the place of its worker where there are
+            several; then it can be pickled.
         settings: The settings of all.
         protocol: What speaks on each connection.
     """
 
     def __init__(
         self,
-        application: "Callable[[], FastAPI]",
+        application: "Callable[..., FastAPI]",
         settings: "Settings",
         protocol: "type[asyncio.Protocol]",
     ) -> None:

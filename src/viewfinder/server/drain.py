@@ -11,12 +11,17 @@ import struct
 import threading
 from collections.abc import Iterable, Iterator
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from viewfinder.api.health import DRAINING
+from viewfinder.api.metrics import METRICS
 from viewfinder.server.config import ServerConfig
 from viewfinder.server.protocol import GuardedProtocol
+
+if TYPE_CHECKING:
+    from viewfinder.telemetry.metrics import Metrics
 
 CLOSING_S = 7.0
 """Seconds for what is left to do when all requests are answered or cut."""
@@ -106,6 +111,10 @@ class DrainingServer(uvicorn.Server):
 
     def _check_connections(self) -> None:
         now = asyncio.get_running_loop().time()
+        metrics: Metrics | None = self.lifespan.state.get(METRICS)
+        if metrics is not None:
+            metrics.connections.set(len(self.server_state.connections))
+            metrics.in_progress.set(len(self.server_state.tasks))
         for connection in list(self.server_state.connections):
             if isinstance(connection, GuardedProtocol):
                 connection.check(now)

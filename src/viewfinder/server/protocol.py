@@ -12,10 +12,11 @@ import uuid_utils
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from viewfinder.api.errors import MEDIA_TYPE, problem_response, to_problem
+from viewfinder.api.errors import CATALOG, MEDIA_TYPE, problem_response, to_problem
 from viewfinder.api.guards.head import content_length
 from viewfinder.api.guards.paths import JOBS
 from viewfinder.api.health import DRAINING
+from viewfinder.api.metrics import METRICS, count_unread
 from viewfinder.errors import (
     HeadersTooLargeError,
     MalformedRequestError,
@@ -31,6 +32,8 @@ from viewfinder.server.transport import OneWrite
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
     from uvicorn.server import ServerState
+
+    from viewfinder.telemetry.metrics import Metrics
 
 # By how much chunked encoding may lengthen a body: one-byte chunks may, endless extensions not.
 _MOST_FRAMING, _FREE_FRAMING = 8, 64 * 1024
@@ -288,6 +291,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._refused or self._wire.is_closing():
             return
         self._refused = True
+        self._count_refusal(error)
         cycle, identifier = self._last, str(uuid_utils.uuid7())
         if cycle is None or (cycle.response_complete and not self._in_body):
             self._wire.write(self._answer(error, identifier))
@@ -307,6 +311,15 @@ class GuardedProtocol(HttpToolsProtocol):
             cycle.disconnected = True
             cycle.message_event.set()
             self._wire.close()
+
+    def _count_refusal(self, error: RequestError | ServiceError) -> None:
+        metrics: Metrics | None = self.app_state.get(METRICS)
+        if metrics is None:
+            return
+        if self._in_body and self._last is not None and not self._last.response_complete:
+            metrics.refused(error.code)  # the request itself counts as one whose client has gone
+        else:
+            count_unread(metrics, CATALOG[error.code][0], error.code)
 
     def _answer(self, error: RequestError | ServiceError, identifier: str) -> bytes:
         problem = to_problem(error, identifier)

@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from viewfinder.settings import Settings
 
 
-def configure(application: "Callable[[], FastAPI]", settings: "Settings") -> ServerConfig:
+def configure(application: "Callable[..., FastAPI]", settings: "Settings") -> ServerConfig:
     """How the application is served.
 
     Args:
-        application: Makes it; can be pickled where there are several workers.
+        application: See `ServerConfig`.
         settings: The settings of all.
     """
     return ServerConfig(application, settings, GuardedProtocol)
 
 
 def run(
-    application: "Callable[[], FastAPI]", settings: "Settings", listener: socket.socket
+    application: "Callable[..., FastAPI]", settings: "Settings", listener: socket.socket
 ) -> bool:
     """Serve until a signal ends it; say whether it ever came to that.
 
     Args:
-        application: Makes it, in each worker anew.
+        application: Makes it, in each worker anew: see `ServerConfig`.
         settings: How many workers there are, what the limits are, and how to stop.
         listener: The socket to listen on.
     """

@@ -4,25 +4,36 @@ import logging
 import multiprocessing
 import os
 import pickle
+import shutil
 import signal
 import socket
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
+from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING, cast
 
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from viewfinder.server.config import ServerConfig
 from viewfinder.server.drain import CLOSING_S, GIVEN_UP, DrainingServer
+from viewfinder.telemetry.cells import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastapi import FastAPI
 
 logger = logging.getLogger(__name__)
 _ENDS = (signal.SIGINT, signal.SIGTERM)
 _LOOK_S = 0.1
+_MEMORY = Path("/dev", "shm")
 # Between the deaths of a worker that never gets to serve, and its next start.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 
@@ -49,13 +60,17 @@ class Worker(Process):
     Args:
         config: uvicorn's, and ours.
         sockets: What to listen on.
+        place: Where it counts what it does; None where it does so for itself alone.
 
     Attributes:
         has_served: Whether it has ever said that it serves.
     """
 
-    def __init__(self, config: ServerConfig, sockets: list[socket.socket]) -> None:
+    def __init__(
+        self, config: ServerConfig, sockets: list[socket.socket], place: Place | None
+    ) -> None:
         self._ours = config
+        self._place = place
         self._asked: float | None = None
         self.has_served = False
         super().__init__(config, sockets)
@@ -72,6 +87,7 @@ class Worker(Process):
             signal.signal(number, lambda *_: os._exit(0))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
         threading.Thread(target=_stop_when_orphaned, daemon=True).start()
+        self._ours.app = partial(cast("Callable[..., FastAPI]", self._ours.app), place=self._place)
         super().target(sockets)
 
     def is_alive(self, timeout: float = 5) -> bool:
@@ -97,11 +113,13 @@ class _Place:
 
     Attributes:
         worker: The last one in it.
+        number: Of the place, from 0 on.
         pause_s: How long the place was empty the last time.
         again_at: When the next one starts; none while there is one.
     """
 
     worker: Worker
+    number: int
     pause_s: float = 0.0
     again_at: float | None = None
 
@@ -126,10 +144,24 @@ class Supervisor(Multiprocess):
         self._ours = config
         self._places: list[_Place] = []
         self._have_served = False
+        self._folder: Path | None = None
         self.failed = False
 
-    def _start(self) -> Worker:
-        worker = Worker(self._ours, self.sockets)
+    def run(self) -> None:
+        """Serve until told to stop, and stop."""
+        self._folder = _folder_for_numbers()
+        try:
+            super().run()
+        finally:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _start(self, number: int) -> Worker:
+        place = None if self._folder is None else Place(self._folder, number)
+        worker = Worker(self._ours, self.sockets, place)
         resource_tracker.ensure_running()  # it would unblock the signals when it starts
         # What comes while the interpreter starts waits, and raises nothing there.
         signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
@@ -141,7 +173,7 @@ class Supervisor(Multiprocess):
 
     def init_processes(self) -> None:
         """Start them all."""
-        self._places = [_Place(self._start()) for _ in range(self.processes_num)]
+        self._places = [_Place(self._start(n), n) for n in range(self.processes_num)]
         self.processes = [place.worker for place in self._places]
 
     def keep_subprocess_alive(self) -> None:
@@ -155,7 +187,7 @@ class Supervisor(Multiprocess):
             elif place.again_at is None:
                 self._bury(place, now)
             elif now >= place.again_at:
-                place.worker, place.again_at = self._start(), None
+                place.worker, place.again_at = self._start(place.number), None
                 self.processes[index] = place.worker
 
     def _bury(self, place: "_Place", now: float) -> None:
@@ -185,6 +217,7 @@ class Supervisor(Multiprocess):
             if time.monotonic() > end or signal.SIGINT in self.signal_queue:
                 for process in self.processes:
                     process.kill()
+                self._tidy()
                 os._exit(GIVEN_UP)
             time.sleep(_LOOK_S)
 
@@ -192,6 +225,19 @@ class Supervisor(Multiprocess):
         """Nothing: models are followed while serving, and settings are read at the start."""
 
     handle_ttin = handle_ttou = handle_hup
+
+
+def _folder_for_numbers() -> Path | None:
+    """Where the workers count; None where no file can be had.
+
+    In memory, if the system has files there: a write to a page that is on its way to a disk waits.
+    """
+    in_memory = _MEMORY if os.access(_MEMORY, os.W_OK) else None
+    try:
+        return Path(tempfile.mkdtemp(prefix="viewfinder-", dir=in_memory))
+    except OSError:
+        logger.warning("there is no room for temporary files: each worker has its own metrics")
+        return None
 
 
 def _stop_when_orphaned() -> None:

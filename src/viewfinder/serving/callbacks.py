@@ -111,6 +111,11 @@ class Callbacks:
         """Whether anybody listens."""
         return bool(self._listeners)
 
+    @property
+    def standing(self) -> dict[str, tuple[int, int]]:
+        """How many predictions each plug-in has missed, and how many it has failed at."""
+        return {each.name: (each.dropped, each.failed) for each in self._listeners}
+
     def tell(self, event: CompletedPrediction) -> None:
         """Hand over an event; returns at once."""
         for listener in self._listeners:

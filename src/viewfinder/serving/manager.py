@@ -12,6 +12,7 @@ import logging
 import math
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -37,6 +38,7 @@ from viewfinder.registry.routing import LATEST, STABLE, Routing, Traffic, check_
 from viewfinder.registry.store import ModelStore, look, look_at_start
 from viewfinder.serving.compute import Computation
 from viewfinder.settings import Settings
+from viewfinder.types import ServedModel
 
 State = Literal["loading", "ready", "failed", "unloaded"]
 
@@ -110,11 +112,15 @@ class ModelManager:
 
     Attributes:
         catalog: What there was when the store was last looked at, without what proved broken.
+        loads: How often each model was brought into memory, and how often it could not be.
+        looks: How often the store was looked at, and how often it could not be.
     """
 
     def __init__(self, store: ModelStore, settings: Settings, *, default: str) -> None:
         self.catalog = look_at_start(store)
         self.default = default
+        self.loads: Counter[tuple[str, Literal["ready", "failed"]]] = Counter()
+        self.looks: Counter[Literal["ok", "failed"]] = Counter()
         self._store = store
         self._settings = settings
         self._pinned = {default, *settings.models}
@@ -278,6 +284,16 @@ class ModelManager:
         manifest = next(iter(targets.values())).manifest
         return self.status(manifest.name, manifest.version)
 
+    @property
+    def in_memory(self) -> list[ServedModel]:
+        """What is loaded, shadows too."""
+        return [
+            ServedModel(
+                slot.bundle.manifest.name, slot.bundle.manifest.version, slot.loaded.variant.name
+            )
+            for slot in self._slots.values()
+        ]
+
     # -- changes by request
 
     async def load(self, name: str, version: int) -> None:
@@ -396,7 +412,12 @@ class ModelManager:
         async with self._one_look:
             previous = self.catalog
             known = previous.forgiving() if afresh else previous
-            found = await asyncio.to_thread(look, self._store, known)
+            try:
+                found = await asyncio.to_thread(look, self._store, known)
+            except Exception:
+                self.looks["failed"] += 1
+                raise
+            self.looks["ok"] += 1
             if not afresh:
                 # What failed while the disk was read has been found out since.
                 for entry in _failures(self.catalog, previous):
@@ -542,12 +563,15 @@ class ModelManager:
         except OperatorError as error:
             problem = error.detail
             logger.warning("%s@%d cannot be used: %s", name, version, problem)
+            self.loads[name, "failed"] += 1
             self.catalog = self.catalog.without(bundle, problem)
         except Exception:
             logger.exception("%s@%d cannot be used", name, version)
+            self.loads[name, "failed"] += 1
             self.catalog = self.catalog.without(bundle, problem)
         else:
             self._slots[bundle.digest] = slot
+            self.loads[name, "ready"] += 1
             logger.info(
                 "ready: %s@%d %s, %d compute threads",
                 name,

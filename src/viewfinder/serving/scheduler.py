@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, Literal, Self, TypeVar
 
 from viewfinder.errors import DeadlineExceededError, NotReadyError, OverloadedError
@@ -157,10 +158,22 @@ class Scheduler:
         threads: How many calls run side by side.
         capacity: How many items may wait in each lane; one more is refused at once.
         name: Of the threads, for people who look at them.
+        worked: Hears of each call, on its thread: how many items it had, and its seconds.
+
+    Attributes:
+        capacity: As given.
     """
 
-    def __init__(self, *, threads: int, capacity: int, name: str = "compute") -> None:
-        self._capacity = capacity
+    def __init__(
+        self,
+        *,
+        threads: int,
+        capacity: int,
+        name: str = "compute",
+        worked: Callable[[int, float], None] | None = None,
+    ) -> None:
+        self.capacity = capacity
+        self._worked = worked
         self._lanes = _Lanes()
         self._changed = threading.Condition(threading.Lock())
         self._closing = False
@@ -176,7 +189,12 @@ class Scheduler:
     @property
     def depth(self) -> int:
         """How many items wait."""
-        return len(self._lanes.interactive) + len(self._lanes.batch)
+        return sum(self.depths.values())
+
+    @property
+    def depths(self) -> dict[Lane, int]:
+        """How many items wait in each lane."""
+        return {"interactive": len(self._lanes.interactive), "batch": len(self._lanes.batch)}
 
     @property
     def threads(self) -> int:
@@ -279,7 +297,7 @@ class Scheduler:
         if left < 0:
             raise _expired()
         wait = self._expected_wait(deadline, jobs, now)
-        if len(jobs) >= self._capacity:
+        if len(jobs) >= self.capacity:
             raise _overloaded(wait)
         if wait and wait * _CAUTION + cost > left:
             raise _overloaded(wait - left)
@@ -324,8 +342,11 @@ class Scheduler:
             outcome.results = list(stage.run([job.item for job in jobs]))
             if len(outcome.results) != len(jobs):
                 raise RuntimeError(f"{len(outcome.results)} results for {len(jobs)} items")
+        seconds = time.monotonic() - began
+        if self._worked is not None:
+            self._worked(len(jobs), seconds)
         if outcome.error is None:
-            stage.learn(time.monotonic() - began)
+            stage.learn(seconds)
             for job, result in zip(jobs, outcome.results, strict=True):
                 job.settle(result)
         elif len(jobs) == 1:
@@ -342,11 +363,19 @@ class Devices:
     Args:
         threads: Compute threads of the CPU.
         capacity: How many items may wait in each lane of each.
+        worked: Hears of each call, on its thread: the device, how many items, and its seconds.
     """
 
-    def __init__(self, *, threads: int, capacity: int) -> None:
+    def __init__(
+        self,
+        *,
+        threads: int,
+        capacity: int,
+        worked: Callable[[str, int, float], None] | None = None,
+    ) -> None:
         self._capacity = capacity
-        self.cpu = Scheduler(threads=threads, capacity=capacity)
+        self._worked = worked
+        self.cpu = Scheduler(threads=threads, capacity=capacity, worked=self._heard_by("cpu"))
         self._others: dict[str, Scheduler] = {}
 
     def of(self, device: str) -> Scheduler:
@@ -355,10 +384,21 @@ class Devices:
             return self.cpu
         if device not in self._others:
             self._others[device] = Scheduler(
-                threads=_DEVICE_THREADS, capacity=self._capacity, name=device
+                threads=_DEVICE_THREADS,
+                capacity=self._capacity,
+                name=device,
+                worked=self._heard_by(device),
             )
             self._others[device].start()
         return self._others[device]
+
+    @property
+    def queues(self) -> dict[str, Scheduler]:
+        """The queues there are, by their device."""
+        return {"cpu": self.cpu, **self._others}
+
+    def _heard_by(self, device: str) -> Callable[[int, float], None] | None:
+        return None if self._worked is None else partial(self._worked, device)
 
     def start(self) -> None:
         """Start the threads."""

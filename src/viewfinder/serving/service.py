@@ -13,6 +13,7 @@ from viewfinder.serving.recording import Answered, Recorder
 from viewfinder.serving.scheduler import Devices, Lane
 from viewfinder.serving.shadow import Shadows
 from viewfinder.settings import Settings
+from viewfinder.telemetry.metrics import Metrics
 from viewfinder.types import Prediction
 
 
@@ -25,6 +26,7 @@ class ClassifyService:
         settings: What a photo may be, and what is remembered.
         callbacks: Hear of every prediction.
         recorder: Keeps the answers; None where they are not kept.
+        metrics: Count and time the answers; None where nobody looks at them.
 
     Raises:
         MissingExtraError: Something is asked for that is not installed.
@@ -36,13 +38,16 @@ class ClassifyService:
         devices: Devices,
         settings: Settings,
         callbacks: Callbacks,
+        *,
         recorder: Recorder | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._models = models
         self._devices = devices
         self._limits = settings.limits
-        self._callbacks = callbacks
+        self.callbacks = callbacks
         self._recorder = recorder
+        self._metrics = metrics
         cache = open_cache(settings.cache)
         self._cached = CachedComputation(cache) if cache is not None else None
         self.shadows = Shadows(models, devices)
@@ -90,10 +95,12 @@ class ClassifyService:
                 key, classes = key_of(digest, slot.loaded), slot.loaded.engine.classes
                 found = await self._cached.run(key, classes, deadline, compute)
             prediction = to_prediction(found, slot.loaded, began, top_k, min_confidence)
+        if self._metrics is not None:
+            self._metrics.predicted(prediction, len(data), cache=self._cached is not None)
         if isinstance(found, Computed):
             self.shadows.show(model, data, prediction)
-        if self._callbacks:
-            self._callbacks.tell(CompletedPrediction(prediction, len(data), digest))
+        if self.callbacks:
+            self.callbacks.tell(CompletedPrediction(prediction, len(data), digest))
         if self._recorder is not None:
             digest = digest or await digest_of(data)
             self._recorder.record(Answered(prediction, data, digest, owner, job))
@@ -102,6 +109,6 @@ class ClassifyService:
     async def close(self) -> None:
         """Let go of what is remembered elsewhere, and of those who listen."""
         await self.shadows.close()
-        await asyncio.to_thread(self._callbacks.close)
+        await asyncio.to_thread(self.callbacks.close)
         if self._cached is not None:
             await self._cached.close()

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from viewfinder.errors import DeadlineExceededError, OverloadedError, ViewfinderError
@@ -37,6 +38,16 @@ class Comparison:
     failed: int = 0
     skipped: int = 0
 
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """The same, by what came of each photo."""
+        return {
+            "agreed": self.agreed,
+            "disagreed": self.compared - self.agreed,
+            "failed": self.failed,
+            "skipped": self.skipped,
+        }
+
 
 class Shadows:
     """Shows photos to the shadows, on the batch lane, after the answer is out.
@@ -56,6 +67,11 @@ class Shadows:
         """How a model's present shadow has done, if it has one."""
         version = self._models.shadow_of(name)
         return self._comparison(name, version) if version is not None else None
+
+    @property
+    def comparisons(self) -> Mapping[str, Comparison]:
+        """How each model's present shadow, or last one, has done."""
+        return self._comparisons
 
     def show(self, text: str | None, data: bytes, answer: Prediction) -> None:
         """Show a photo to the shadow of the model that was asked for, if there is one.

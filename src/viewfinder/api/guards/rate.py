@@ -51,7 +51,7 @@ class RateLimit:
 
 def is_free(path: str) -> bool:
     """Whether nobody counts: those who look after the server, and the parts of a page."""
-    return path == "/health" or path.startswith(("/health/", "/static/"))
+    return path in {"/health", "/metrics"} or path.startswith(("/health/", "/static/"))
 
 
 def _caller(scope: Scope) -> tuple[str, int | None]:

@@ -58,11 +58,15 @@ async def batch_classify(request: Request) -> Response:
             async with window:
                 prediction = await _ask(call, photo, options)
         except (RequestError, ServiceError) as error:
-            return result(error=to_problem(error, request_id(request)))
+            problem = to_problem(error, request_id(request))
         except Exception as error:
             logger.exception("image %d of request %s failed", index, request_id(request))
-            return result(error=to_problem(error, request_id(request)))
-        return result(result=Classification.of(prediction))
+            problem = to_problem(error, request_id(request))
+        else:
+            return result(result=Classification.of(prediction))
+        if (sampler := call.services.sampler) is not None:
+            sampler.metrics.refused(problem.code)
+        return result(error=problem)
 
     async with WhileConnected(request):
         results = await asyncio.gather(*(one(n, photo) for n, photo in enumerate(photos)))

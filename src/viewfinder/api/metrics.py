@@ -1,0 +1,60 @@
+"""`GET /metrics`, and the counting of requests."""
+
+import asyncio
+from http import HTTPMethod
+
+from fastapi import APIRouter, HTTPException, Response
+
+from viewfinder.api.dependencies import ServicesDep
+from viewfinder.api.endpoints import UNMATCHED
+from viewfinder.api.guards.observe import Finished
+from viewfinder.telemetry.exposition import MEDIA_TYPE
+from viewfinder.telemetry.metrics import Metrics
+
+router = APIRouter(tags=["service"])
+
+METRICS = "metrics"
+"""Where the server under the application finds them, in the state that every request sees."""
+
+OTHER = "OTHER"
+"""The label of a method that HTTP does not know: the client's own words are never a label."""
+
+_METHODS = frozenset(HTTPMethod)
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {MEDIA_TYPE: {}}}})
+async def show(services: ServicesDep) -> Response:
+    """What the server has done and how it is, in the text format of Prometheus."""
+    if services.sampler is None:
+        raise HTTPException(404)
+    services.sampler.sample()
+    text = await asyncio.to_thread(services.sampler.metrics.render)
+    return Response(text, media_type=MEDIA_TYPE)
+
+
+def count_unread(metrics: Metrics, status: int, reason: str) -> None:
+    """Count a request that was refused before there was one that could be read."""
+    metrics.requests.add(OTHER, UNMATCHED, str(status))
+    metrics.refused(reason)
+
+
+class CountRequests:
+    """Counts and times requests that are over.
+
+    Args:
+        metrics: Where.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def finished(self, request: Finished) -> None:
+        """See `Observer.finished`."""
+        method = request.scope["method"]
+        method = method if method in _METHODS else OTHER
+        labels = (method, request.endpoint, str(request.status))
+        self._metrics.requests.add(*labels)
+        self._metrics.request_seconds.observe(request.seconds, *labels)
+        reason = request.scope.get("state", {}).get("problem")
+        if reason is not None:
+            self._metrics.refused(reason)

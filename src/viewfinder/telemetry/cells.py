@@ -1,0 +1,221 @@
+"""Numbers that the workers of one server share: each writes its own, and everyone reads all.
+
+A worker has a place, and a file of numbers for it. Whoever takes the place of one that died goes on
+with its numbers, so that nothing that was counted is lost, and files do not become more.
+"""
+
+import contextlib
+import json
+import logging
+import mmap
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+_ROOM = 64 * 1024
+_SPARE = 64  # at the end, for what there is no room for
+_BYTES = 8
+_PID = 0  # the first number says which process writes
+
+Labels = tuple[str, ...]
+"""The values of the labels of a metric."""
+
+Series = dict[str, dict[Labels, range]]
+"""Where the numbers of each series are, by the name of its metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one worker writes its numbers.
+
+    Attributes:
+        folder: That of the whole server.
+        number: The worker's, from 0 on.
+    """
+
+    folder: Path
+    number: int
+
+    @property
+    def names(self) -> Path:
+        """The file that says what the numbers are, a line of JSON each."""
+        return self.folder / f"{self.number}.names"
+
+    @property
+    def numbers(self) -> Path:
+        """The file of the numbers, float64."""
+        return self.folder / f"{self.number}.numbers"
+
+
+class Cells:
+    """The numbers of this process.
+
+    There is room for a fixed count of them: a server that runs for a year grows no further. What
+    finds no room is counted nowhere, and the log says so once.
+
+    Args:
+        place: Where others can read them; None keeps them in this process.
+        room: How many there may be.
+
+    Attributes:
+        values: float64 `[room]`.
+    """
+
+    def __init__(self, place: Place | None = None, *, room: int = _ROOM) -> None:
+        self.series: Series = {}
+        self._room = room
+        self._names: int | None = None
+        self._full = False
+        if place is None:
+            self._map = mmap.mmap(-1, room * _BYTES)
+        else:
+            self._map = _opened(place.numbers, room)
+            self._names = os.open(place.names, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        self.values = memoryview(self._map).cast("d")
+        self._used = 1
+        if place is not None:
+            self._adopt(place)
+        self.values[_PID] = float(os.getpid())
+
+    def run(self, name: str, labels: Labels, count: int) -> range:
+        """Where the numbers of a series are: the same ones each time it is asked for.
+
+        Args:
+            name: Of its metric.
+            labels: Of the series.
+            count: How many there are; always the same for a metric, at most 64.
+        """
+        known = self.series.setdefault(name, {})
+        run = known.get(labels)
+        if run is not None:
+            return run
+        run = range(self._used, self._used + count)
+        if run.stop > self._room - _SPARE:
+            return self._refuse(name, count)
+        self._used = run.stop
+        known[labels] = run
+        if self._names is not None:
+            # One write: whoever reads, or dies, in between has the line or has it not.
+            line = json.dumps([name, labels, run.start, run.stop]).encode() + b"\n"
+            os.write(self._names, line)
+        return run
+
+    def close(self) -> None:
+        """Let go of the files."""
+        if self._names is not None:
+            os.close(self._names)
+            self._names = None
+        self.values.release()
+        self._map.close()
+
+    def _adopt(self, place: Place) -> None:
+        """Go on with what the last process in this place has counted."""
+        text = place.names.read_bytes()
+        whole = text.rfind(b"\n") + 1
+        if self._names is not None and whole < len(text):
+            os.truncate(self._names, whole)
+        _take_in(text[:whole], self.series)
+        self._used = _used(self.series)
+
+    def _refuse(self, name: str, count: int) -> range:
+        """The last cells, which nobody reads."""
+        if not self._full:
+            self._full = True
+            logger.warning("there is no room for more metrics, such as %s", name)
+        return range(self._room - count, self._room)
+
+
+class Siblings:
+    """Reads the numbers of all workers of a server, the dead ones' too.
+
+    Args:
+        own: Those of this process.
+        place: Where this process writes; None if it is alone.
+    """
+
+    def __init__(self, own: Cells, place: Place | None) -> None:
+        self._own = own
+        self._place = place
+        self._others: dict[int, _Other] = {}
+
+    def read(self) -> "Iterator[Numbers]":
+        """The numbers of each worker, at this moment."""
+        yield Numbers(os.getpid(), self._own.series, self._own.values.tolist())
+        if self._place is None:
+            return
+        for path in self._place.folder.glob("*.numbers"):
+            number = int(path.stem)
+            if number == self._place.number:
+                continue
+            if number not in self._others:
+                self._others[number] = _Other(Place(self._place.folder, number))
+            with contextlib.suppress(OSError, ValueError):  # it is only just beginning
+                yield self._others[number].read()
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What one worker has counted.
+
+    Attributes:
+        pid: The process; None if it has died.
+        series: Where the numbers of each series are.
+        values: The numbers.
+    """
+
+    pid: int | None
+    series: Series
+    values: Sequence[float]
+
+
+class _Other:
+    """The files of another worker, of which only what is new is read again."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._series: Series = {}
+        self._read, self._used = 0, 1
+
+    def read(self) -> Numbers:
+        with self._place.names.open("rb") as names:
+            names.seek(self._read)
+            text = names.read()
+        whole = text.rfind(b"\n") + 1
+        if whole:
+            _take_in(text[:whole], self._series)
+            self._read += whole
+            self._used = _used(self._series)
+        with self._place.numbers.open("rb") as numbers:
+            values = memoryview(numbers.read(self._used * _BYTES)).cast("d").tolist()
+        pid = int(values[_PID])
+        return Numbers(pid if _is_alive(pid) else None, self._series, values)
+
+
+def _opened(path: Path, room: int) -> mmap.mmap:
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+        # Taken now: to find the disk full at a write to a mapped page ends the process.
+        os.posix_fallocate(file.fileno(), 0, room * _BYTES)
+        return mmap.mmap(file.fileno(), room * _BYTES)
+
+
+def _take_in(text: bytes, series: Series) -> None:
+    for line in text.splitlines():
+        name, labels, start, stop = json.loads(line)
+        series.setdefault(name, {})[tuple(labels)] = range(start, stop)
+
+
+def _used(series: Series) -> int:
+    return max((run.stop for runs in series.values() for run in runs.values()), default=1)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
