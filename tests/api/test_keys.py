@@ -43,6 +43,7 @@ ROUTES: dict[str, AccessScope | None] = {
     "GET /health": None,
     "GET /health/live": None,
     "GET /health/ready": None,
+    "GET /metrics": "read",
     "POST /classify": "classify",
     "POST /v1/classify": "classify",
     "POST /batch-classify": "classify",

@@ -174,8 +174,8 @@ def _client(server: LocalServer) -> httpx2.Client:
 def _serving(settings: Settings, recorder: Waiting, blobs: Blobs) -> Any:
     really = app.build_services
 
-    def build(given: Settings, *, lasting: bool) -> Services:
-        return replace(really(given, lasting=lasting), recorder=recorder, blobs=blobs)
+    def build(given: Settings, **options: Any) -> Services:
+        return replace(really(given, **options), recorder=recorder, blobs=blobs)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app, "build_services", build)

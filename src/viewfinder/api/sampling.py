@@ -29,6 +29,7 @@ class Sampler:
 
     def start(self) -> None:
         """Begin."""
+        self.sample()
         self._task = asyncio.create_task(self._repeat())
 
     async def close(self) -> None:

@@ -190,6 +190,8 @@ class _Other:
             self._used = _used(self._series)
         with self._place.numbers.open("rb") as numbers:
             values = memoryview(numbers.read(self._used * _BYTES)).cast("d").tolist()
+        if len(values) < self._used:
+            raise ValueError(f"{len(values)} of {self._used} numbers")
         pid = int(values[_PID])
         return Numbers(pid if _is_alive(pid) else None, self._series, values)
 

@@ -1,0 +1,116 @@
+"""Numbers that outlive the process that writes them, and that its siblings read."""
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from viewfinder.telemetry.cells import Cells, Place, Siblings
+
+
+def _count(cells: Cells, name: str, value: float, *labels: str) -> None:
+    cells.values[cells.run(name, labels, 1).start] += value
+
+
+def _read(siblings: Siblings) -> list[dict[tuple[str, tuple[str, ...]], float]]:
+    return [
+        {
+            (name, labels): worker.values[run.start]
+            for name, runs in worker.series.items()
+            for labels, run in runs.items()
+        }
+        for worker in siblings.read()
+    ]
+
+
+def _count_in_another_process(place: Place, labels: tuple[str, ...], value: float) -> int:
+    """Count there, and die; the id that the process had."""
+    code = (
+        "import os, sys, pathlib\n"
+        "from viewfinder.telemetry.cells import Cells, Place\n"
+        "cells = Cells(Place(pathlib.Path(sys.argv[1]), int(sys.argv[2])))\n"
+        "cells.values[cells.run('a', tuple(sys.argv[4:]), 1).start] += float(sys.argv[3])\n"
+        "print(os.getpid(), flush=True)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    arguments = [str(place.folder), str(place.number), str(value), *labels]
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == -9, ended.stderr
+    return int(ended.stdout)
+
+
+def test_a_series_keeps_its_place(tmp_path: Path) -> None:
+    for place in (None, Place(tmp_path, 0)):
+        cells = Cells(place)
+        run = cells.run("a", ("x", "y"), 3)
+        assert len(run) == 3
+        assert cells.run("a", ("x", "y"), 3) == run
+        assert set(run).isdisjoint(cells.run("a", ("x", "z"), 3))
+        assert set(run).isdisjoint(cells.run("b", ("x", "y"), 3))
+
+
+def test_who_takes_the_place_of_a_dead_one_goes_on_with_what_it_counted(tmp_path: Path) -> None:
+    place = Place(tmp_path, 0)
+    _count_in_another_process(place, ("x",), 5)
+    cells = Cells(place)
+    _count(cells, "a", 2, "x")
+    _count(cells, "a", 1, "new")
+    assert _read(Siblings(cells, place)) == [{("a", ("x",)): 7, ("a", ("new",)): 1}]
+
+
+def test_a_name_that_was_cut_off_is_no_name(tmp_path: Path) -> None:
+    place = Place(tmp_path, 0)
+    _count_in_another_process(place, ("x",), 5)
+    with place.names.open("ab") as names:
+        names.write(b'["a", ["ha')
+    cells = Cells(place)
+    _count(cells, "a", 3, "half")
+    other = Place(tmp_path, 1)
+    own, *others = _read(Siblings(Cells(other), other))
+    assert own == {}
+    assert others == [{("a", ("x",)): 5, ("a", ("half",)): 3}]
+
+
+def test_everybody_reads_all_the_dead_too_and_knows_who_is_alive(tmp_path: Path) -> None:
+    dead, alive = Place(tmp_path, 0), Place(tmp_path, 1)
+    _count_in_another_process(dead, ("x",), 5)
+    cells = Cells(alive)
+    _count(cells, "a", 1, "x")
+    siblings = Siblings(cells, alive)
+    workers = list(siblings.read())
+    assert [worker.pid for worker in workers] == [os.getpid(), None]
+    assert _read(siblings) == [{("a", ("x",)): 1}, {("a", ("x",)): 5}]
+    # What comes later is read too.
+    _count_in_another_process(dead, ("ä\n",), 2)
+    assert _read(siblings)[1] == {("a", ("x",)): 5, ("a", ("ä\n",)): 2}
+
+
+def test_one_that_only_begins_is_not_in_the_way(tmp_path: Path) -> None:
+    place = Place(tmp_path, 1)
+    cells = Cells(place)
+    Place(tmp_path, 0).numbers.touch()
+    assert len(_read(Siblings(cells, place))) == 1
+    Place(tmp_path, 0).names.touch()
+    assert len(_read(Siblings(cells, place))) == 1
+
+
+def test_what_finds_no_room_is_counted_nowhere(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = Place(tmp_path, 0)
+    cells = Cells(place, room=100)
+    with caplog.at_level(logging.WARNING):
+        for number in range(200):
+            _count(cells, "a", number + 1, str(number))
+    assert [record.message for record in caplog.records] == [
+        "there is no room for more metrics, such as a"
+    ]
+    counted = _read(Siblings(cells, place))[0]
+    assert 10 < len(counted) < 100
+    assert all(value == int(label) + 1 for (_, (label,)), value in counted.items())
+    assert place.numbers.stat().st_size == 800
