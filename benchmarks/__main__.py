@@ -17,6 +17,7 @@ NAMES = (
     "jobs",
     "guards",
     "recording",
+    "telemetry",
     "soak",
 )
 

@@ -95,14 +95,6 @@ def test_a_gauge_that_says_nothing_is_not_shown() -> None:
     assert _samples([_GAUGE], _alone(cells)) == {}
 
 
-def test_what_is_for_the_service_itself_is_not_shown() -> None:
-    cells = Cells()
-    hidden = Family("inner", "counter", "", ("of",), shown=False)
-    Counter(hidden, cells).add("a")
-    assert _samples([hidden], _alone(cells)) == {}
-    assert total([hidden], _alone(cells)) == {"inner": {("a",): [1.0]}}
-
-
 def test_without_labels_a_count_is_there_from_the_beginning() -> None:
     cells = Cells()
     plain, timed = Family("n_total", "counter", "n"), Family("s", "histogram", "s", (), (1.0,))

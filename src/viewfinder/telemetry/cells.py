@@ -10,7 +10,7 @@ import logging
 import mmap
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -34,20 +34,22 @@ class Place:
     Attributes:
         folder: That of the whole server.
         number: The worker's, from 0 on.
+        kind: Which of its numbers these are.
     """
 
     folder: Path
     number: int
+    kind: str = "metrics"
 
     @property
     def names(self) -> Path:
         """The file that says what the numbers are, a line of JSON each."""
-        return self.folder / f"{self.number}.names"
+        return self.folder / f"{self.number}.{self.kind}.names"
 
     @property
     def numbers(self) -> Path:
         """The file of the numbers, float64."""
-        return self.folder / f"{self.number}.numbers"
+        return self.folder / f"{self.number}.{self.kind}.numbers"
 
 
 class Cells:
@@ -142,16 +144,25 @@ class Siblings:
         self._others: dict[int, _Other] = {}
 
     def read(self) -> "Iterator[Numbers]":
-        """The numbers of each worker, at this moment."""
-        yield Numbers(os.getpid(), self._own.series, self._own.values.tolist())
+        """The numbers of each worker, at this moment; first those of this one."""
+        yield self.own
+        yield from self.others()
+
+    @property
+    def own(self) -> "Numbers":
+        """The numbers of this worker, as they are whenever they are looked at."""
+        return Numbers(os.getpid(), self._own.series, self._own.values)
+
+    def others(self) -> "Iterator[Numbers]":
+        """The numbers of each other worker, at this moment."""
         if self._place is None:
             return
-        for path in self._place.folder.glob("*.numbers"):
-            number = int(path.stem)
+        for path in self._place.folder.glob(f"*.{self._place.kind}.numbers"):
+            number = int(path.name.partition(".")[0])
             if number == self._place.number:
                 continue
             if number not in self._others:
-                self._others[number] = _Other(Place(self._place.folder, number))
+                self._others[number] = _Other(replace(self._place, number=number))
             with contextlib.suppress(OSError, ValueError):  # it is only just beginning
                 yield self._others[number].read()
 
@@ -168,7 +179,7 @@ class Numbers:
 
     pid: int | None
     series: Series
-    values: Sequence[float]
+    values: Sequence[float] | memoryview
 
 
 class _Other:

@@ -61,7 +61,7 @@ class Exposition:
     """
 
     def __init__(self, families: Iterable[Family]) -> None:
-        self._families = [family for family in families if family.shown]
+        self._families = list(families)
         self._known: dict[tuple[str, Labels], list[str]] = {}
 
     def render(self, totals: Totals) -> bytes:

@@ -30,7 +30,6 @@ class Family:
         labels: Their names.
         buckets: Upper bounds of a histogram, rising; the last, infinity, is not among them.
         combine: What the gauges of several workers come to.
-        shown: Whether it is for others to see, or for this service itself.
     """
 
     name: str
@@ -39,7 +38,6 @@ class Family:
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
     combine: Combine = "sum"
-    shown: bool = True
 
 
 class _Instrument:

@@ -3,7 +3,7 @@
 No label comes from a client. Times are in seconds, and the buckets fit milliseconds.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from viewfinder import __version__
 from viewfinder.telemetry.cells import Cells, Place, Siblings
@@ -188,7 +188,6 @@ class Metrics:
         self._build = gauge(
             "viewfinder_build_info", "The version that runs.", ("version",), combine="max"
         )
-        self.tally = self._counter("drift", "", ("of", "cell"), shown=False)
         self._exposition = Exposition([*self._families, *PROCESS_FAMILIES])
         self._workers.set(1)
         self._build.set(1, __version__)
@@ -237,19 +236,12 @@ class Metrics:
         alive = [worker.pid for worker in workers if worker.pid is not None]
         return self._exposition.render(totals | process_totals(alive))
 
-    def counts(self, counter: Counter) -> Mapping[tuple[str, ...], float]:
-        """What all workers together have counted."""
-        totals = total([counter.family], list(self._siblings.read()))
-        return {labels: value for labels, (value,) in totals[counter.family.name].items()}
-
     def close(self) -> None:
         """Let go of the files; nothing is counted after that."""
         self._cells.close()
 
-    def _counter(
-        self, name: str, description: str, labels: Iterable[str] = (), *, shown: bool = True
-    ) -> Counter:
-        family = self._add(Family(name, "counter", description, tuple(labels), shown=shown))
+    def _counter(self, name: str, description: str, labels: Iterable[str] = ()) -> Counter:
+        family = self._add(Family(name, "counter", description, tuple(labels)))
         return Counter(family, self._cells)
 
     def _gauge(
@@ -269,8 +261,7 @@ class Metrics:
         return Histogram(family, self._cells)
 
     def _add(self, family: Family) -> Family:
-        if family.shown:
-            self._families.append(family)
+        self._families.append(family)
         return family
 
 

@@ -1,0 +1,223 @@
+"""What telemetry costs: throughput with none, with metrics, and with all of it; and `/metrics`.
+
+    python -m benchmarks.telemetry [--seconds 6] [--rounds 9] [--connections 8] [--quick]
+
+A server of each kind runs from the beginning to the end, and wrk asks them in turns, with raw
+bodies and each round in another order; the rates of a round are compared with each other, and the
+medians of these ratios are told. So is the processor time for each answer, which depends less on
+what else the machine does. `all` has metrics, a line of JSON for each request, a trace of each
+request sent to a collector, and drift. The result cache and the record of results are off.
+
+Then `/metrics` is asked for with 50 models that have all answered, of one worker and of four.
+"""
+
+import contextlib
+import http.server
+import itertools
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from http import HTTPStatus
+from pathlib import Path
+
+import httpx2
+
+from benchmarks.harness import Figure, median, parse, parser, photos, save
+from benchmarks.processes import VIEWFINDER, Server, clean_environment, running, viewfinder
+from benchmarks.stores import publish_copy, publish_fake
+from benchmarks.wrk import Body, raw, settle, wrk
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A server under load.
+
+    Attributes:
+        rate: Requests per second.
+        cpu_ms: Milliseconds of processor time for each.
+    """
+
+    rate: float
+    cpu_ms: float
+
+
+_KINDS = ("none", "metrics", "all")
+_MODEL = "watched"
+_WARM_UP_S = 2
+_LEAST = 0.97
+_MODELS, _SCRAPES, _MOST_MS = 50, 41, 20.0
+_WORKERS = (1, 4)
+
+
+def main() -> None:
+    """Measure, print and save."""
+    arguments = parse(parser(__doc__, seconds=(6, 2), rounds=(9, 1), connections=(8, 8)))
+    bodies = [raw(picture) for picture in photos()]
+    rounds: list[dict[str, Load]] = []
+    with contextlib.ExitStack() as stack:
+        collector = stack.enter_context(collecting())
+        servers = {kind: stack.enter_context(serving(kind, collector, bodies)) for kind in _KINDS}
+        for number in range(arguments.rounds):
+            turn = number % len(_KINDS)
+            seen = {
+                kind: measure(servers[kind], bodies, arguments.connections, arguments.seconds)
+                for kind in (*_KINDS[turn:], *_KINDS[:turn])
+            }
+            rounds.append(seen)
+            shown = ", ".join(
+                f"{kind} {seen[kind].rate:.1f}/s {seen[kind].cpu_ms:.2f} ms" for kind in _KINDS
+            )
+            print(f"round {number + 1}: {shown}", flush=True)
+        traces = collector.received
+    scrapes = {workers: scrape_ms(workers) for workers in _WORKERS}
+    save(
+        "telemetry",
+        [*costs(rounds), *scraped(scrapes), Figure("batches of spans that were sent", traces)],
+        rounds=[{kind: asdict(load) for kind, load in seen.items()} for seen in rounds],
+        scrapes_ms=scrapes,
+    )
+
+
+def costs(rounds: Sequence[dict[str, Load]]) -> list[Figure]:
+    """What is told of the load, and what is to be reached."""
+    found = []
+    for kind in _KINDS[1:]:
+        rate = median([seen[kind].rate / seen["none"].rate for seen in rounds])
+        cpu = median([seen[kind].cpu_ms / seen["none"].cpu_ms for seen in rounds])
+        found += [
+            Figure(f"{kind}: throughput, of none", rate, at_least=_LEAST),
+            Figure(f"{kind}: processor time, of none", cpu),
+        ]
+    return found
+
+
+def scraped(scrapes: dict[int, list[float]]) -> list[Figure]:
+    """What is told of `/metrics`."""
+    return [
+        Figure(f"/metrics of {_MODELS} models, {workers} workers, ms", median(ms), at_most=_MOST_MS)
+        for workers, ms in scrapes.items()
+    ]
+
+
+class _Collector(http.server.ThreadingHTTPServer):
+    """Takes traces, and throws them away."""
+
+    daemon_threads = True
+    received = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Take(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Collector
+
+    def do_POST(self) -> None:
+        """Take a batch."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.received += 1
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", "application/x-protobuf")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextlib.contextmanager
+def collecting() -> Iterator[_Collector]:
+    """A collector of traces."""
+    with _Collector(("127.0.0.1", 0), _Take) as collector:
+        thread = threading.Thread(target=collector.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield collector
+        finally:
+            collector.shutdown()
+            thread.join()
+
+
+@contextlib.contextmanager
+def serving(kind: str, collector: _Collector, bodies: Sequence[Body]) -> Iterator[Server]:
+    """A server with so much telemetry, warmed up."""
+    off, on = "false", "true"
+    given = {
+        "METRICS__ENABLED": off if kind == "none" else on,
+        "LOG__REQUESTS": on if kind == "all" else off,
+        "LOG__FORMAT": "json",
+        "DRIFT__ENABLED": on if kind == "all" else off,
+        "RECORD": "none",
+        "DEFAULT_MODEL": _MODEL,
+    }
+    if kind == "all":
+        given["TRACING__ENDPOINT"] = collector.url
+    settings = {f"VIEWFINDER_{name}": value for name, value in given.items()}
+    with tempfile.TemporaryDirectory() as home:
+        (Path(home) / "models").mkdir()
+        publish_copy(Path(home) / "models", _MODEL, 1)
+        command = [VIEWFINDER, "serve"]
+        environment = clean_environment(home, **settings)
+        with running(command, ready="/health/ready", environment=environment) as server:
+            url = f"{server.url}/v1/classify"
+            settle(url, bodies[0])
+            wrk(url, bodies, connections=1, seconds=_WARM_UP_S)
+            yield server
+
+
+def measure(server: Server, bodies: Sequence[Body], connections: int, seconds: int) -> Load:
+    """Ask a server for some seconds."""
+    before = server.cpu_seconds()
+    load = wrk(f"{server.url}/v1/classify", bodies, connections=connections, seconds=seconds)
+    cpu_ms = (server.cpu_seconds() - before) / (load.rate * seconds) * 1000
+    return Load(load.rate, cpu_ms)
+
+
+def scrape_ms(workers: int) -> list[float]:
+    """Milliseconds that `/metrics` takes when many models have answered, in every worker."""
+    with tempfile.TemporaryDirectory() as store:
+        names = [f"model-{number}" for number in range(_MODELS)]
+        for name in names:
+            publish_fake(Path(store), name)
+        settings = {"VIEWFINDER_MODEL_STORE": store, "VIEWFINDER_DEFAULT_MODEL": names[0]}
+        arguments = ("--workers", str(workers))
+        with viewfinder(*arguments, **settings) as server, clients(server) as asking:
+            for client, name in itertools.product(asking, names):
+                ask(client, name)
+            return [timed(asking[0]) for _ in range(_SCRAPES)]
+
+
+@contextlib.contextmanager
+def clients(server: Server) -> Iterator[list[httpx2.Client]]:
+    """Connections to most of the workers: each goes to one of them."""
+    with contextlib.ExitStack() as stack:
+        made = [
+            stack.enter_context(httpx2.Client(base_url=server.url, trust_env=False, timeout=60))
+            for _ in range(3 * max(_WORKERS))
+        ]
+        yield made
+
+
+def ask(client: httpx2.Client, model: str) -> None:
+    """Have a model answer."""
+    answer = client.post(
+        f"/v1/classify?model={model}",
+        content=photos()[0],
+        headers={"Content-Type": "image/jpeg"},
+    )
+    answer.raise_for_status()
+
+
+def timed(client: httpx2.Client) -> float:
+    """Milliseconds of one look at the metrics."""
+    began = time.perf_counter()
+    client.get("/metrics").raise_for_status()
+    return (time.perf_counter() - began) * 1000
+
+
+if __name__ == "__main__":
+    main()
