@@ -2,10 +2,14 @@
 
 import asyncio
 import contextlib
+import logging
 
 from viewfinder.api.dependencies import Services
 from viewfinder.api.health import parts_of
+from viewfinder.shared.seldom import Seldom
 from viewfinder.telemetry.metrics import Metrics, labels_of
+
+logger = logging.getLogger(__name__)
 
 _PAUSE_S = 1.0
 _READY = "ready"
@@ -25,6 +29,7 @@ class Sampler:
     def __init__(self, services: Services, metrics: Metrics) -> None:
         self._services = services
         self.metrics = metrics
+        self._log = Seldom()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -57,7 +62,11 @@ class Sampler:
             due = loop.time() + _PAUSE_S
             await asyncio.sleep(_PAUSE_S)
             self.metrics.loop_lag.set(max(0.0, loop.time() - due))
-            self.sample()
+            try:
+                self.sample()
+            except Exception:  # a fault of ours: the next look may be better
+                if self._log.may_speak():
+                    logger.exception("some metrics could not be read off")
 
     def _sample_queues(self) -> None:
         metrics = self.metrics
