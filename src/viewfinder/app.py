@@ -24,9 +24,12 @@ from viewfinder.api.guards.idempotency import Idempotency
 from viewfinder.api.guards.observe import Observe, Observer
 from viewfinder.api.guards.origin import LoopbackOnly, NoStrangers, NoUpgrade
 from viewfinder.api.guards.rate import RateLimit
+from viewfinder.api.guards.trace import Trace
 from viewfinder.api.openapi import DocumentedAPI
+from viewfinder.api.request_log import RequestLog
 from viewfinder.api.v1 import classify, jobs, models, results, webhooks
 from viewfinder.blobs.store import open_blobs
+from viewfinder.blobs.traced import TracedBlobs
 from viewfinder.errors import RequestError, ServiceError
 from viewfinder.idempotency.opening import open_answers
 from viewfinder.imaging.decode import recognise
@@ -45,6 +48,7 @@ from viewfinder.serving.scheduler import Devices
 from viewfinder.serving.service import ClassifyService
 from viewfinder.settings import Settings, load_settings
 from viewfinder.storage.link import DatabaseLink
+from viewfinder.telemetry.tracing import open_tracer, using
 from viewfinder.web import routes as web
 
 if TYPE_CHECKING:
@@ -80,6 +84,9 @@ def build_services(settings: Settings, *, lasting: bool = False) -> Services:
     devices = Devices(threads=settings.compute_threads, capacity=settings.queue_size)
     callbacks = Callbacks(find_callbacks())
     link, blobs = DatabaseLink(settings), open_blobs(settings)
+    tracer = open_tracer(settings.tracing) if lasting else None
+    if tracer is not None:
+        blobs = TracedBlobs(blobs)
     recorder = open_recorder(settings, devices, link, blobs) if lasting else None
     services = Services(
         settings,
@@ -94,6 +101,7 @@ def build_services(settings: Settings, *, lasting: bool = False) -> Services:
         recorder=recorder,
         # Also where nothing is recorded any more: what was before is kept no longer for that.
         retention=Retention(link, blobs, settings.results) if lasting else None,
+        tracer=tracer,
     )
     if not lasting:
         return services
@@ -172,8 +180,9 @@ async def running(services: Services, *, preload: bool = True) -> AsyncIterator[
                 logger.warning("the model %s is not ready: %s", name, error.detail)
         watching = asyncio.create_task(services.models.watch())
         background = background_of(services)
-        for part in background:
-            part.start()
+        with using(services.tracer):
+            for part in background:
+                part.start()
         try:
             yield
         finally:
@@ -192,6 +201,8 @@ async def running(services: Services, *, preload: bool = True) -> AsyncIterator[
         await services.rate.close()
         await services.answers.close()
         await services.database.close()
+        if services.tracer is not None:
+            await services.tracer.close()
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -201,7 +212,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings: The options; read from the environment and the TOML file if not given.
     """
     settings = settings or load_settings()
-    observers: list[Observer] = []
+    observers: list[Observer] = [RequestLog()] if settings.log.requests else []
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -252,5 +263,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     if settings.trusted_proxies:
         app.add_middleware(ClientAddress, trusted=settings.trusted_proxies)
     app.add_middleware(RequestContext)
-    app.add_middleware(Observe, endpoints=Endpoints.of_app(app), observers=observers)
+    endpoints = Endpoints.of_app(app)
+    app.add_middleware(Observe, endpoints=endpoints, observers=observers)
+    if settings.tracing.endpoint is not None:
+        app.add_middleware(Trace, endpoints=endpoints)
     return app

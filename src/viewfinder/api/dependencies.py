@@ -24,6 +24,7 @@ from viewfinder.serving.scheduler import Devices
 from viewfinder.serving.service import ClassifyService
 from viewfinder.settings import Settings
 from viewfinder.storage.link import DatabaseLink
+from viewfinder.telemetry.tracing import Tracer
 from viewfinder.types import Prediction, Principal
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Services:
         orphans: Deletes images of jobs that never came to be; None where nothing lasts.
         jobs: Works on jobs; None where others do.
         callbacks: Tells those who wait for jobs; None where others do.
+        tracer: Traces requests, and work in the background; None where that is off.
     """
 
     settings: Settings
@@ -73,6 +75,7 @@ class Services:
     orphans: OrphanSweeper | None = None
     jobs: Runner | None = None
     callbacks: Delivering | None = None
+    tracer: Tracer | None = None
 
 
 def services_of(scope: Scope) -> Services:

@@ -12,6 +12,7 @@ from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.recording import Answered, Recorder
 from viewfinder.serving.scheduler import Devices, Lane
 from viewfinder.serving.shadow import Shadows
+from viewfinder.serving.steps import note_steps
 from viewfinder.settings import Settings
 from viewfinder.types import Prediction
 
@@ -91,6 +92,7 @@ class ClassifyService:
                 found = await self._cached.run(key, classes, deadline, compute)
             prediction = to_prediction(found, slot.loaded, began, top_k, min_confidence)
         if isinstance(found, Computed):
+            note_steps(began, found, prediction.model)
             self.shadows.show(model, data, prediction)
         if self._callbacks:
             self._callbacks.tell(CompletedPrediction(prediction, len(data), digest))
