@@ -64,12 +64,14 @@ class _Clock:
 class OpenTelemetrySpan:
     """See `tracing.Span`."""
 
-    __slots__ = ("_clock", "_span", "_tracer")
+    __slots__ = ("_clock", "_span", "_tracer", "recording")
 
     def __init__(self, tracer: Any, span: Any, clock: _Clock) -> None:
         self._tracer = tracer
         self._span = span
         self._clock = clock
+        # Also when it has ended: what it has started may go on.
+        self.recording: bool = span.get_span_context().trace_flags.sampled
 
     @property
     def trace_id(self) -> str:
@@ -80,13 +82,8 @@ class OpenTelemetrySpan:
     def traceparent(self) -> str:
         """See `Span.traceparent`."""
         context = self._span.get_span_context()
-        sampled = int(context.trace_flags.sampled)
-        return f"00-{context.trace_id:032x}-{context.span_id:016x}-{sampled:02x}"
-
-    @property
-    def recording(self) -> bool:
-        """See `Span.recording`."""
-        return bool(self._span.is_recording())
+        sampled = "01" if self.recording else "00"
+        return f"00-{context.trace_id:032x}-{context.span_id:016x}-{sampled}"
 
     def set(self, name: str, value: Attribute) -> None:
         """See `Span.set`."""
