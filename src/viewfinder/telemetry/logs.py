@@ -69,6 +69,7 @@ def formatter(settings: LogSettings, stream: TextIO) -> logging.Formatter:
         processors=[
             _begin,
             stdlib.ExtraAdder(),
+            _without_leftovers,
             processors.format_exc_info,
             _without_secrets,
             *form,
@@ -92,6 +93,13 @@ def _begin(_logger: Any, _name: str, event: Event) -> Event:
     if span is not None:
         begun["trace_id"] = span.trace_id
     return {**begun, **event}
+
+
+def _without_leftovers(_logger: Any, _name: str, event: Event) -> Event:
+    """What another handler has left on the record; nobody can say these as fields."""
+    event.pop("message", None)
+    event.pop("asctime", None)
+    return event
 
 
 def _without_secrets(_logger: Any, _name: str, event: Event) -> Event:

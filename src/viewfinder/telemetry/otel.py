@@ -17,10 +17,12 @@ from urllib.parse import urlsplit
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
-from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, SpanKind, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from viewfinder import __version__
@@ -55,10 +57,9 @@ class _Clock:
     began: float
     now: Callable[[], float]
 
-    def at(self, moment: float | None) -> int:
-        """A moment on the clock of `time.monotonic`, or now, in nanoseconds since 1970."""
-        since = (self.now() if moment is None else moment) - self.began
-        return self.wall_ns + round(since * _NANO)
+    def at(self, moment: float) -> int:
+        """A moment on the clock of `time.monotonic`, in nanoseconds since 1970."""
+        return self.wall_ns + round((moment - self.began) * _NANO)
 
 
 class OpenTelemetrySpan:
@@ -66,7 +67,7 @@ class OpenTelemetrySpan:
 
     __slots__ = ("_clock", "_span", "_tracer", "recording")
 
-    def __init__(self, tracer: Any, span: Any, clock: _Clock) -> None:
+    def __init__(self, tracer: "OpenTelemetryTracer", span: Any, clock: _Clock) -> None:
         self._tracer = tracer
         self._span = span
         self._clock = clock
@@ -89,27 +90,25 @@ class OpenTelemetrySpan:
         """See `Span.set`."""
         self._span.set_attribute(name, value)
 
-    def child(
-        self, name: str, attributes: Attributes, kind: Kind, began: float | None = None
-    ) -> "OpenTelemetrySpan":
+    def child(self, name: str, attributes: Attributes, kind: Kind) -> "OpenTelemetrySpan":
         """See `Span.child`."""
-        span = self._tracer.start_span(
-            name,
-            set_span_in_context(self._span, Context()),
-            _KINDS[kind],
-            attributes,
-            start_time=self._clock.at(began),
-        )
-        return OpenTelemetrySpan(self._tracer, span, self._clock)
+        context = set_span_in_context(self._span, Context())
+        began = self._clock.now()
+        return self._tracer.start(name, attributes, kind, context, clock=self._clock, began=began)
+
+    def past(self, name: str, began: float, ended: float, attributes: Attributes) -> None:
+        """See `Span.past`."""
+        times = self._clock.at(began), self._clock.at(ended)
+        self._tracer.add(name, attributes, self._span.get_span_context(), times)
 
     def fail(self, kind: str) -> None:
         """See `Span.fail`."""
         self._span.set_attribute("error.type", kind)
         self._span.set_status(StatusCode.ERROR)
 
-    def end(self, at: float | None = None) -> None:
+    def end(self) -> None:
         """See `Span.end`."""
-        self._span.end(self._clock.at(at))
+        self._span.end(self._clock.at(self._clock.now()))
 
 
 class OpenTelemetryTracer:
@@ -140,15 +139,16 @@ class OpenTelemetryTracer:
             shutdown_on_exit=False,
             span_limits=SpanLimits(max_attribute_length=_LONGEST_VALUE),
         )
-        self._provider.add_span_processor(
-            BatchSpanProcessor(
-                exporter,
-                max_queue_size=_WAITING,
-                schedule_delay_millis=_GATHER_MS,
-                max_export_batch_size=_TOGETHER,
-            )
+        self._outgoing = BatchSpanProcessor(
+            exporter,
+            max_queue_size=_WAITING,
+            schedule_delay_millis=_GATHER_MS,
+            max_export_batch_size=_TOGETHER,
         )
+        self._provider.add_span_processor(self._outgoing)
         self._tracer = self._provider.get_tracer("viewfinder", __version__)
+        self._scope = InstrumentationScope("viewfinder", __version__)
+        self._ids = RandomIdGenerator()
 
     @classmethod
     def sending(cls, endpoint: str, *, sample: float) -> Self:
@@ -165,14 +165,46 @@ class OpenTelemetryTracer:
     ) -> OpenTelemetrySpan:
         """See `Tracer.begin`."""
         clock = _Clock(self._wall(), self._monotonic(), self._monotonic)
-        span = self._tracer.start_span(
-            name,
-            _PROPAGATOR.extract(headers, Context()),
-            _KINDS[kind],
-            attributes,
-            start_time=clock.wall_ns,
+        context = _PROPAGATOR.extract(headers, Context())
+        return self.start(name, attributes, kind, context, clock=clock, began=clock.began)
+
+    def start(
+        self,
+        name: str,
+        attributes: Attributes,
+        kind: Kind,
+        context: Any,
+        *,
+        clock: _Clock,
+        began: float,
+    ) -> OpenTelemetrySpan:
+        """A span of the trace that a context names, that began then."""
+        start = clock.at(began)
+        span = self._tracer.start_span(name, context, _KINDS[kind], attributes, start_time=start)
+        return OpenTelemetrySpan(self, span, clock)
+
+    def add(self, name: str, attributes: Attributes, parent: Any, times: tuple[int, int]) -> None:
+        """A span that is over: a tenth of the work of one that might still change."""
+        itself = SpanContext(
+            parent.trace_id,
+            self._ids.generate_span_id(),
+            is_remote=False,
+            trace_flags=parent.trace_flags,
+            trace_state=parent.trace_state,
         )
-        return OpenTelemetrySpan(self._tracer, span, clock)
+        began, ended = times
+        self._outgoing.on_end(
+            ReadableSpan(
+                name,
+                itself,
+                parent,
+                self._provider.resource,
+                attributes,
+                start_time=began,
+                end_time=ended,
+                instrumentation_scope=self._scope,
+            )
+        )
 
     async def close(self) -> None:
         """See `Tracer.close`. A collector that does not answer is left to a thread of its own."""

@@ -53,16 +53,17 @@ class Span(Protocol):
     def set(self, name: str, value: Attribute) -> None:
         """Say something of it: never what a client has sent, but for the path."""
 
-    def child(
-        self, name: str, attributes: Attributes, kind: Kind, began: float | None = None
-    ) -> "Span":
-        """A part of it, that begins now, or began then."""
+    def child(self, name: str, attributes: Attributes, kind: Kind) -> "Span":
+        """A part of it, that begins now."""
+
+    def past(self, name: str, began: float, ended: float, attributes: Attributes) -> None:
+        """A part of it, that is over."""
 
     def fail(self, kind: str) -> None:
         """It comes to a failure of that kind; one of few."""
 
-    def end(self, at: float | None = None) -> None:
-        """It ends now, or has ended then."""
+    def end(self) -> None:
+        """It ends now."""
 
 
 class Tracer(Protocol):
@@ -192,7 +193,7 @@ def past(name: str, began: float, ended: float, attributes: Attributes = _NONE) 
     """A part of what is being traced here, that has been measured already."""
     around = _CURRENT.get()
     if around is not None and around.recording:
-        around.child(name, attributes, "internal", began).end(max(began, ended))
+        around.past(name, began, max(began, ended), attributes)
 
 
 def outgoing() -> dict[str, str]:
