@@ -40,9 +40,11 @@ from viewfinder.registry.store import default_model, open_store
 from viewfinder.results.opening import open_recorder
 from viewfinder.results.retention import Retention
 from viewfinder.serving.callbacks import Callbacks, find_callbacks
+from viewfinder.serving.drift import DriftMonitor
 from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.scheduler import Devices
 from viewfinder.serving.service import ClassifyService
+from viewfinder.serving.tally import MemoryTally
 from viewfinder.settings import Settings, load_settings
 from viewfinder.storage.link import DatabaseLink
 from viewfinder.web import routes as web
@@ -81,16 +83,18 @@ def build_services(settings: Settings, *, lasting: bool = False) -> Services:
     callbacks = Callbacks(find_callbacks())
     link, blobs = DatabaseLink(settings), open_blobs(settings)
     recorder = open_recorder(settings, devices, link, blobs) if lasting else None
+    drift = DriftMonitor(settings.drift, MemoryTally(), models) if settings.drift.enabled else None
     services = Services(
         settings,
         models,
         devices,
-        ClassifyService(models, devices, settings, callbacks, recorder),
+        ClassifyService(models, devices, settings, callbacks, recorder, drift=drift),
         open_counter(settings),
         open_answers(settings),
         link,
         blobs,
         _fetcher(settings),
+        drift=drift,
         recorder=recorder,
         # Also where nothing is recorded any more: what was before is kept no longer for that.
         retention=Retention(link, blobs, settings.results) if lasting else None,

@@ -35,6 +35,7 @@ from viewfinder.registry.manifest import (
     Manifest,
     Variant,
 )
+from viewfinder.registry.reference import Reference
 from viewfinder.settings import Limits
 from viewfinder.training.progress import Listener
 
@@ -322,12 +323,22 @@ def _ask(
     )
 
 
+def _reference(variant: Variant, scored: Scored, calibration: Calibration) -> Reference:
+    """What the variant says of the validation photos, as a server will say it."""
+    confidence = confidences(
+        scored.scores, output=variant.output, temperature=calibration.temperature
+    )
+    return Reference.of(
+        confidence.argmax(axis=1).tolist(), confidence.max(axis=1).tolist(), scored.statistics
+    )
+
+
 def _proved(
     loaded: LoadedVariant, scored: Scored | None, golden: Mapping[str, bytes], judges: Judges
 ) -> Variant:
     """A variant with its calibration, its accuracy, and what it says of the golden photos."""
     variant = loaded.variant
-    calibration, accuracy = judges.calibration, None
+    calibration, accuracy, reference = judges.calibration, None, None
     if scored is not None and judges.labelled:
         targets = targets_of(scored.photos, judges.labels)
         temperature = fit_temperature(scored.scores, targets, output=variant.output)
@@ -336,6 +347,8 @@ def _proved(
             temperature=temperature, abstain_below=abstain_threshold(confidence, targets)
         )
         accuracy = float((scored.scores.argmax(axis=1) == targets).mean())
+    if scored is not None:
+        reference = _reference(variant, scored, calibration)
     samples = []
     for path, data in golden.items():
         pixels = preprocess(data, variant.preprocess, judges.limits)
@@ -349,6 +362,7 @@ def _proved(
         update={
             "calibration": calibration,
             "accuracy": accuracy,
+            "reference": reference,
             "golden": Golden(tolerance=variant.golden.tolerance, samples=tuple(samples)),
         }
     )

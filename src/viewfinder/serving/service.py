@@ -8,6 +8,7 @@ from viewfinder.serving.answers import to_prediction
 from viewfinder.serving.cache import CachedComputation, digest_of, key_of, open_cache
 from viewfinder.serving.callbacks import Callbacks, CompletedPrediction
 from viewfinder.serving.compute import Computed, Scores, check_length
+from viewfinder.serving.drift import DriftMonitor
 from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.recording import Answered, Recorder
 from viewfinder.serving.scheduler import Devices, Lane
@@ -25,6 +26,7 @@ class ClassifyService:
         settings: What a photo may be, and what is remembered.
         callbacks: Hear of every prediction.
         recorder: Keeps the answers; None where they are not kept.
+        drift: Compares photos with those of before; None where nothing is compared.
 
     Raises:
         MissingExtraError: Something is asked for that is not installed.
@@ -37,12 +39,15 @@ class ClassifyService:
         settings: Settings,
         callbacks: Callbacks,
         recorder: Recorder | None = None,
+        *,
+        drift: DriftMonitor | None = None,
     ) -> None:
         self._models = models
         self._devices = devices
         self._limits = settings.limits
         self._callbacks = callbacks
         self._recorder = recorder
+        self._drift = drift
         cache = open_cache(settings.cache)
         self._cached = CachedComputation(cache) if cache is not None else None
         self.shadows = Shadows(models, devices)
@@ -92,6 +97,8 @@ class ClassifyService:
             prediction = to_prediction(found, slot.loaded, began, top_k, min_confidence)
         if isinstance(found, Computed):
             self.shadows.show(model, data, prediction)
+            if self._drift is not None:
+                self._drift.observe(slot.loaded, found)
         if self._callbacks:
             self._callbacks.tell(CompletedPrediction(prediction, len(data), digest))
         if self._recorder is not None:
