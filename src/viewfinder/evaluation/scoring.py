@@ -13,6 +13,7 @@ from viewfinder.engines.loader import LoadedVariant
 from viewfinder.errors import BundleError, DatasetError, RequestError
 from viewfinder.imaging.preprocess import preprocess
 from viewfinder.imaging.statistics import ImageStatistics, image_statistics
+from viewfinder.registry.reference import Reference
 from viewfinder.settings import Limits
 
 
@@ -112,6 +113,20 @@ def confidences(
     for n in range(len(scores)):
         confidence[n] = to_confidence(scores[n : n + 1], output=output, temperature=temperature)[0]
     return confidence
+
+
+def reference_of(scored: Scored, *, output: str, temperature: float) -> Reference:
+    """What a variant says of photos, as a server will say it, to compare later ones with.
+
+    Args:
+        scored: The photos, and what the graph gave for them.
+        output: `logits` or `probabilities`.
+        temperature: Logits are divided by it.
+    """
+    found = confidences(scored.scores, output=output, temperature=temperature)
+    return Reference.of(
+        found.argmax(axis=1).tolist(), found.max(axis=1).tolist(), scored.statistics
+    )
 
 
 def _ask(loaded: LoadedVariant, photos: Sequence[Photo], limits: Limits) -> list[_Row]:

@@ -21,7 +21,7 @@ from viewfinder.evaluation.calibration import abstain_threshold, fit_temperature
 from viewfinder.evaluation.evaluate import targets_of
 from viewfinder.evaluation.ladder import Difference, LeftOut, VariantRow
 from viewfinder.evaluation.metrics import expected_calibration_error
-from viewfinder.evaluation.scoring import Scored, confidences, score
+from viewfinder.evaluation.scoring import Scored, confidences, reference_of, score
 from viewfinder.evaluation.significance import compare
 from viewfinder.imaging.preprocess import preprocess
 from viewfinder.pipelines.golden import expected, golden_photos
@@ -35,7 +35,6 @@ from viewfinder.registry.manifest import (
     Manifest,
     Variant,
 )
-from viewfinder.registry.reference import Reference
 from viewfinder.settings import Limits
 from viewfinder.training.progress import Listener
 
@@ -323,16 +322,6 @@ def _ask(
     )
 
 
-def _reference(variant: Variant, scored: Scored, calibration: Calibration) -> Reference:
-    """What the variant says of the validation photos, as a server will say it."""
-    confidence = confidences(
-        scored.scores, output=variant.output, temperature=calibration.temperature
-    )
-    return Reference.of(
-        confidence.argmax(axis=1).tolist(), confidence.max(axis=1).tolist(), scored.statistics
-    )
-
-
 def _proved(
     loaded: LoadedVariant, scored: Scored | None, golden: Mapping[str, bytes], judges: Judges
 ) -> Variant:
@@ -348,7 +337,7 @@ def _proved(
         )
         accuracy = float((scored.scores.argmax(axis=1) == targets).mean())
     if scored is not None:
-        reference = _reference(variant, scored, calibration)
+        reference = reference_of(scored, output=variant.output, temperature=calibration.temperature)
     samples = []
     for path, data in golden.items():
         pixels = preprocess(data, variant.preprocess, judges.limits)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from viewfinder.engines.loader import LoadedVariant
 from viewfinder.registry.bundle import Bundle
@@ -17,7 +18,7 @@ from viewfinder.serving.stability import (
     level_of,
     stability_index,
 )
-from viewfinder.serving.tally import PHOTOS, Tally, Window
+from viewfinder.serving.tally import PHOTOS, PIECES, Tally, Window
 from viewfinder.settings import DriftSettings
 from viewfinder.types import ServedModel
 
@@ -135,7 +136,7 @@ class DriftMonitor:
             followed = self._follow(name, loaded.bundle, loaded.variant)
         self._tally.add(name, followed.cells(computed))
         followed.fresh += 1
-        if followed.fresh >= self.photos / MOST_BINS:
+        if followed.fresh >= self.photos / PIECES:
             self._look_at(name, followed)
 
     def look(self) -> None:
@@ -203,11 +204,10 @@ class DriftMonitor:
         """The version that is counted under a name, if it is still there."""
         model, _, version = name.partition("/")[0].partition("@")
         entry = self._models.catalog.models.get(model, {}).get(int(version))
-        if entry is None or entry.bundle is None:
+        bundle = entry.bundle if entry is not None else None
+        if bundle is None or _name(bundle, bundle.manifest.variant()) != name:
             return None
-        return (
-            entry.bundle if _name(entry.bundle, entry.bundle.manifest.variant()) == name else None
-        )
+        return bundle
 
 
 def _name(bundle: Bundle, variant: Variant) -> str:
@@ -301,9 +301,8 @@ class _Followed:
             return _compared(_ranges(edges), None, counts, is_enough=False)
         before = self._reference.measure(measure).counts
         places = join_neighbours(before, most)
-        kept = [
-            edge for edge, low, high in zip(edges, places, places[1:], strict=True) if low < high
-        ]
+        borders = zip(edges, pairwise(places), strict=True)
+        kept = [edge for edge, (low, high) in borders if low < high]
         joined: list[list[int]] = [[] for _ in range(places[-1] + 1)]
         for number, place in enumerate(places):
             joined[place].append(number)

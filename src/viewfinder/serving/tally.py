@@ -7,7 +7,9 @@ from typing import Protocol
 PHOTOS = "photos"
 """The cell that every photo is counted in."""
 
-_PIECES = 8
+PIECES = 8
+"""How many a window is made of."""
+
 # A process that comes late finds counts of long ago, of which nobody can tell what is recent.
 _LATE = 1.25
 
@@ -79,7 +81,7 @@ class Window:
         if now < self._seen.get(PHOTOS, 0):  # they have begun anew
             self._seen = {}
             self._pieces.clear()
-        if now - self._seen.get(PHOTOS, 0) >= self._photos / _PIECES:
+        if now - self._seen.get(PHOTOS, 0) >= self._photos / PIECES:
             self._pieces.append(_difference(counts, self._seen))
             self._seen = dict(counts)
         while self._pieces and self._held(now) - self._pieces[0][PHOTOS] >= self._photos:
