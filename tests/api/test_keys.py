@@ -67,6 +67,7 @@ ROUTES: dict[str, AccessScope | None] = {
     "GET /v1/jobs/{job_id}/results": "read",
     "DELETE /v1/jobs/{job_id}": "classify",
     "GET /v1/models/{name}/live-accuracy": "read",
+    "GET /v1/models/{name}/drift": "read",
     "GET /v1/results": "read",
     "DELETE /v1/results": "manage",
     "GET /v1/results/{identifier}": "read",
