@@ -21,7 +21,7 @@ def test_a_collector_of_others_takes_a_whole_trace(store: Path, tmp_path: Path) 
     assert FOUND.origin is not None
     port, said = free_port(), tmp_path / "said"
     command = [
-        Path(FOUND.origin).with_name("rotel-agent"),
+        str(Path(FOUND.origin).with_name("rotel-agent")),
         "start",
         f"--otlp-http-endpoint=127.0.0.1:{port}",
         f"--otlp-grpc-endpoint=127.0.0.1:{free_port()}",
