@@ -94,6 +94,16 @@ async def test_photos_like_those_of_before_are_stable(known: Path) -> None:
             assert max(_psi(drift).values()) < 0.1
 
 
+async def test_the_very_photos_of_the_reference_lie_in_its_bins(known: Path) -> None:
+    async with _asking(known, photos=400) as asked:
+        await asked.send(_photos(400))
+        drift = asked.drift()
+        assert drift.photos == drift.reference == 400
+        assert max(_psi(drift).values()) == 0
+        for part in drift.parts.values():
+            assert [one.recent for one in part.bins] == [one.reference for one in part.bins]
+
+
 async def test_what_is_brighter_is_seen_and_what_has_passed_is_forgotten(known: Path) -> None:
     async with _asking(known) as asked:
         await asked.send(_photos(130, BRIGHTER, seed=1))

@@ -1,14 +1,16 @@
 """Whether photos, and the answers to them, are still like those that a model was measured with."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from viewfinder.engines.loader import LoadedVariant
+from viewfinder.imaging.statistics import ImageStatistics
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.manifest import Variant
-from viewfinder.registry.reference import MEASURES, MOST_BINS, STATISTICS, bin_of
-from viewfinder.serving.compute import Computed
+from viewfinder.registry.reference import MEASURES, MOST_BINS, bin_of
+from viewfinder.serving.compute import Computed, Scores
 from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.stability import (
     Level,
@@ -31,6 +33,7 @@ ENOUGH_BEFORE = 50
 """Photos that a reference must be made of."""
 
 _MOST_FOLLOWED = 128
+_WEIGHED_AT_ONCE = 5
 _TENTHS = tuple(number / MOST_BINS for number in range(1, MOST_BINS))
 
 
@@ -117,6 +120,7 @@ class DriftMonitor:
         self._models = models
         # The last one is the one that was counted last.
         self._followed: dict[str, _Followed] = {}
+        self._turns: deque[str] = deque()
         self._names: dict[tuple[str, str], str] = {}
 
     def observe(self, loaded: LoadedVariant, computed: Computed) -> None:
@@ -129,12 +133,10 @@ class DriftMonitor:
         if computed.statistics is None:
             return
         key = (loaded.bundle.digest, loaded.variant.name)
-        name = self._names.get(key)
-        followed = self._followed.get(name) if name is not None else None
-        if name is None or followed is None:
+        if (name := self._names.get(key)) is None:
             name = self._names[key] = _name(loaded.bundle, loaded.variant)
-            followed = self._follow(name, loaded.bundle, loaded.variant)
-        self._tally.add(name, followed.cells(computed))
+        followed = self._followed.get(name) or self._follow(name, loaded.bundle, loaded.variant)
+        self._tally.add(name, followed.cells(computed.scores, computed.statistics))
         followed.fresh += 1
         if followed.fresh >= self.photos / PIECES:
             self._look_at(name, followed)
@@ -154,13 +156,26 @@ class DriftMonitor:
                 self._look_at(name, followed)
         for name in list(self._followed)[:-_MOST_FOLLOWED]:
             self._let_go(name)
+        self._weigh()
 
     def standings(self) -> Sequence[DriftStanding]:
-        """The numbers of every version that has been counted."""
-        return [
-            followed.standing(self._tally.counts(name))
-            for name, followed in sorted(self._followed.items())
-        ]
+        """The numbers of every version that has been counted.
+
+        With many models, some are as old as a few looks: working them all out would hold up
+        everything else.
+        """
+        self._weigh()
+        return [followed.standing for _, followed in sorted(self._followed.items())]
+
+    def _weigh(self) -> None:
+        """Work out anew what has changed, a few at a time, in turns."""
+        weighed = 0
+        for _ in range(len(self._turns)):
+            name = self._turns[0]
+            self._turns.rotate(-1)
+            weighed += self._followed[name].weigh(self._tally.counts(name))
+            if weighed == _WEIGHED_AT_ONCE:
+                return
 
     def of(self, model: str) -> list[Drift]:
         """How the versions of a model compare that have been counted or are in memory.
@@ -189,6 +204,7 @@ class DriftMonitor:
 
     def _follow(self, name: str, bundle: Bundle, variant: Variant) -> "_Followed":
         found = self._followed[name] = _Followed(bundle, variant, self.photos)
+        self._turns.append(name)
         return found
 
     def _look_at(self, name: str, followed: "_Followed") -> None:
@@ -197,6 +213,7 @@ class DriftMonitor:
 
     def _let_go(self, name: str) -> None:
         del self._followed[name]
+        self._turns.remove(name)
         self._names = {key: known for key, known in self._names.items() if known != name}
         self._tally.forget(name)
 
@@ -222,6 +239,7 @@ class _Followed:
     Attributes:
         fresh: Photos that this process has counted since it last looked.
         looked_at: Photos that had been counted by then.
+        standing: What was last worked out.
     """
 
     def __init__(self, bundle: Bundle, variant: Variant, photos: int) -> None:
@@ -229,28 +247,31 @@ class _Followed:
         self.fresh = 0
         self.looked_at = 0.0
         self._model = ServedModel(manifest.name, manifest.version, variant.name)
+        self.standing = DriftStanding(self._model, 0, {})
         self._labels = [label.name for label in manifest.labels]
         self._reference = variant.reference
         self._window = Window(photos)
-        self._edges = {
-            measure: self._reference.measure(measure).edges if self._reference else _TENTHS
+        # Made once: they are on the way of every photo.
+        self._cells = [
+            (edges, [_cell(measure, number) for number in range(len(edges) + 1)])
             for measure in MEASURES
-        }
-        # Made once: this is on the way of every photo.
-        self._cells = {
-            measure: [_cell(measure, number) for number in range(len(edges) + 1)]
-            for measure, edges in self._edges.items()
-        }
-        self._known: tuple[float, DriftStanding] | None = None
+            for edges in (self._edges(measure),)
+        ]
+        self._weighed = -1.0
+        self._schemes: dict[int, list[_Scheme]] = {}
 
-    def cells(self, computed: Computed) -> list[str]:
+    def cells(self, scores: Scores, looks: ImageStatistics) -> list[str]:
         """Where one photo is counted."""
-        scores, statistics = computed.scores, computed.statistics
-        values = [float(scores.confidence[0])]
-        values += (getattr(statistics, name) for name in STATISTICS)
+        values = (
+            float(scores.confidence[0]),
+            looks.brightness,
+            looks.contrast,
+            looks.sharpness,
+            looks.saturation,
+        )
         found = [PHOTOS, _cell(CLASSES, int(scores.indices[0]))]
-        for measure, value in zip(MEASURES, values, strict=True):
-            found.append(self._cells[measure][bin_of(self._edges[measure], value)])
+        for value, (edges, cells) in zip(values, self._cells, strict=True):
+            found.append(cells[bin_of(edges, value)])
         return found
 
     def follow(self, counts: Mapping[str, float]) -> None:
@@ -259,58 +280,72 @@ class _Followed:
         self.fresh = 0
         self.looked_at = counts.get(PHOTOS, 0)
 
-    def standing(self, counts: Mapping[str, float]) -> DriftStanding:
-        """The numbers; worked out anew when there has been another photo."""
+    def weigh(self, counts: Mapping[str, float]) -> bool:
+        """Work the standing out anew, if there has been another photo; whether there has."""
         counted = counts.get(PHOTOS, 0)
-        if self._known is None or self._known[0] != counted:
-            drift = self.drift(counts)
-            psi = {name: part.psi for name, part in drift.parts.items() if part.psi is not None}
-            self._known = counted, DriftStanding(self._model, drift.photos, psi)
-        return self._known[1]
+        if counted == self._weighed:
+            return False
+        self._weighed = counted
+        recent = self._window.recent(counts)
+        photos = int(recent.get(PHOTOS, 0))
+        psi = {}
+        if self._is_enough(photos):
+            schemes = zip(PARTS, self._schemes_for(recent), strict=True)
+            psi = {name: scheme.index(scheme.counted(recent)) for name, scheme in schemes}
+        self.standing = DriftStanding(self._model, photos, psi)
+        return True
 
     def drift(self, counts: Mapping[str, float]) -> Drift:
         """The whole comparison."""
         recent = self._window.recent(counts)
         photos = int(recent.get(PHOTOS, 0))
+        is_enough = self._is_enough(photos)
+        schemes = zip(PARTS, self._schemes_for(recent), strict=True)
+        parts = {name: scheme.part(recent, is_enough=is_enough) for name, scheme in schemes}
         before = self._reference.photos if self._reference is not None else None
-        is_enough = before is not None and before >= ENOUGH_BEFORE and photos >= ENOUGH
-        most = bins_for(before, photos) if before is not None and is_enough else MOST_BINS
-        parts = {CLASSES: self._classes(recent, most, is_enough=is_enough)}
-        for measure in MEASURES:
-            parts[measure] = self._measure(measure, recent, most, is_enough=is_enough)
         return Drift(self._model, photos, before, parts)
 
-    def _classes(self, recent: Mapping[str, float], most: int, *, is_enough: bool) -> Part:
-        start = len(_cell(CLASSES, ""))
-        seen = {int(c[start:]): n for c, n in recent.items() if c.startswith(_cell(CLASSES, ""))}
+    def _is_enough(self, photos: int) -> bool:
+        known = self._reference.photos if self._reference is not None else 0
+        return known >= ENOUGH_BEFORE and photos >= ENOUGH
+
+    def _schemes_for(self, recent: Mapping[str, float]) -> Sequence["_Scheme"]:
+        if self._reference is None:
+            return self._schemes_of(MOST_BINS, _classes_in(recent))
+        photos = int(recent.get(PHOTOS, 0))
+        most = bins_for(self._reference.photos, photos) if self._is_enough(photos) else MOST_BINS
+        if most not in self._schemes:
+            self._schemes[most] = self._schemes_of(most, self._reference.classes)
+        return self._schemes[most]
+
+    def _schemes_of(self, most: int, frequency: Mapping[int, float]) -> list["_Scheme"]:
+        groups = join_classes(frequency, len(self._labels), most)
+        return [self._of_classes(groups), *(self._of_measure(name, most) for name in MEASURES)]
+
+    def _edges(self, measure: str) -> Sequence[float]:
+        return self._reference.measure(measure).edges if self._reference is not None else _TENTHS
+
+    def _of_classes(self, groups: Sequence[Sequence[int]]) -> "_Scheme":
         before = self._reference.classes if self._reference is not None else None
-        groups = join_classes(seen if before is None else before, len(self._labels), most)
-        return _compared(
+        return _Scheme(
             [(self._called(group), None, None) for group in groups],
-            None if before is None else [_sum(before, group) for group in groups],
-            [_sum(seen, group) for group in groups],
-            is_enough=is_enough,
+            {_cell(CLASSES, index): n for n, group in enumerate(groups) for index in group},
+            None if before is None else [sum(before.get(i, 0) for i in group) for group in groups],
         )
 
-    def _measure(
-        self, measure: str, recent: Mapping[str, float], most: int, *, is_enough: bool
-    ) -> Part:
-        edges = self._edges[measure]
-        counts = [recent.get(cell, 0) for cell in self._cells[measure]]
-        if self._reference is None:
-            return _compared(_ranges(edges), None, counts, is_enough=False)
-        before = self._reference.measure(measure).counts
-        places = join_neighbours(before, most)
+    def _of_measure(self, measure: str, most: int) -> "_Scheme":
+        edges = self._edges(measure)
+        before = self._reference.measure(measure).counts if self._reference is not None else None
+        places = join_neighbours(before or [1] * (len(edges) + 1), most)
         borders = zip(edges, pairwise(places), strict=True)
         kept = [edge for edge, (low, high) in borders if low < high]
-        joined: list[list[int]] = [[] for _ in range(places[-1] + 1)]
-        for number, place in enumerate(places):
-            joined[place].append(number)
-        return _compared(
-            _ranges(kept),
-            [sum(before[number] for number in group) for group in joined],
-            [sum(counts[number] for number in group) for group in joined],
-            is_enough=is_enough,
+        joined = [0] * (len(kept) + 1)
+        for place, count in zip(places, before or [], strict=before is not None):
+            joined[place] += count
+        return _Scheme(
+            [(None, low, high) for low, high in zip((None, *kept), (*kept, None), strict=True)],
+            {_cell(measure, number): place for number, place in enumerate(places)},
+            None if before is None else joined,
         )
 
     def _called(self, group: Sequence[int]) -> str:
@@ -323,25 +358,42 @@ class _Followed:
 _Frame = tuple[str | None, float | None, float | None]
 
 
-def _compared(
-    frames: Sequence[_Frame],
-    before: Sequence[float] | None,
-    now: Sequence[float],
-    *,
-    is_enough: bool,
-) -> Part:
-    index = stability_index(before, now) if before is not None and is_enough else None
-    shares_before = _shares(before) if before is not None else [None] * len(now)
-    bins = zip(frames, shares_before, _shares(now), strict=True)
-    return Part(
-        index,
-        None if index is None else level_of(index),
-        tuple(Bin(*frame, reference, recent) for frame, reference, recent in bins),
-    )
+@dataclass(frozen=True, slots=True)
+class _Scheme:
+    """How one part is put into bins.
 
+    Attributes:
+        frames: Label, low and high of each bin.
+        places: The bin of each cell of the tally.
+        before: How many photos of the reference are in each bin.
+    """
 
-def _ranges(edges: Sequence[float]) -> list[_Frame]:
-    return [(None, low, high) for low, high in zip((None, *edges), (*edges, None), strict=True)]
+    frames: Sequence[_Frame]
+    places: Mapping[str, int]
+    before: Sequence[float] | None
+
+    def counted(self, recent: Mapping[str, float]) -> list[float]:
+        """How many recent photos are in each bin."""
+        now = [0.0] * len(self.frames)
+        for cell in recent.keys() & self.places.keys():
+            now[self.places[cell]] += recent[cell]
+        return now
+
+    def index(self, now: Sequence[float]) -> float:
+        """How far they are from the reference's."""
+        return stability_index(self.before or (), now)
+
+    def part(self, recent: Mapping[str, float], *, is_enough: bool) -> Part:
+        """The whole comparison; without a verdict where there are not enough photos."""
+        now = self.counted(recent)
+        index = self.index(now) if is_enough else None
+        before = [None] * len(now) if self.before is None else _shares(self.before)
+        bins = zip(self.frames, before, _shares(now), strict=True)
+        return Part(
+            index,
+            None if index is None else level_of(index),
+            tuple(Bin(*frame, reference, share) for frame, reference, share in bins),
+        )
 
 
 def _shares(counts: Sequence[float]) -> Sequence[float | None]:
@@ -349,9 +401,11 @@ def _shares(counts: Sequence[float]) -> Sequence[float | None]:
     return [count / total if total else None for count in counts]
 
 
-def _sum(counts: Mapping[int, float], group: Iterable[int]) -> float:
-    return sum(counts.get(index, 0) for index in group)
+def _classes_in(counts: Mapping[str, float]) -> dict[int, float]:
+    """How often each class is in a tally."""
+    named = ((cell.partition(":"), count) for cell, count in counts.items())
+    return {int(place): count for (part, _, place), count in named if part == CLASSES}
 
 
-def _cell(part: str, place: int | str) -> str:
+def _cell(part: str, place: int) -> str:
     return f"{part}:{place}"

@@ -72,36 +72,40 @@ class Window:
         self._photos = photos
         self._pieces: deque[dict[str, float]] = deque()
         self._seen: Mapping[str, float] | None = None
+        # What was counted before the first piece.
+        self._before: dict[str, float] = {}
 
     def follow(self, counts: Mapping[str, float]) -> None:
         """Look at what the counts are now."""
         now = counts.get(PHOTOS, 0)
         if self._seen is None:
-            self._seen = dict(counts) if now > self._photos * _LATE else {}
-        if now < self._seen.get(PHOTOS, 0):  # they have begun anew
-            self._seen = {}
-            self._pieces.clear()
-        if now - self._seen.get(PHOTOS, 0) >= self._photos / PIECES:
-            self._pieces.append(_difference(counts, self._seen))
+            self._begin(counts if now > self._photos * _LATE else {})
+        elif now < self._seen.get(PHOTOS, 0):  # they have begun anew
+            self._begin({})
+        seen = self._seen or {}
+        if now - seen.get(PHOTOS, 0) >= self._photos / PIECES:
+            self._pieces.append(_difference(counts, seen))
             self._seen = dict(counts)
-        while self._pieces and self._held(now) - self._pieces[0][PHOTOS] >= self._photos:
-            self._pieces.popleft()
+        while self._pieces and self._after_first(now) >= self._photos:
+            for cell, count in self._pieces.popleft().items():
+                self._before[cell] = self._before.get(cell, 0) + count
 
     def recent(self, counts: Mapping[str, float]) -> dict[str, float]:
-        """The counts of the recent photos alone, cells with none left out.
+        """The counts of the recent photos alone; cells with none are left out.
 
         Args:
             counts: As they are now.
         """
         self.follow(counts)
-        recent = Counter(_difference(counts, self._seen or {}))
-        for piece in self._pieces:
-            recent.update(piece)
-        return dict(recent)
+        return _difference(counts, self._before)
 
-    def _held(self, now: float) -> float:
-        pieces = sum(piece[PHOTOS] for piece in self._pieces)
-        return pieces + now - (self._seen or {}).get(PHOTOS, 0)
+    def _begin(self, counts: Mapping[str, float]) -> None:
+        self._seen, self._before = dict(counts), dict(counts)
+        self._pieces.clear()
+
+    def _after_first(self, now: float) -> float:
+        """Photos that remain when the first piece goes."""
+        return now - self._before.get(PHOTOS, 0) - self._pieces[0][PHOTOS]
 
 
 def _difference(now: Mapping[str, float], before: Mapping[str, float]) -> dict[str, float]:
