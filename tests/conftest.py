@@ -21,6 +21,7 @@ _EXTRAS = {
     "onnx": "onnxruntime",
     "openvino": "openvino",
     "parquet": "pyarrow",
+    "otel": "opentelemetry.sdk",
     "tensorflow": "tensorflow",
 }
 

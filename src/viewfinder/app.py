@@ -25,11 +25,14 @@ from viewfinder.api.guards.idempotency import Idempotency
 from viewfinder.api.guards.observe import Observe, Observer
 from viewfinder.api.guards.origin import LoopbackOnly, NoStrangers, NoUpgrade
 from viewfinder.api.guards.rate import RateLimit
+from viewfinder.api.guards.trace import Trace
 from viewfinder.api.metrics import METRICS, CountRequests
 from viewfinder.api.openapi import DocumentedAPI
+from viewfinder.api.request_log import RequestLog
 from viewfinder.api.sampling import Sampler
 from viewfinder.api.v1 import classify, jobs, models, results, webhooks
 from viewfinder.blobs.store import open_blobs
+from viewfinder.blobs.traced import TracedBlobs
 from viewfinder.errors import RequestError, ServiceError
 from viewfinder.idempotency.opening import open_answers
 from viewfinder.imaging.decode import recognise
@@ -51,6 +54,7 @@ from viewfinder.settings import Settings, load_settings
 from viewfinder.storage.link import DatabaseLink
 from viewfinder.telemetry.cells import Place
 from viewfinder.telemetry.metrics import Metrics
+from viewfinder.telemetry.tracing import open_tracer, using
 from viewfinder.web import routes as web
 
 if TYPE_CHECKING:
@@ -93,6 +97,9 @@ def build_services(
     )
     callbacks = Callbacks(find_callbacks())
     link, blobs = DatabaseLink(settings), open_blobs(settings)
+    tracer = open_tracer(settings.tracing) if lasting else None
+    if tracer is not None:
+        blobs = TracedBlobs(blobs)
     recorder = open_recorder(settings, devices, link, blobs) if lasting else None
     services = Services(
         settings,
@@ -107,6 +114,7 @@ def build_services(
         recorder=recorder,
         # Also where nothing is recorded any more: what was before is kept no longer for that.
         retention=Retention(link, blobs, settings.results) if lasting else None,
+        tracer=tracer,
     )
     if not lasting:
         return services
@@ -187,8 +195,9 @@ async def running(services: Services, *, preload: bool = True) -> AsyncIterator[
                 logger.warning("the model %s is not ready: %s", name, error.detail)
         watching = asyncio.create_task(services.models.watch())
         background = background_of(services)
-        for part in background:
-            part.start()
+        with using(services.tracer):
+            for part in background:
+                part.start()
         try:
             yield
         finally:
@@ -207,6 +216,8 @@ async def running(services: Services, *, preload: bool = True) -> AsyncIterator[
         await services.rate.close()
         await services.answers.close()
         await services.database.close()
+        if services.tracer is not None:
+            await services.tracer.close()
 
 
 def create_app(settings: Settings | None = None, *, place: Place | None = None) -> FastAPI:
@@ -217,7 +228,7 @@ def create_app(settings: Settings | None = None, *, place: Place | None = None) 
         place: Which of several workers it is for; None where there is one.
     """
     settings = settings or load_settings()
-    observers: list[Observer] = []
+    observers: list[Observer] = [RequestLog()] if settings.log.requests else []
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -274,5 +285,8 @@ def create_app(settings: Settings | None = None, *, place: Place | None = None) 
     if settings.trusted_proxies:
         app.add_middleware(ClientAddress, trusted=settings.trusted_proxies)
     app.add_middleware(RequestContext)
-    app.add_middleware(Observe, endpoints=Endpoints.of_app(app), observers=observers)
+    endpoints = Endpoints.of_app(app)
+    app.add_middleware(Observe, endpoints=endpoints, observers=observers)
+    if settings.tracing.endpoint is not None:
+        app.add_middleware(Trace, endpoints=endpoints)
     return app

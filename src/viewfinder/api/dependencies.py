@@ -24,6 +24,7 @@ from viewfinder.serving.scheduler import Devices
 from viewfinder.serving.service import ClassifyService
 from viewfinder.settings import Settings
 from viewfinder.storage.link import DatabaseLink
+from viewfinder.telemetry.tracing import Tracer
 from viewfinder.types import Prediction, Principal
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Services:
         jobs: Works on jobs; None where others do.
         callbacks: Tells those who wait for jobs; None where others do.
         sampler: Reads all these into metrics; None where nobody looks at them.
+        tracer: Traces requests, and work in the background; None where that is off.
     """
 
     settings: Settings
@@ -76,6 +78,7 @@ class Services:
     jobs: Runner | None = None
     callbacks: Delivering | None = None
     sampler: "Sampler | None" = None
+    tracer: Tracer | None = None
 
 
 def services_of(scope: Scope) -> Services:

@@ -11,6 +11,9 @@ UNMATCHED = "unmatched"
 """The endpoint of a path that no route has."""
 
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
 class Endpoints:
     """The routes of an application.
 
@@ -41,3 +44,14 @@ class Endpoints:
             return str(path)
         found = (template for pattern, template in self._patterns if pattern.match(path))
         return next(found, UNMATCHED)
+
+
+def is_routine(endpoint: str) -> bool:
+    """Whether an endpoint is asked every few seconds by machines, or has files of pages."""
+    return endpoint.startswith(("/health", "/static/")) or endpoint == "/metrics"
+
+
+def known_method(scope: Scope) -> str | None:
+    """The method, if it is one of HTTP's: a client may send any word."""
+    method: str = scope["method"]
+    return method if method in _METHODS else None

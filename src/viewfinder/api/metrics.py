@@ -1,12 +1,11 @@
 """`GET /metrics`, and the counting of requests."""
 
 import asyncio
-from http import HTTPMethod
 
 from fastapi import APIRouter, HTTPException, Response
 
 from viewfinder.api.dependencies import ServicesDep
-from viewfinder.api.endpoints import UNMATCHED
+from viewfinder.api.endpoints import UNMATCHED, known_method
 from viewfinder.api.guards.observe import Finished
 from viewfinder.telemetry.exposition import MEDIA_TYPE
 from viewfinder.telemetry.metrics import Metrics
@@ -18,8 +17,6 @@ METRICS = "metrics"
 
 OTHER = "OTHER"
 """The label of a method that HTTP does not know: the client's own words are never a label."""
-
-_METHODS = frozenset(HTTPMethod)
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {MEDIA_TYPE: {}}}})
@@ -50,9 +47,7 @@ class CountRequests:
 
     def finished(self, request: Finished) -> None:
         """See `Observer.finished`."""
-        method = request.scope["method"]
-        method = method if method in _METHODS else OTHER
-        labels = (method, request.endpoint, str(request.status))
+        labels = (known_method(request.scope) or OTHER, request.endpoint, str(request.status))
         self._metrics.requests.add(*labels)
         self._metrics.request_seconds.observe(request.seconds, *labels)
         reason = request.scope.get("state", {}).get("problem")

@@ -103,11 +103,6 @@ def written(path: Path, *, newline: str | None = None) -> Iterator[TextIO]:
         yield file
 
 
-def printable(text: str) -> str:
-    """A name of a file as text: it may hold anything, also what moves a terminal's cursor."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
 def say(text: str) -> None:
     """Tell the person something that is not the answer."""
     sys.stderr.write(text + "\n")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from viewfinder.cli.console import Json, print_json, printable, progress_bar
+from viewfinder.cli.console import Json, print_json, progress_bar
+from viewfinder.shared.plain import printable
 
 if TYPE_CHECKING:
     from viewfinder.datasets.check import Copy, Findings, Suspect

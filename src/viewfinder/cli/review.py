@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from viewfinder.cli.console import Json, fail, print_json, printable, progress_bar, say
+from viewfinder.cli.console import Json, fail, print_json, progress_bar, say
+from viewfinder.shared.plain import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

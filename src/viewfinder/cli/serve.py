@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from viewfinder.settings import Settings
     from viewfinder.telemetry.cells import Place
 
+logger = logging.getLogger(__name__)
+
 
 def serve(
     *,
@@ -49,6 +51,8 @@ def serve(
     from viewfinder.server.listener import listen
     from viewfinder.server.run import run
     from viewfinder.settings import load_settings
+    from viewfinder.telemetry.logs import configure_logging
+    from viewfinder.telemetry.tracing import collector
 
     settings = load_settings(
         host=host,
@@ -61,21 +65,32 @@ def serve(
     settings = _decide_on_keys(settings, insecure=insecure)
     _check_models(settings)
     _check_shared(settings)
+    collector(settings.tracing)
     listener = listen(settings.host, settings.port)
     port = listener.getsockname()[1]
     address = f"http://{_in_url(settings.host)}:{port}"
     if as_json:
         print_json({"url": address, "workers": settings.workers})
         sys.stdout.flush()
+    configure_logging(settings.log)
+    _greet(settings, address, port)
+    if not run(partial(_application, settings), settings, listener):
+        fail("the server could not start")
+
+
+def _greet(settings: "Settings", address: str, port: int) -> None:
+    """Say where the server is, and how to ask it; a log for machines has a line like any other."""
+    from viewfinder.telemetry.logs import is_json
+
+    if is_json(settings.log, sys.stderr):
+        logger.info("Viewfinder on %s", address, extra={"workers": settings.workers})
+        return
     here = f"http://{_in_url(_of_this_machine(settings.host))}:{port}"
     key = '-H "X-API-Key: $KEY" ' if settings.auth.enabled else ""
     say(
         f"Viewfinder on {address}  (documentation: {here}/docs, stop: Ctrl-C)\n"
         f"  curl {key}-F file=@photo.jpg {here}/v1/classify"
     )
-    configure_logging()
-    if not run(partial(_application, settings), settings, listener):
-        fail("the server could not start")
 
 
 def _in_url(host: str) -> str:
@@ -169,19 +184,8 @@ def _check_shared(settings: "Settings") -> None:
 
 def _application(settings: "Settings", place: "Place | None" = None) -> "FastAPI":
     from viewfinder.app import create_app
+    from viewfinder.telemetry.logs import configure_logging
 
     prepare()  # each worker is a process of its own
-    configure_logging()
+    configure_logging(settings.log)
     return create_app(settings, place=place)
-
-
-def configure_logging() -> None:
-    """One line an event, on stderr; the HTTP server itself speaks up only for trouble."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S"
-    )
-    # Whoever sends nonsense gets a 400, and not a line of the log for each try.
-    for name in ("uvicorn", "uvicorn.error", "asyncio"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    # It would name its own parts, a line each, before what it does to the database.
-    logging.getLogger("alembic").setLevel(logging.WARNING)

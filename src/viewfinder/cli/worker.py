@@ -1,6 +1,7 @@
 """`viewfinder worker`: works on jobs, and serves nobody."""
 
 import asyncio
+import logging
 import signal
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,8 @@ from viewfinder.cli.console import Json, print_json, say
 
 if TYPE_CHECKING:
     from viewfinder.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 
 def worker(
@@ -27,19 +30,21 @@ def worker(
 
     Example:  VIEWFINDER_DATABASE__URL=postgresql://user@host/name viewfinder worker
     """
-    from viewfinder.cli.serve import configure_logging
     from viewfinder.settings import load_settings
+    from viewfinder.telemetry.logs import configure_logging
 
     settings = load_settings(threads=threads, workers=1)
     jobs = settings.jobs.model_copy(update={"run": True})
     settings = settings.model_copy(update={"jobs": jobs})
-    configure_logging()
+    configure_logging(settings.log)
     asyncio.run(_work(settings, as_json=as_json))
 
 
 async def _work(settings: "Settings", *, as_json: bool) -> None:
     from viewfinder.app import build_services, running
+    from viewfinder.telemetry.logs import is_json
 
+    tell = logger.info if is_json(settings.log, sys.stderr) else say
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -49,6 +54,6 @@ async def _work(settings: "Settings", *, as_json: bool) -> None:
         if as_json:
             print_json({"threads": settings.compute_threads})
             sys.stdout.flush()
-        say(f"Working on jobs with {settings.compute_threads} threads  (stop: Ctrl-C)")
+        tell(f"Working on jobs with {settings.compute_threads} threads  (stop: Ctrl-C)")
         await stop.wait()
-        say("stopping: what is in work is done first")
+        tell("stopping: what is in work is done first")

@@ -24,6 +24,7 @@ from viewfinder.net.fetch import Fetcher
 from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.service import ClassifyService
 from viewfinder.storage.jobs import Job, JobItem, input_key
+from viewfinder.telemetry.tracing import carried, trace
 from viewfinder.types import Prediction
 
 logger = logging.getLogger(__name__)
@@ -143,11 +144,12 @@ class ImageWork:
 
     async def _try(self, job: Job, item: JobItem, data: bytes | None) -> JobItem:
         deadline = time.monotonic() + _PATIENCE_S
-        if data is not None:
-            prediction = await self._predict(job, data, deadline)
-        else:
-            async with self._bytes(job, item, deadline) as brought:
-                prediction = await self._predict(job, brought, deadline)
+        with trace("job image", {"viewfinder.job": job.id, "viewfinder.image": item.position}):
+            if data is not None:
+                prediction = await self._predict(job, data, deadline)
+            else:
+                async with self._bytes(job, item, deadline) as brought:
+                    prediction = await self._predict(job, brought, deadline)
         return replace(item, result=prediction.id, answer=to_json(prediction))
 
     async def _predict(self, job: Job, data: bytes, deadline: float) -> Prediction:
@@ -167,7 +169,7 @@ class ImageWork:
         if item.url is None:
             key = input_key(job.id, item.position)
             loop = asyncio.get_running_loop()
-            yield await loop.run_in_executor(self._readers, self._blobs.get, key)
+            yield await loop.run_in_executor(self._readers, carried(self._blobs.get), key)
         elif self._fetcher is None:
             raise UrlFetchDisabledError("Images by URL are switched off on this server.")
         else:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
 import httpcore2
+import httpx2
 import uuid_utils
 from standardwebhooks import Webhook
 
@@ -33,6 +34,7 @@ from viewfinder.storage.database import Database
 from viewfinder.storage.deliveries import Attempt, Deliveries, Delivery, DeliveryState
 from viewfinder.storage.link import DatabaseLink
 from viewfinder.storage.secrets import WebhookSecrets
+from viewfinder.telemetry.tracing import Block, span, trace
 
 logger = logging.getLogger(__name__)
 
@@ -120,12 +122,14 @@ class Sender:
         try:
             url = read_url(delivery.url, self._settings.ports, allow_private=allow_private)
             headers, body = _headers(delivery, secrets, began), delivery.body.encode()
-            async with (
-                asyncio.timeout(patience_s),
-                self._client.stream("POST", url, headers, body) as response,
-            ):
-                answer = _read_head(response)
-                await _take_some(response)
+            with _span(url) as noted:
+                async with (
+                    asyncio.timeout(patience_s),
+                    self._client.stream("POST", url, headers, body) as response,
+                ):
+                    answer = _read_head(response)
+                    noted.set("http.response.status_code", response.status)
+                    await _take_some(response)
         except TimeoutError:
             failure = f"The host did not answer within {patience_s:g} s."
         except (BlockedAddressError, FetchFailedError) as error:
@@ -256,10 +260,11 @@ class Deliverer:
     async def _deliver(self, database: Database, delivery: Delivery, token: str) -> None:
         try:
             began, start = self._clock(), time.monotonic()
-            secret = await WebhookSecrets(database).of(delivery.owner, began)
-            answer = await self._sender.send(delivery, secret.at(began), began)
-            attempt = Attempt(began, time.monotonic() - start, answer.status, answer.error)
-            await self._record(Deliveries(database), delivery, token, answer, attempt)
+            with trace("deliver", {"viewfinder.attempt": delivery.attempts + 1}):
+                secret = await WebhookSecrets(database).of(delivery.owner, began)
+                answer = await self._sender.send(delivery, secret.at(began), began)
+                attempt = Attempt(began, time.monotonic() - start, answer.status, answer.error)
+                await self._record(Deliveries(database), delivery, token, answer, attempt)
         except DatabaseError as error:
             self._complain(error)  # another, or this one, sends it when the lease is over
         except Exception:
@@ -326,6 +331,11 @@ def _headers(delivery: Delivery, secrets: tuple[str, ...], began: datetime) -> d
         "Content-Type": "application/json",
         **sign(delivery, secrets, began),
     }
+
+
+def _span(url: httpx2.URL) -> Block:
+    """Who is called; path and query may be what opens the door there."""
+    return span("callback", {"http.request.method": "POST", "server.address": url.host}, "client")
 
 
 def _read_head(response: httpcore2.Response) -> Answer:

@@ -25,6 +25,7 @@ from typing_extensions import override
 from viewfinder.errors import BlockedAddressError, FetchFailedError
 from viewfinder.net import addresses
 from viewfinder.net.urls import NOT_PUBLIC
+from viewfinder.telemetry.tracing import outgoing
 
 CONNECTIONS = 16
 NO_ANSWER = "The host of the URL cannot be reached, or does not speak HTTP."
@@ -76,7 +77,7 @@ class Client:
         target = httpcore2.URL(
             scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
         )
-        sent = {"Host": url.netloc.decode(), "Connection": "close", **headers}
+        sent = {"Host": url.netloc.decode(), "Connection": "close", **outgoing(), **headers}
         try:
             async with self._pool.stream(
                 method, target, headers=list(sent.items()), content=content

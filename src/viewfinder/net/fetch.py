@@ -14,6 +14,7 @@ from viewfinder.errors import DeadlineExceededError, FetchFailedError, Overloade
 from viewfinder.net.client import CONNECTIONS, NO_ANSWER, Client
 from viewfinder.net.urls import read_redirect, read_url
 from viewfinder.settings import FetchSettings, Limits
+from viewfinder.telemetry.tracing import Block, span
 
 _HEADERS = {
     "User-Agent": f"viewfinder/{__version__}",
@@ -94,10 +95,12 @@ class Fetcher:
 
     async def _follow(self, url: httpx2.URL) -> bytes:
         for _ in range(self._settings.redirects + 1):
-            async with self._client.stream("GET", url, _HEADERS) as response:
-                if response.status not in _REDIRECTS:
-                    return await self._body(response)
-                location = _header(response, b"location")
+            with _span(url) as noted:
+                async with self._client.stream("GET", url, _HEADERS) as response:
+                    noted.set("http.response.status_code", response.status)
+                    if response.status not in _REDIRECTS:
+                        return await self._body(response)
+                    location = _header(response, b"location")
             if location is None:
                 raise FetchFailedError("The host redirects without saying where to.")
             url = read_redirect(
@@ -139,6 +142,11 @@ class Fetcher:
 
     def _too_large(self) -> FetchFailedError:
         return FetchFailedError(f"The image is over the limit of {self._most_bytes:,} bytes.")
+
+
+def _span(url: httpx2.URL) -> Block:
+    """Who is asked; path and query may be what opens the door there."""
+    return span("fetch", {"http.request.method": "GET", "server.address": url.host}, "client")
 
 
 def _header(response: httpcore2.Response, name: bytes) -> str | None:

@@ -17,6 +17,7 @@ from viewfinder.results.waiting import Waiting
 from viewfinder.serving.recording import Answered
 from viewfinder.shared.seldom import Seldom
 from viewfinder.storage.link import DatabaseLink
+from viewfinder.telemetry.tracing import trace
 
 logger = logging.getLogger(__name__)
 
@@ -176,8 +177,10 @@ class ResultRecorder:
         try:
             database = await self._link.open()
             rows = await asyncio.to_thread(import_module, "viewfinder.results.rows")
-            await self._write_batch(rows, database)
-            await self._mark_images(rows, database)
+            with trace("record") as noted:
+                noted.set("viewfinder.rows", min(self.waiting, _BATCH))
+                await self._write_batch(rows, database)
+                await self._mark_images(rows, database)
         except OperatorError as error:
             self.failures += 1
             if self._log.may_speak():

@@ -15,6 +15,7 @@ from viewfinder.serving.compute import Computed, Scores
 from viewfinder.serving.redis_cache import RedisCache
 from viewfinder.settings import CacheSettings
 from viewfinder.shared.link import open_link
+from viewfinder.telemetry.tracing import span
 
 _LARGE = 256 * 1024
 # Those who send the same photo at once should not part ways over a moment.
@@ -135,7 +136,9 @@ class CachedComputation:
             if flight is None or flight.deadline > deadline + _SLACK_S:
                 return await self._lead(key, classes, deadline, compute)
             # Shielded: a follower who leaves does not take the future with him.
-            computed = await asyncio.shield(flight.landed)
+            with span("cache", {"viewfinder.cache": "wait"}) as noted:
+                computed = await asyncio.shield(flight.landed)
+                noted.set("viewfinder.cache.hit", computed is not None)
             if computed is not None:
                 return computed.scores
 
@@ -165,6 +168,12 @@ class CachedComputation:
         return computed
 
     async def _kept(self, key: str, classes: int) -> Scores | None:
+        with span("cache", {"viewfinder.cache": "look"}) as noted:
+            scores = await self._looked_up(key, classes)
+            noted.set("viewfinder.cache.hit", scores is not None)
+        return scores
+
+    async def _looked_up(self, key: str, classes: int) -> Scores | None:
         kept = await self._cache.get(key)
         if kept is None:
             return None

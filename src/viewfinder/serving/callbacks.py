@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Protocol
 
+from viewfinder.telemetry.tracing import Span, current, span
 from viewfinder.types import Prediction
 
 GROUP = "viewfinder.callbacks"
@@ -58,13 +59,14 @@ class _Listener:
         self.failed = 0
         self._callback = callback
         self._spoke = -_SILENCE_S
-        self._waiting: queue.Queue[CompletedPrediction | None] = queue.Queue(_WAITING)
+        self._waiting: queue.Queue[tuple[CompletedPrediction, Span | None] | None]
+        self._waiting = queue.Queue(_WAITING)
         self._thread = threading.Thread(target=self._run, name=f"callback-{name}", daemon=True)
         self._thread.start()
 
     def tell(self, event: CompletedPrediction) -> None:
         try:
-            self._waiting.put_nowait(event)
+            self._waiting.put_nowait((event, current()))
         except queue.Full:
             self.dropped += 1
             if self._may_speak():
@@ -80,9 +82,11 @@ class _Listener:
         self._thread.join(max(0.0, last - time.monotonic()))
 
     def _run(self) -> None:
-        while (event := self._waiting.get()) is not None:
+        while (told := self._waiting.get()) is not None:
+            event, around = told
             try:
-                self._callback.on_prediction_complete(event)
+                with span("callback", {"viewfinder.plugin": self.name}, parent=around):
+                    self._callback.on_prediction_complete(event)
             except _FAILURES:
                 self.failed += 1
                 if self._may_speak():

@@ -82,12 +82,14 @@ class Computed:
         began: A thread took the photo up.
         decode: Seconds of decoding and resizing.
         infer: Seconds of the graph, with all that were in its batch.
+        inferred: The graph was done.
     """
 
     scores: Scores
     began: float
     decode: float
     infer: float
+    inferred: float = 0.0
 
 
 def check_length(data: bytes, limits: Limits) -> None:
@@ -128,7 +130,7 @@ class Computation:
         self._device = traits.device
         self._whole: Stage[bytes, Computed] = Stage(self._classify)
         self._decode: Stage[bytes, _Decoded] = Stage(self._prepare)
-        self._infer: Stage[_Decoded, tuple[Scores, float]] = Stage(
+        self._infer: Stage[_Decoded, tuple[Scores, float, float]] = Stage(
             self._predict, largest=traits.max_useful_batch
         )
 
@@ -142,10 +144,10 @@ class Computation:
         if self._device == "cpu" and self._infer.largest == 1:
             return await devices.cpu.submit(self._whole, data, deadline=deadline, lane=lane)
         decoded = await devices.cpu.submit(self._decode, data, deadline=deadline, lane=lane)
-        scores, seconds = await devices.of(self._device).submit(
+        scores, seconds, inferred = await devices.of(self._device).submit(
             self._infer, decoded, deadline=deadline, lane=lane
         )
-        return Computed(scores, decoded.began, decoded.seconds, seconds)
+        return Computed(scores, decoded.began, decoded.seconds, seconds, inferred)
 
     def compute(self, photo: bytes | Image.Image) -> Computed:
         """Compute one photo's scores on this very thread.
@@ -157,8 +159,8 @@ class Computation:
             RequestError: The photo is at fault.
         """
         decoded = self._prepared(photo)
-        ((scores, seconds),) = self._predict([decoded])
-        return Computed(scores, decoded.began, decoded.seconds, seconds)
+        ((scores, seconds, inferred),) = self._predict([decoded])
+        return Computed(scores, decoded.began, decoded.seconds, seconds, inferred)
 
     def _prepared(self, photo: bytes | Image.Image) -> _Decoded:
         began = time.monotonic()
@@ -172,11 +174,11 @@ class Computation:
     def _prepare(self, photos: Sequence[bytes]) -> list[_Decoded]:
         return [self._prepared(photos[0])]
 
-    def _predict(self, decoded: Sequence[_Decoded]) -> list[tuple[Scores, float]]:
+    def _predict(self, decoded: Sequence[_Decoded]) -> list[tuple[Scores, float, float]]:
         began = time.monotonic()
         confidence = self._loaded.confidences(np.stack([one.pixels for one in decoded]))
-        seconds = time.monotonic() - began
-        return [(Scores.best(row), seconds) for row in confidence]
+        ended = time.monotonic()
+        return [(Scores.best(row), ended - began, ended) for row in confidence]
 
     def _classify(self, photos: Sequence[bytes]) -> list[Computed]:
         return [self.compute(photos[0])]

@@ -12,6 +12,7 @@ from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.recording import Answered, Recorder
 from viewfinder.serving.scheduler import Devices, Lane
 from viewfinder.serving.shadow import Shadows
+from viewfinder.serving.steps import note_steps
 from viewfinder.settings import Settings
 from viewfinder.telemetry.metrics import Metrics
 from viewfinder.types import Prediction
@@ -98,6 +99,7 @@ class ClassifyService:
         if self._metrics is not None:
             self._metrics.predicted(prediction, len(data), cache=self._cached is not None)
         if isinstance(found, Computed):
+            note_steps(began, found, prediction.model)
             self.shadows.show(model, data, prediction)
         if self.callbacks:
             self.callbacks.tell(CompletedPrediction(prediction, len(data), digest))

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from viewfinder.errors import DatabaseError, MissingExtraError, SettingsError
 from viewfinder.settings import Settings, without_password
 from viewfinder.storage.link import FILE
+from viewfinder.telemetry.tracing import Block, span
 
 SQLITE = "sqlite"
 _DRIVERS = {
@@ -53,7 +54,7 @@ class Database:
         Raises:
             DatabaseError: The database cannot be reached or read.
         """
-        with told(self._engine.url):
+        with self._span("read"), told(self._engine.url):
             await self._follow_file()
             async with asyncio.timeout(_PATIENCE_S), self._engine.begin() as connection:
                 yield connection
@@ -66,10 +67,15 @@ class Database:
             DatabaseError: The database cannot be reached or written.
         """
         writer = self._engine.execution_options(**{_WRITES: True})
-        with told(self._engine.url):
+        with self._span("write"), told(self._engine.url):
             await self._follow_file()
             async with asyncio.timeout(_PATIENCE_S), writer.begin() as connection:
                 yield connection
+
+    def _span(self, what: str) -> Block:
+        """No statement is in it: only how long a transaction took."""
+        system = "postgresql" if self._file is None else SQLITE
+        return span("storage", {"db.system.name": system, "db.operation.name": what}, "client")
 
     async def _follow_file(self) -> None:
         """An open connection would go on with a file that another has replaced, or taken away.

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from viewfinder.api.errors import problem_response, to_problem
 from viewfinder.api.guards.head import header
+from viewfinder.telemetry.request import REQUEST_ID
 
 logger = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -31,6 +32,7 @@ class RequestContext:
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
         state["began"] = time.monotonic()
+        REQUEST_ID.set(request_id)
         named, started = (b"x-request-id", request_id.encode()), False
 
         async def send_with_id(message: Message) -> None:

@@ -20,6 +20,7 @@ from viewfinder.api.schemas import (
     ClassifyOptions,
 )
 from viewfinder.errors import RequestError, ServiceError
+from viewfinder.telemetry.tracing import span
 from viewfinder.types import Prediction
 
 router = APIRouter(tags=["classify"])
@@ -52,11 +53,14 @@ async def batch_classify(request: Request) -> Response:
     # A window keeps the cores busy and leaves the queue to others.
     window = asyncio.Semaphore(2 * call.services.settings.compute_threads)
 
+    request.scope["state"]["images"] = len(photos)
+
     async def one(index: int, photo: Photo) -> BatchResult:
         result = partial(BatchResult, index=index, filename=photo.filename)
         try:
             async with window:
-                prediction = await _ask(call, photo, options)
+                with span("image", {"viewfinder.image": index}):
+                    prediction = await _ask(call, photo, options)
         except (RequestError, ServiceError) as error:
             problem = to_problem(error, request_id(request))
         except Exception as error:

@@ -8,7 +8,8 @@ from viewfinder.cli.batch.answers import Line
 from viewfinder.cli.batch.progress import watching
 from viewfinder.cli.batch.run import Task, classify_photos
 from viewfinder.cli.batch.sources import Photo, Sources
-from viewfinder.cli.console import printable, say
+from viewfinder.cli.console import say
+from viewfinder.shared.plain import printable
 
 _BAR = 24
 

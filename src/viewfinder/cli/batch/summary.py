@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from viewfinder.cli.batch.answers import Line
-from viewfinder.cli.console import printable
+from viewfinder.shared.plain import printable
 from viewfinder.types import ServedModel
 
 _SHOWN = 5

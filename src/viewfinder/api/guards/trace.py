@@ -1,0 +1,101 @@
+"""A span for every request, in the caller's trace or in one of its own."""
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from viewfinder.api.dependencies import services_of
+from viewfinder.api.endpoints import UNMATCHED, Endpoints, is_routine, known_method
+from viewfinder.api.guards.observe import GONE
+from viewfinder.api.request_log import shown_path
+from viewfinder.telemetry.tracing import Attribute, Span, Tracer, within
+
+_OWN_FAULT = 500
+# More of a `tracestate` than it must be possible to pass on (W3C Trace Context, 3.3.1.5).
+_LONGEST_HEADER = 512
+_HEADERS = {b"traceparent": "traceparent", b"tracestate": "tracestate"}
+
+
+class Trace:
+    """Opens the span of a request, and closes it when the last byte of the answer is out.
+
+    It stands around everything else that concerns a request. Looks at health and metrics, and files
+    of pages, have no span.
+
+    Args:
+        app: What is further in.
+        endpoints: Know which route a path belongs to.
+    """
+
+    def __init__(self, app: ASGIApp, endpoints: Endpoints) -> None:
+        self._app = app
+        self._endpoints = endpoints
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        tracer, endpoint = services_of(scope).tracer, self._endpoints.of(scope)
+        if tracer is None or is_routine(endpoint):
+            await self._app(scope, receive, send)
+            return
+        await self._traced(tracer, endpoint, scope, receive, send)
+
+    async def _traced(
+        self, tracer: Tracer, endpoint: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        status = GONE
+
+        async def send_noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        method = known_method(scope)
+        attributes: dict[str, Attribute] = {
+            "http.request.method": method or "_OTHER",
+            "url.path": shown_path(scope),
+            "url.scheme": scope["scheme"],
+        }
+        name = method or "HTTP"
+        if endpoint != UNMATCHED:
+            attributes["http.route"] = endpoint
+            name = f"{name} {endpoint}"
+        span = tracer.begin(name, attributes, "server", _context(scope))
+        with within(span):
+            try:
+                await self._app(scope, receive, send_noting)
+            finally:
+                if span.recording:
+                    _tell(span, scope, status)
+
+
+def _context(scope: Scope) -> dict[str, str]:
+    """The headers of the caller's trace; what is said twice is not said."""
+    found: dict[str, list[str]] = {}
+    for name, value in scope["headers"]:
+        if name in _HEADERS:
+            found.setdefault(_HEADERS[name], []).append(value.decode("latin-1"))
+    return {
+        name: values[0]
+        for name, values in found.items()
+        if len(values) == 1 and len(values[0]) <= _LONGEST_HEADER
+    }
+
+
+def _tell(span: Span, scope: Scope, status: int) -> None:
+    state = scope.get("state", {})
+    span.set("http.response.status_code", status)
+    if status >= _OWN_FAULT:
+        span.fail(str(status))
+    if (request_id := state.get("request_id")) is not None:
+        span.set("viewfinder.request_id", request_id)
+    if (problem := state.get("problem")) is not None:
+        span.set("error.type", problem)
+    if (images := state.get("images")) is not None:
+        span.set("viewfinder.images", images)
+    elif len(predictions := state.get("predictions", [])) == 1:
+        span.set("viewfinder.model", predictions[0].model.name)
+        span.set("viewfinder.version", predictions[0].model.version)
+        span.set("viewfinder.variant", predictions[0].model.variant)
+        span.set("viewfinder.cached", predictions[0].cached)
