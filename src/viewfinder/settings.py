@@ -499,6 +499,11 @@ def origins(settings: Settings, flags: dict[str, Any]) -> dict[str, tuple[Any, s
     return {name: (value, origin(name)) for name, value in flatten(settings.model_dump()).items()}
 
 
+def environment_name(name: str) -> str:
+    """What a setting, by its dotted name, is called in the environment."""
+    return _PREFIX + name.upper().replace(".", _NESTING)
+
+
 def without_password(address: str) -> str:
     """An address that can be shown: rather too much is hidden than too little."""
     hidden = re.sub(r"(://[^:/@?]*):.*@", r"\1:***@", address)

@@ -71,7 +71,7 @@ class Worker(Process):
         for number in _ENDS:
             signal.signal(number, lambda *_: os._exit(0))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
-        threading.Thread(target=_stop_when_orphaned, daemon=True).start()
+        threading.Thread(target=stop_when_orphaned, daemon=True).start()
         super().target(sockets)
 
     def is_alive(self, timeout: float = 5) -> bool:
@@ -194,7 +194,8 @@ class Supervisor(Multiprocess):
     handle_ttin = handle_ttou = handle_hup
 
 
-def _stop_when_orphaned() -> None:
+def stop_when_orphaned() -> None:
+    """Wait for the end of the process that started this one, and stop."""
     supervisor = multiprocessing.parent_process()
     if supervisor is not None:
         wait([supervisor.sentinel])
