@@ -197,7 +197,7 @@ def _signals(measured: Measured, process: Process, queue: int) -> Iterator[Item]
     """What another replica is to be started at."""
     step = measured.chosen.best
     used = measured.capacity * (step.server_cores or 0) / step.rate
-    full = min(1.0, used / measured.had_cores)
+    full = min(1.0, used / (measured.had_cores or 1))
     target = max(10, min(90, round(100 * TARGET * full)))
     yield Item(
         "autoscaling.targetCPUUtilizationPercentage",

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 import tempfile
+import threading
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
@@ -38,6 +39,8 @@ _CLIENTS_PER_CORE = 4
 # Of a server elsewhere, whose cores nobody knows.
 _MOST_CLIENTS = 256
 _TIMEOUT_S = 120.0
+# Of one that needs no server: it is steady after that.
+_LONGEST_FIGURE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,13 @@ async def measure_here(task: Task) -> Measured:
     store = open_store(settings.store, settings.home)
     bundle = look_at_start(store).resolve(task.model or default_model(settings))
     photos = task.photos or golden_of(bundle, settings.limits)
-    compute, variant, largest = await asyncio.to_thread(_compute, task, bundle, photos, cores)
+    stop = threading.Event()
+    try:
+        compute, variant, largest = await asyncio.to_thread(
+            _compute, task, bundle, photos, cores, stop
+        )
+    finally:
+        stop.set()  # its threads would go on, and whoever pressed Ctrl-C would wait for them
     model = f"{bundle.manifest.name}@{bundle.manifest.version}"
     most = max(_LEAST_CLIENTS, _CLIENTS_PER_CORE * max(cores, largest))
 
@@ -107,7 +116,9 @@ async def measure_here(task: Task) -> Measured:
     return replace(measured, split=await serve(workers, served.best.clients))
 
 
-def _compute(task: Task, bundle: Bundle, photos: Photos, cores: int) -> tuple[Compute, str, int]:
+def _compute(
+    task: Task, bundle: Bundle, photos: Photos, cores: int, stop: threading.Event
+) -> tuple[Compute, str, int]:
     """What the model costs, which of its graphs that was, and how many images it takes at once."""
     settings = task.settings.model_copy(update={"workers": 1, "threads": cores})
     loaded = load_probed(bundle, settings)
@@ -117,8 +128,9 @@ def _compute(task: Task, bundle: Bundle, photos: Photos, cores: int) -> tuple[Co
             photos.data,
             settings.limits,
             threads=cores,
-            seconds=task.seconds / 3,
+            seconds=min(_LONGEST_FIGURE_S, task.seconds / 3),
             tell=task.tell,
+            stop=stop,
         )
         return compute, loaded.variant.name, loaded.engine.traits.max_useful_batch
     finally:

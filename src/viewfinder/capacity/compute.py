@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -25,6 +26,7 @@ def measure_compute(
     threads: int,
     seconds: float,
     tell: Tell,
+    stop: threading.Event,
 ) -> Compute:
     """Time decoding, the graph, and both, on one thread and on all.
 
@@ -35,14 +37,16 @@ def measure_compute(
         threads: How many there are.
         seconds: How long each figure takes; the graph's one thread takes half a second at least.
         tell: Hears how it goes.
+        stop: Set when nobody waits for the figures any more.
     """
     spec, engine = loaded.variant.preprocess, loaded.engine
     computation = Computation(loaded, limits)
     computation.compute(photos[0])
+    timed = partial(_timed, photos=photos, seconds=seconds, stop=stop)
 
     def work(what: Callable[[bytes], object]) -> Work:
-        alone, _, _ = _timed(what, photos, threads=1, seconds=seconds)
-        _, rate, _ = _timed(what, photos, threads=threads, seconds=seconds)
+        alone, _, _ = timed(what, threads=1)
+        _, rate, _ = timed(what, threads=threads)
         return Work(alone, rate)
 
     title = "without a server"
@@ -55,8 +59,8 @@ def measure_compute(
         images_per_second(engine, noise(engine, largest), threads=threads, seconds=seconds),
     )
     tell(title, 2, _PARTS)
-    alone, _, _ = _timed(computation.compute, photos, threads=1, seconds=seconds)
-    _, together, share = _timed(computation.compute, photos, threads=threads, seconds=seconds)
+    alone, _, _ = timed(computation.compute, threads=1)
+    _, together, share = timed(computation.compute, threads=threads)
     if largest > 1:  # photos are decoded while a device works on others
         together, share = min(decode.per_second, inference.per_second), 1.0
     tell(title, _PARTS, _PARTS)
@@ -64,7 +68,12 @@ def measure_compute(
 
 
 def _timed(
-    work: Callable[[bytes], object], photos: Sequence[bytes], *, threads: int, seconds: float
+    work: Callable[[bytes], object],
+    *,
+    photos: Sequence[bytes],
+    threads: int,
+    seconds: float,
+    stop: threading.Event,
 ) -> tuple[float, float, float]:
     """The median of milliseconds, photos per second, and the share of cores that threads got."""
     times: list[list[float]] = [[] for _ in range(threads)]
@@ -73,7 +82,7 @@ def _timed(
 
     def repeat(number: int) -> None:
         mine = times[number]
-        while not mine or time.perf_counter() < end:
+        while not mine or (time.perf_counter() < end and not stop.is_set()):
             call = time.perf_counter()
             # Each begins elsewhere, so that not all are at the largest one at once.
             work(photos[(number + len(mine)) % len(photos)])

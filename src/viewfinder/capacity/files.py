@@ -21,6 +21,8 @@ def as_json(measured: Measured, advice: Advice, created: datetime) -> dict[str, 
         "created": created.isoformat(timespec="seconds"),
         **asdict(measured),
         "saturation": asdict(measured.chosen.best),
+        "per_core": measured.chosen.best.per_core,
+        "was_quiet": measured.was_quiet,
         "capacity": measured.capacity,
         "advice": asdict(advice),
     }
@@ -59,6 +61,8 @@ def _header(measured: Measured, created: datetime) -> Iterator[str]:
     yield f"# Written by `viewfinder bench` {__version__}, {created:%Y-%m-%d %H:%M %Z}"
     yield f"# {_one_line(where)}"
     yield f"# {_one_line(what)}"
+    if not measured.was_quiet:
+        yield "# Something else took a part of the cores meanwhile: measure again."
 
 
 def _one_line(text: str) -> str:

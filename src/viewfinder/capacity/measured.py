@@ -83,6 +83,11 @@ class Step:
     loop_share: float | None = None
 
     @property
+    def per_core(self) -> float | None:
+        """Answers for each second of a core that the server took; None where it is elsewhere."""
+        return self.rate / self.server_cores if self.server_cores else None
+
+    @property
     def unanswered(self) -> float:
         """The share of requests that got no answer, 0-1."""
         lost = self.refused + self.failed
@@ -186,7 +191,8 @@ class Measured:
     @property
     def had_cores(self) -> float:
         """Cores that there were for the server and its clients: something else may have run."""
-        return self.cores * (self.compute.share if self.compute is not None else 1.0)
+        step, share = self.chosen.best, self.compute.share if self.compute is not None else 1.0
+        return max(self.cores * share, step.client_cores + (step.server_cores or 0))
 
     @property
     def capacity(self) -> float:

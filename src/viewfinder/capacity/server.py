@@ -36,13 +36,12 @@ from viewfinder.settings import (
 )
 
 _HOST = "127.0.0.1"
-_LOOK_S = 0.01
 _STOP_S = 15.0
 # A model may have to be compiled first.
 _START_S, _COMPILING_S = 120.0, 1800.0
 _QUEUE = 1024
+_EXITING = "Application startup failed"  # which says less than the line before
 _DEADLINE_S = 300.0
-_FAILED = "is failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +128,8 @@ async def serving(settings: Settings) -> AsyncIterator[Child]:
                     url = f"http://{_HOST}:{port}"
                     await _ready(url)
             except (EOFError, TimeoutError, httpx2.TransportError) as error:
-                why = words.read().decode(errors="replace").strip().splitlines()[-1:]
-                text = ": ".join(["the server to measure did not start", *why])
-                raise MeasuringError(text) from error
+                why = _last_words(words.read().decode(errors="replace"))
+                raise MeasuringError(f"the server to measure did not start: {why}") from error
             pid = process.pid or 0
             yield Child(url, pid, time.perf_counter() - began)
         finally:
@@ -151,6 +149,13 @@ def _serve(settings: Settings, pipe: Pipe, words: str) -> None:
     pipe.send(listener.getsockname()[1])
     pipe.close()
     run(partial(create_app, settings), settings, listener)
+
+
+def _last_words(text: str) -> str:
+    """Why a server has ended, of all that it has said."""
+    lines = [line for line in text.splitlines() if line.strip() and _EXITING not in line]
+    # An exception's name, with that of its module, helps nobody here.
+    return lines[-1].rpartition("Error: ")[2] if lines else "it said nothing"
 
 
 def _stop(process: BaseProcess) -> None:
@@ -177,13 +182,8 @@ async def _heard(pipe: Pipe) -> int:
 
 
 async def _ready(url: str) -> None:
-    """Until the model can answer; who asks before the server does waits for it."""
+    """Until the model can answer: who asks before the server has loaded it waits for that."""
     async with httpx2.AsyncClient(base_url=url, timeout=None, trust_env=False) as client:
-        while True:
-            answer = await client.get("/health/ready")
-            if answer.status_code == HTTPStatus.OK:
-                return
-            detail = answer.json().get("detail", "")
-            if _FAILED in detail:
-                raise MeasuringError(f"the server to measure is not ready: {detail}")
-            await asyncio.sleep(_LOOK_S)
+        answer = await client.get("/health/ready")
+    if answer.status_code != HTTPStatus.OK:
+        raise MeasuringError(f"the server to measure is not ready: {answer.json()['detail']}")

@@ -53,7 +53,6 @@ def bench(
     Example:  viewfinder bench --rate 500 --out bench/
     """
     import asyncio
-    import signal
     from datetime import UTC, datetime
 
     from viewfinder.capacity.advice import advise
@@ -71,11 +70,9 @@ def bench(
         _make(out)
     settings = load_settings()
     chosen = _photos(photos, settings) if photos is not None else None
-    # Whoever stops it by SIGTERM stops the server that is measured, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if url is not None:
         say(f"{url} is loaded as heavily as it bears; what it keeps of answers, it keeps of these")
-    with _watching() as tell:
+    with _watching() as tell, _stopping():
         task = Task(settings, model, chosen, seconds, tell)
         measuring = measure_here(task) if url is None else measure_there(task, url)
         measured = asyncio.run(measuring)
@@ -121,6 +118,18 @@ def _photos(path: Path, settings: "Settings") -> "Photos":
     data = asyncio.run(read())
     source = str(path) if len(chosen) == len(found) else f"{path}, of {len(found):,}"
     return gather(data, printable(source), settings.limits)
+
+
+@contextmanager
+def _stopping() -> "Iterator[None]":
+    """Whoever stops it by SIGTERM stops the server that is measured, too."""
+    import signal
+
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

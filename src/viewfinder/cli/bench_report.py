@@ -69,23 +69,22 @@ def _print_served(served: "Served") -> None:
     """What each number of clients got, and what that took."""
     here = served.process is not None
     lost = any(step.unanswered for step in served.steps)
-    title = "clients"
     if served.process is not None and served.process.workers > 1:
-        title = f"clients, {served.process.workers} workers"
-    columns = [title, "photos/s", "p50 ms", "p99 ms", "client cores"]
-    columns += ["server cores", "event loop"] if here else []
+        typer.echo(f" with {served.process.workers} workers")
+    columns = ["clients", "photos/s", "p50 ms", "p99 ms", "own CPU"]
+    columns += ["server CPU", "loop"] if here else []
     columns += ["refused", "failed"] if lost else []
 
     def cells(step: "Step") -> Iterable[str]:
         mark = "*" if step is served.best else " "
-        yield f"{step.clients:>{len(title) - 1}}{mark}"
+        yield f"{step.clients:6}{mark}"
         yield f"{step.rate:8.1f}"
         yield f"{step.p50_ms:6.1f}"
         yield f"{step.p99_ms:6.1f}"
-        yield f"{step.client_cores:12.2f}"
+        yield f"{step.client_cores:7.2f}"
         if here:
-            yield f"{step.server_cores or 0:12.2f}"
-            yield f"{100 * (step.loop_share or 0):9.0f}%"
+            yield f"{step.server_cores or 0:10.2f}"
+            yield f"{100 * (step.loop_share or 0):3.0f}%"
         if lost:
             yield f"{step.refused:7,}"
             yield f"{step.failed:6,}"
@@ -129,7 +128,9 @@ def _sentences(measured: "Measured", advice: "Advice") -> Iterable[str]:
                 "Something else took a part of the cores meanwhile: measure again when nothing "
                 "else runs."
             )
-        process = served.process
+        process, per_core = served.process, best.per_core
+        if per_core is not None:
+            yield f"It answered {per_core:.0f} for each second of a core that it took."
         yield (
             f"It started in {process.start_s:.1f} s; it had {process.idle_bytes / _MB:.0f} MB "
             f"idle, {process.peak_bytes / _MB:.0f} MB under load."
