@@ -393,7 +393,7 @@ class Settings(BaseSettings):
         "results", description="What is kept of each answer: nothing, itself, or the image too."
     )
     api_key: Key | None = Field(
-        None, description="The key that commands show to another Viewfinder (`--server`)."
+        None, description="The key that commands show to another Viewfinder (`--server`, `--url`)."
     )
     idempotency_s: int = Field(
         24 * 3600, ge=1, description="Seconds that an answer is kept for its Idempotency-Key."

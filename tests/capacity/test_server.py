@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx2
 import psutil
 import pytest
-from tests.support import fake_bundle, grey
+from tests.support import fake_bundle, grey, spawned
 
 from viewfinder.capacity.server import serving, to_be_measured
 from viewfinder.capacity.usage import busiest_loop
@@ -57,4 +57,4 @@ async def test_one_that_cannot_answer_is_told_of(store: Path, tmp_path: Path) ->
     with pytest.raises(MeasuringError, match=r"did not start: ftp://elsewhere"):
         async with serving(broken):
             pass
-    assert not psutil.Process().children()
+    assert spawned(psutil.Process().pid) == []
