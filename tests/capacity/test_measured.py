@@ -61,7 +61,7 @@ def _steps(*rates: float, p99: float = 10.0) -> list[Step]:
 
 def test_more_clients_come_until_they_get_nothing_more() -> None:
     assert growing([])
-    assert growing(_steps(100, 101))
+    assert growing(_steps(100, 101, 100))  # three figures may be chance
     assert growing(_steps(100, 180, 240, 300))
     assert not growing(_steps(100, 180, 182, 181))
     # As long as nobody waits longer, more are bearable.

@@ -107,7 +107,7 @@ def _cores(measured: Measured, process: Process) -> Iterator[Item]:
         why += f", {several.process.workers} workers do {several.best.rate:.3g}/s"
     yield Item("workers", process.workers, why)
     shared = f", shared by {process.workers} workers" if process.workers > 1 else ""
-    yield Item("threads", process.threads, f"one for each of {_count(measured.cores)}{shared}")
+    yield Item("threads", process.threads, f"one for each core: {measured.cores}{shared}")
 
 
 def _queue(measured: Measured, process: Process, settings: Settings) -> Iterator[Item]:
@@ -246,7 +246,3 @@ def _mib(size: int) -> str:
 
 def _seconds(seconds: float) -> str:
     return f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
-
-
-def _count(cores: int) -> str:
-    return "1 core" if cores == 1 else f"{cores} cores"

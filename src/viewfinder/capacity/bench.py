@@ -36,6 +36,7 @@ _PATH = "/v1/classify"
 _LEAST_CLIENTS = 32
 # Enough for every core, and for those that wait meanwhile.
 _CLIENTS_PER_CORE = 4
+_MOST_THREADS = 256  # that one server can have
 # Of a server elsewhere, whose cores nobody knows.
 _MOST_CLIENTS = 256
 _TIMEOUT_S = 120.0
@@ -68,7 +69,7 @@ async def measure_here(task: Task) -> Measured:
     Raises:
         ViewfinderError: The model is not there, or cannot be used; no photo can.
     """
-    settings, cores = task.settings, available_cores()
+    settings, cores = task.settings, min(_MOST_THREADS, available_cores())
     store = open_store(settings.store, settings.home)
     bundle = look_at_start(store).resolve(task.model or default_model(settings))
     photos = task.photos or golden_of(bundle, settings.limits)
@@ -93,9 +94,12 @@ async def measure_here(task: Task) -> Measured:
                 threads=max(1, cores // workers),
             )
             async with serving(measured) as child:
-                return await _serve(
-                    task, photos, child, settings=measured, most=most, clients=clients
-                )
+                try:
+                    return await _serve(
+                        task, photos, child, settings=measured, most=most, clients=clients
+                    )
+                except OSError as error:
+                    raise MeasuringError("the server died while it was measured") from error
 
     served = await serve(1, None)
     if not any(step.answered for step in served.steps):

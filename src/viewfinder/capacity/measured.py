@@ -17,7 +17,7 @@ _LOOP_FULL = 0.8
 _BETTER = 1.1
 # More clients get nothing more when so many steps in a row have each gained less than that, and
 # the slowest answers have become so many times slower; or when so many are refused.
-_PATIENCE, _GROWTH, _EXPLODED = 2, 1.05, 3.0
+_FEWEST_STEPS, _PATIENCE, _GROWTH, _EXPLODED = 4, 2, 1.05, 3.0
 _REFUSING = 0.01
 
 
@@ -241,7 +241,7 @@ def growing(steps: Sequence[Step]) -> bool:
     last = steps[-1]
     if last.unanswered > _REFUSING:
         return False
-    if len(steps) <= _PATIENCE:
+    if len(steps) < _FEWEST_STEPS:
         return True
     before = max(step.rate for step in steps[:-_PATIENCE])
     flat = all(step.rate < _GROWTH * before for step in steps[-_PATIENCE:])

@@ -47,8 +47,7 @@ def bench(
 ) -> None:
     """Measure what this machine can serve, and say which settings go with it.
 
-    Nothing else should run meanwhile. What is measured with --url is loaded as heavily as it
-    bears, and keeps what it is asked as any other request.
+    Nothing else should run meanwhile. A server at --url is loaded as heavily as it bears.
 
     Example:  viewfinder bench --rate 500 --out bench/
     """
