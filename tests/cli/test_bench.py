@@ -28,6 +28,7 @@ from tests.support import (
 )
 
 from viewfinder.capacity import bench
+from viewfinder.errors import MeasuringError
 from viewfinder.settings import AuthSettings, CacheSettings, RateLimitSettings, Settings
 
 KEY = "a-key-of-thirty-two-characters-or-more"
@@ -112,6 +113,20 @@ def test_nothing_goes_on_when_it_is_stopped(tmp_path: Path, number: signal.Signa
     if number != signal.SIGKILL:
         assert code == 128 + number
         assert list(scratch.iterdir()) == []
+
+
+async def test_a_server_that_dies_is_no_measurement(store: Path, tmp_path: Path) -> None:
+    fake_bundle(store)
+
+    def tell(what: str, done: int, _total: int) -> None:
+        if (what, done) == ("served", 1):
+            for pid in spawned(os.getpid()):
+                os.kill(pid, signal.SIGKILL)
+
+    settings = Settings(home=tmp_path, model_store=str(store), default_model="fake")
+    with pytest.raises(MeasuringError, match="died while it was measured"):
+        await bench.measure_here(bench.Task(settings, None, None, 0.1, tell))
+    assert spawned(os.getpid()) == []
 
 
 def test_a_server_elsewhere_is_loaded_and_its_cache_is_passed_by(

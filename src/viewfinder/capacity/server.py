@@ -7,7 +7,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -52,11 +52,13 @@ class Child:
         url: Where it is.
         pid: Of its first process.
         start_s: Seconds that its start took.
+        is_alive: Whether that process is still there.
     """
 
     url: str
     pid: int
     start_s: float
+    is_alive: Callable[[], bool]
 
     def usage(self) -> Usage:
         """What it has taken."""
@@ -131,7 +133,7 @@ async def serving(settings: Settings) -> AsyncIterator[Child]:
                 why = _last_words(words.read().decode(errors="replace"))
                 raise MeasuringError(f"the server to measure did not start: {why}") from error
             pid = process.pid or 0
-            yield Child(url, pid, time.perf_counter() - began)
+            yield Child(url, pid, time.perf_counter() - began, process.is_alive)
         finally:
             here.close()
             _stop(process)

@@ -146,6 +146,9 @@ def _sentences(measured: "Measured", advice: "Advice") -> Iterable[str]:
             f"{_count(refused, 'request')} of {served.steps[-1].clients} or fewer clients were "
             "refused (429, 503, 504): a limit of the server, not of its speed."
         )
+    failed = sum(step.failed for step in served.steps)
+    if failed:
+        yield f"{_count(failed, 'request')} failed: look at the log of the server."
 
 
 def _print_items(title: str, items: "Iterable[Item]") -> None:
