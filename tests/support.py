@@ -355,8 +355,13 @@ def asking(server: "LocalServer | Server", request: bytes = b"") -> Iterator[soc
 
 def workers_of(server: Server) -> list[int]:
     """The processes that a server with several workers has now."""
+    return spawned(server.process.pid)
+
+
+def spawned(pid: int) -> list[int]:
+    """The Python processes that a process has started, and that are alive."""
     found = []
-    for child in psutil.Process(server.process.pid).children():
+    for child in psutil.Process(pid).children():
         with contextlib.suppress(psutil.Error):
             if "spawn_main" in " ".join(child.cmdline()):
                 found.append(child.pid)

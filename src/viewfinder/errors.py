@@ -40,6 +40,7 @@
         ├── WeightsError                invalid_weights
         ├── ConversionError             conversion_failed
         ├── RemoteError                 remote_unusable
+        ├── MeasuringError              measuring_failed
         └── MissingExtraError           missing_extra
 
 A message is written for the person who can act on it and never carries a path, an exception's
@@ -314,6 +315,12 @@ class RemoteError(OperatorError):
     """Another Viewfinder, asked over HTTP, that is not there, is none, or refuses everything."""
 
     code = "remote_unusable"
+
+
+class MeasuringError(OperatorError):
+    """A server that is to be measured, and cannot be."""
+
+    code = "measuring_failed"
 
 
 class MissingExtraError(OperatorError):

@@ -393,7 +393,7 @@ class Settings(BaseSettings):
         "results", description="What is kept of each answer: nothing, itself, or the image too."
     )
     api_key: Key | None = Field(
-        None, description="The key that commands show to another Viewfinder (`--server`)."
+        None, description="The key that commands show to another Viewfinder (`--server`, `--url`)."
     )
     idempotency_s: int = Field(
         24 * 3600, ge=1, description="Seconds that an answer is kept for its Idempotency-Key."
@@ -497,6 +497,11 @@ def origins(settings: Settings, flags: dict[str, Any]) -> dict[str, tuple[Any, s
         return next((source for source, given in sources if name in given), "default")
 
     return {name: (value, origin(name)) for name, value in flatten(settings.model_dump()).items()}
+
+
+def environment_name(name: str) -> str:
+    """What a setting, by its dotted name, is called in the environment."""
+    return _PREFIX + name.upper().replace(".", _NESTING)
 
 
 def without_password(address: str) -> str:

@@ -56,7 +56,11 @@ class Commands:
 
     def classify(self, *arguments: object) -> Ended:
         """Run `viewfinder classify` to its end."""
-        self._monkeypatch.setattr(sys, "argv", ["viewfinder", "classify", *map(str, arguments)])
+        return self.run("classify", *arguments)
+
+    def run(self, *arguments: object) -> Ended:
+        """Run a command to its end."""
+        self._monkeypatch.setattr(sys, "argv", ["viewfinder", *map(str, arguments)])
         code = 0
         try:
             run()

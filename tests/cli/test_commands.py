@@ -30,6 +30,7 @@ COMMANDS = [
     ["serve"],
     ["classify"],
     ["evaluate"],
+    ["bench"],
     ["models"],
     ["models", "list"],
     ["models", "show"],

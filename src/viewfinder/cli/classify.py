@@ -57,7 +57,7 @@ def classify(
     if fresh and out is None:
         fail("--fresh goes with --out", code=2)
     if server is not None:
-        _check_server(server)
+        check_server(server, "--server")
     output = output_of(out) if out is not None else None
     settings = load_settings()
     task = Task(tuple(sources), model, top_k, server, settings)
@@ -78,7 +78,8 @@ def classify(
         sys.exit(1)
 
 
-def _check_server(url: str) -> None:
+def check_server(url: str, option: str) -> None:
+    """End the command if this is no address of a server."""
     import httpx2
 
     try:
@@ -86,7 +87,7 @@ def _check_server(url: str) -> None:
     except httpx2.InvalidURL:
         parsed = httpx2.URL()
     if parsed.scheme not in _WEB or not parsed.host:
-        fail(f"--server takes http://... or https://..., not {url!r}", code=2)
+        fail(f"{option} takes http://... or https://..., not {url!r}", code=2)
 
 
 def _tell_of_extra(photos: "list[Photo]") -> None:

@@ -9,6 +9,7 @@ import typer
 from viewfinder import __version__
 from viewfinder.cli import (
     backbones,
+    bench,
     callbacks,
     classify,
     data,
@@ -56,6 +57,7 @@ callbacks.add_to(jobs.app)
 app.add_typer(jobs.app, name="jobs")
 app.command("worker")(worker.worker)
 app.add_typer(database.app, name="db")
+app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)
 
 

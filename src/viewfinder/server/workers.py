@@ -86,7 +86,7 @@ class Worker(Process):
         for number in _ENDS:
             signal.signal(number, lambda *_: os._exit(0))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
-        threading.Thread(target=_stop_when_orphaned, daemon=True).start()
+        threading.Thread(target=stop_when_orphaned, daemon=True).start()
         self._ours.app = partial(cast("Callable[..., FastAPI]", self._ours.app), place=self._place)
         super().target(sockets)
 
@@ -240,7 +240,8 @@ def _folder_for_numbers() -> Path | None:
         return None
 
 
-def _stop_when_orphaned() -> None:
+def stop_when_orphaned() -> None:
+    """Wait for the end of the process that started this one, and stop."""
     supervisor = multiprocessing.parent_process()
     if supervisor is not None:
         wait([supervisor.sentinel])

@@ -1,0 +1,1 @@
+"""What this machine, or a server, can do, and the settings that go with it."""

@@ -1,0 +1,251 @@
+"""`viewfinder bench`: this machine, and servers elsewhere."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+from tests.cli.commands import Commands, photos_in
+from tests.net.hosts import answer, hosting
+from tests.support import (
+    COMMAND,
+    Engine,
+    LocalServer,
+    encode,
+    environment,
+    eventually,
+    fake_bundle,
+    free_port,
+    run_command,
+    serving_here,
+    serving_one,
+    spawned,
+)
+
+from viewfinder.capacity import bench
+from viewfinder.errors import MeasuringError
+from viewfinder.settings import AuthSettings, CacheSettings, RateLimitSettings, Settings
+
+KEY = "a-key-of-thirty-two-characters-or-more"
+SHORT = ("--seconds", "0.1")
+
+
+@pytest.fixture
+def server(store: Path, engine: Engine) -> Iterator[LocalServer]:
+    """A server with the fake model, that keeps its answers."""
+    with serving_one(store, engine, cache=CacheSettings()) as running:
+        yield running
+
+
+def test_this_machine_is_measured_and_the_files_are_what_a_server_and_a_chart_take(
+    tmp_path: Path,
+) -> None:
+    home, out = tmp_path / "home", tmp_path / "new" / "out"
+    home.mkdir()
+    ended = run_command("bench", *SHORT, "--rate", "100", "--out", out, "--json", home=home)
+    assert ended.returncode == 0, ended.stderr
+    said = json.loads(ended.stdout)
+    assert said["model"] == "efficientnet-lite0@1"
+    assert said["pictures"]["source"] == "golden photos of efficientnet-lite0@1"
+    assert said["compute"]["both"]["per_second"] > 0
+    assert [step["clients"] for step in said["served"]["steps"]][:3] == [1, 2, 4]
+    assert all(step["answered"] for step in said["served"]["steps"])
+    assert said["served"]["process"]["peak_bytes"] > 50_000_000
+    assert "served: 1 of" in ended.stderr  # plain lines: this is no terminal
+    assert json.loads((out / "bench.json").read_text()) == said
+    assert {path.name for path in out.iterdir()} == {
+        *("bench.json", "bench.svg", "values.yaml", "viewfinder.toml")
+    }
+    # Nothing of the measured server is left in the person's home.
+    assert not (home / "viewfinder.db").exists()
+    advised = {one["name"]: one["value"] for one in said["advice"]["settings"]}
+    told = run_command("doctor", "--settings", "--json", home=home, CONFIG=out / "viewfinder.toml")
+    settings = json.loads(told.stdout)
+    for name, value in advised.items():
+        assert settings[name] == {"value": str(value), "from": str(out / "viewfinder.toml")}
+
+
+def test_where_one_process_is_the_bottleneck_several_are_tried(
+    commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench, "wants_workers", lambda _: 2)
+    photos = photos_in(tmp_path / "photos", [24, 136])
+    (tmp_path / "photos" / "broken.jpg").write_bytes(b"no")
+    ended = commands.run(
+        *("bench", *SHORT, "--photos", tmp_path / "photos", "--out", tmp_path / "out")
+    )
+    assert ended.code == 0, ended.err
+    written = json.loads((tmp_path / "out" / "bench.json").read_text())
+    assert written["split"]["process"]["workers"] == 2
+    assert written["pictures"]["count"] == len(photos)
+    assert written["pictures"]["left_out"] == 1
+    assert "with 2 workers" in ended.out
+    assert "fake@1 only on" in ended.out
+    assert "both: the limit" in ended.out
+    assert "queue_size" in ended.out
+    assert spawned(psutil.Process().pid) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_goes_on_when_it_is_stopped(tmp_path: Path, number: signal.Signals) -> None:
+    home, scratch = tmp_path / "home", tmp_path / "scratch"
+    scratch.mkdir()
+    fake_bundle(home / "models")
+    with subprocess.Popen(
+        [COMMAND, "bench", "--model", "fake", "--seconds", "1"],
+        env={**environment(home), "TMPDIR": str(scratch)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if line.startswith("served: 0"))
+        started = psutil.Process(process.pid).children(recursive=True)
+        os.kill(process.pid, number)
+        code = process.wait(60)
+    assert started
+    eventually(lambda: not any(one.is_running() for one in started))
+    if number != signal.SIGKILL:
+        assert code == 128 + number
+        assert list(scratch.iterdir()) == []
+
+
+async def test_a_server_that_dies_is_no_measurement(store: Path, tmp_path: Path) -> None:
+    fake_bundle(store)
+
+    def tell(what: str, done: int, _total: int) -> None:
+        if (what, done) == ("served", 1):
+            for pid in spawned(os.getpid()):
+                os.kill(pid, signal.SIGKILL)
+
+    settings = Settings(home=tmp_path, model_store=str(store), default_model="fake")
+    with pytest.raises(MeasuringError, match="died while it was measured"):
+        await bench.measure_here(bench.Task(settings, None, None, 0.1, tell))
+    assert spawned(os.getpid()) == []
+
+
+def test_a_server_elsewhere_is_loaded_and_its_cache_is_passed_by(
+    commands: Commands, server: LocalServer, engine: Engine, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    ended = commands.run("bench", "--url", server.url + "/", *SHORT, "--json", "--out", out)
+    assert ended.code == 0, ended.err
+    said = json.loads(ended.out)
+    answered = sum(step["answered"] for step in said["served"]["steps"])
+    assert len(engine.calls) >= answered > 0
+    assert said["varied"]
+    assert said["url"] == server.url + "/"
+    assert said["compute"] is said["served"]["process"] is None
+    assert said["advice"]["settings"] == []
+    assert f"{server.url}/ is loaded as heavily as it bears" in ended.err
+    assert {path.name for path in out.iterdir()} == {"bench.json", "bench.svg", "values.yaml"}
+
+
+def test_a_server_is_asked_for_the_model_that_is_named(
+    commands: Commands, store: Path, server: LocalServer
+) -> None:
+    fake_bundle(store, "other", 7)
+    asked = ("bench", "--url", server.url, *SHORT)
+    assert "no model 'nope'" in commands.run(*asked, "--model", "nope").err
+    ended = commands.run(*asked, "--model", "fake@1")
+    assert ended.code == 0
+    assert "fake@1 only on http://127.0.0.1" in ended.out
+    assert "It keeps answers" in ended.out
+
+
+def test_photos_that_a_cache_answers_are_no_measurement(
+    commands: Commands, server: LocalServer, tmp_path: Path
+) -> None:
+    (path,) = photos_in(tmp_path / "photos", [24])
+    ended = commands.run("bench", "--url", server.url, *SHORT, "--photos", path)
+    assert ended.code == 1
+    assert "only JPEG photos get past that" in ended.err
+
+
+def test_a_server_that_asks_for_a_key_gets_that_of_the_settings(
+    commands: Commands, store: Path, tmp_path: Path, engine: Engine
+) -> None:
+    fake_bundle(store)
+    (tmp_path / "key").write_text(KEY)
+    settings = Settings(
+        home=tmp_path / "server",
+        model_store=str(store),
+        default_model="fake",
+        auth=AuthSettings(enabled=True, bootstrap_key_file=tmp_path / "key"),
+    )
+    with serving_here(settings) as guarded:
+        asked = ("bench", "--url", guarded.url, *SHORT)
+        assert "the server refuses: " in commands.run(*asked).err
+        commands.set(API_KEY=KEY)
+        ended = commands.run(*asked, "--json")
+    assert json.loads(ended.out)["model"] == "fake@1"
+    assert KEY not in ended.out + ended.err
+    assert engine.calls
+
+
+def test_what_a_server_refuses_under_load_is_told(
+    commands: Commands, store: Path, engine: Engine
+) -> None:
+    limit = RateLimitSettings(enabled=True, requests=12, window_s=3600)
+    with serving_one(store, engine, rate_limit=limit) as server:
+        ended = commands.run("bench", "--url", server.url, *SHORT)
+    assert ended.code == 0, ended.err
+    assert "refused (429, 503, 504)" in " ".join(ended.out.split())
+
+
+def test_who_is_no_viewfinder_or_not_there_is_one_line(commands: Commands) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    ended = commands.run("bench", "--url", url, *SHORT)
+    assert ended.code == 1
+    assert ended.err.splitlines()[-1] == f"viewfinder: no server can be reached at {url}"
+    with hosting({"/health/live": answer(b"<html>")}) as host:
+        ended = commands.run("bench", "--url", host.url(), *SHORT)
+    assert "is no Viewfinder" in ended.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--url", "here:8000"), 2, "--url takes http://"),
+        (("--rate", "0"), 2, "--rate"),
+        (("--rate", "nan"), 2, "--rate"),
+        (("--rate", "inf"), 2, "--rate"),
+        (("--model", "nope"), 1, "no model 'nope'"),
+        (("--model", "fake@9"), 1, "9"),
+        (("--photos", "nowhere"), 1, "nowhere does not exist"),
+        (("--photos", "{}/empty"), 1, "there are none"),
+        (("--photos", "{}/broken"), 1, "The image is not JPEG"),
+        (("--out", "{}/file"), 1, "cannot write to"),
+        (("--out", "/proc/here"), 1, "cannot write to /proc/here"),
+    ],
+)
+def test_what_cannot_be_is_one_line_before_anything_is_measured(
+    commands: Commands, tmp_path: Path, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.jpg").write_bytes(b"no")
+    (tmp_path / "file").write_bytes(b"")
+    ended = commands.run("bench", *(one.format(tmp_path) for one in arguments))
+    assert ended.code == code
+    assert words in ended.complaint
+
+
+def test_of_many_photos_some_are_taken_from_the_first_to_the_last(
+    commands: Commands, server: LocalServer, tmp_path: Path
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(200):
+        picture = Image.new("L", (8 + number, 8))
+        (folder / f"{number:03}.jpg").write_bytes(encode(picture, "JPEG"))
+    ended = commands.run("bench", "--url", server.url, *SHORT, "--photos", folder, "--json")
+    pictures = json.loads(ended.out)["pictures"]
+    assert pictures["count"] == 64
+    assert pictures["source"].endswith("photos, of 200")
+    assert pictures["pixels"] == [[8, 8], [204, 8]]
