@@ -47,6 +47,7 @@ from viewfinder.registry.store import default_model, open_store
 from viewfinder.results.opening import open_recorder
 from viewfinder.results.retention import Retention
 from viewfinder.serving.callbacks import Callbacks, find_callbacks
+from viewfinder.serving.drift import DriftMonitor
 from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.scheduler import Devices
 from viewfinder.serving.service import ClassifyService
@@ -54,6 +55,7 @@ from viewfinder.settings import Settings, load_settings
 from viewfinder.storage.link import DatabaseLink
 from viewfinder.telemetry.cells import Place
 from viewfinder.telemetry.metrics import Metrics
+from viewfinder.telemetry.tally import SharedTally
 from viewfinder.telemetry.tracing import open_tracer, using
 from viewfinder.web import routes as web
 
@@ -74,7 +76,11 @@ class Background(Protocol):
 
 
 def build_services(
-    settings: Settings, *, lasting: bool = False, metrics: Metrics | None = None
+    settings: Settings,
+    *,
+    lasting: bool = False,
+    metrics: Metrics | None = None,
+    tally: SharedTally | None = None,
 ) -> Services:
     """Build the parts of one process; nothing is loaded and no compute thread runs yet.
 
@@ -83,6 +89,7 @@ def build_services(
         lasting: Whether the process records what it answers and works on jobs, as far as the
             settings say so: a server and a worker do, a single command does not.
         metrics: Where it counts and times what it does; None where nobody looks at that.
+        tally: Where it counts what images look like; None where nobody compares them.
 
     Raises:
         OperatorError: The model store cannot be read, or something is asked for that is not
@@ -101,16 +108,20 @@ def build_services(
     if tracer is not None:
         blobs = TracedBlobs(blobs)
     recorder = open_recorder(settings, devices, link, blobs) if lasting else None
+    drift = None if tally is None else DriftMonitor(settings.drift, tally, models)
     services = Services(
         settings,
         models,
         devices,
-        ClassifyService(models, devices, settings, callbacks, recorder=recorder, metrics=metrics),
+        ClassifyService(
+            models, devices, settings, callbacks, recorder=recorder, metrics=metrics, drift=drift
+        ),
         open_counter(settings),
         open_answers(settings),
         link,
         blobs,
         _fetcher(settings),
+        drift=drift,
         recorder=recorder,
         # Also where nothing is recorded any more: what was before is kept no longer for that.
         retention=Retention(link, blobs, settings.results) if lasting else None,
@@ -234,7 +245,8 @@ def create_app(settings: Settings | None = None, *, place: Place | None = None) 
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         async with guarding(settings) as access:
             metrics = Metrics(place) if settings.metrics.enabled else None
-            services = build_services(settings, lasting=True, metrics=metrics)
+            tally = SharedTally(place) if settings.drift.enabled else None
+            services = build_services(settings, lasting=True, metrics=metrics, tally=tally)
             services = replace(services, access=access)
             if metrics is not None:
                 services = replace(services, sampler=Sampler(services, metrics))

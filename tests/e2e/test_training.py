@@ -251,6 +251,8 @@ def test_the_bundle_has_both_variants_calibrated_and_timed(run: Run) -> None:
     assert int8.file.bytes < float32.file.bytes / 3
     for variant in manifest.variants:
         assert variant.accuracy is not None
+        assert variant.reference is not None
+        assert variant.reference.photos == run.evaluation.splits["validation"].photos
         assert variant.latency is not None
         assert variant.latency.p50_ms > 0
         assert variant.calibration.temperature != 1

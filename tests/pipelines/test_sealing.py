@@ -13,6 +13,7 @@ from viewfinder.conversion.litert import to_litert
 from viewfinder.conversion.quantization import to_float16
 from viewfinder.datasets.photos import Photo
 from viewfinder.errors import BundleError, TrainingStoppedError
+from viewfinder.evaluation.scoring import reference_of
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.pipelines.bench import Judges
 from viewfinder.pipelines.graphs import DYNAMIC, FLOAT16, FLOAT32, INT8, Graph, one_file
@@ -112,6 +113,29 @@ def test_each_has_a_temperature_and_golden_answers_of_its_own(
         assert len(variant.golden.samples) == 3
         assert variant.latency is not None
         assert {sample.top[0].index for sample in variant.golden.samples} == {0, 1, 2}
+
+
+def test_each_keeps_what_it_said_of_the_validation_photos(float32: bytes, judges: Judges) -> None:
+    wrong = _graph(2 * np.roll(np.eye(3), 1, axis=0))
+    seen = replace(judges, validation=judges.validation[:17])  # one blue photo less
+    sealed = _seal(seen, one_file(FLOAT32, float32, SPEC), one_file(FLOAT16, wrong, SPEC))
+    good, bad = (variant.reference for variant in sealed.variants)
+    assert good is not None
+    assert bad is not None
+    assert (good.photos, bad.photos) == (17, 17)
+    assert good.classes == {0: 6, 1: 6, 2: 5}
+    assert sorted(bad.classes.values()) == [5, 6, 6]
+    assert bad.classes != good.classes
+    assert bad.confidence != good.confidence
+    assert bad.brightness == good.brightness
+    scored, temperature = sealed.reference["validation"], sealed.variants[0].calibration.temperature
+    assert temperature != 1
+    assert good == reference_of(scored, output="logits", temperature=temperature)
+
+
+def test_without_photos_there_is_nothing_to_compare_with(float32: bytes, judges: Judges) -> None:
+    sealed = _seal(replace(judges, validation=()), one_file(FLOAT32, float32, SPEC))
+    assert sealed.variants[0].reference is None
 
 
 def test_what_no_engine_can_run_is_left_out_and_named(float32: bytes, judges: Judges) -> None:

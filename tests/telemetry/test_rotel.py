@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from tests.support import eventually, fake_bundle, free_port, grey, serving_here
+from tests.support import eventually, fake_bundle, free_port, grey, needs, serving_here
 
 from viewfinder.settings import Settings, TracingSettings
 
@@ -15,13 +15,13 @@ TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
 @pytest.mark.otel
-@pytest.mark.skipif(FOUND is None, reason="needs the package rotel")
 def test_a_collector_of_others_takes_a_whole_trace(store: Path, tmp_path: Path) -> None:
+    needs("the package rotel (uv sync --group collector)", met=FOUND is not None)
     assert FOUND is not None
     assert FOUND.origin is not None
     port, said = free_port(), tmp_path / "said"
     command = [
-        Path(FOUND.origin).with_name("rotel-agent"),
+        str(Path(FOUND.origin).with_name("rotel-agent")),
         "start",
         f"--otlp-http-endpoint=127.0.0.1:{port}",
         f"--otlp-grpc-endpoint=127.0.0.1:{free_port()}",

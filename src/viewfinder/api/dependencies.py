@@ -19,6 +19,7 @@ from viewfinder.net.fetch import Fetcher
 from viewfinder.quota.rate import Counter
 from viewfinder.results.recorder import ResultRecorder
 from viewfinder.results.retention import Retention
+from viewfinder.serving.drift import DriftMonitor
 from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.scheduler import Devices
 from viewfinder.serving.service import ClassifyService
@@ -53,6 +54,7 @@ class Services:
         blobs: Where stored images, and those of jobs, are.
         fetcher: Brings images by URL; None where they are switched off.
         access: Knows the keys; None where none is asked for.
+        drift: Compares photos with those of before; None where nothing is compared.
         recorder: Keeps the answers; None where they are not kept.
         retention: Lets go of what is recorded in time; None where nothing lasts.
         orphans: Deletes images of jobs that never came to be; None where nothing lasts.
@@ -72,6 +74,7 @@ class Services:
     blobs: Blobs
     fetcher: Fetcher | None = None
     access: "Access | None" = None
+    drift: DriftMonitor | None = None
     recorder: ResultRecorder | None = None
     retention: Retention | None = None
     orphans: OrphanSweeper | None = None

@@ -51,6 +51,7 @@ class Sampler:
         self._sample_models()
         self._sample_results()
         self._sample_outgoing()
+        self._sample_drift()
         parts = parts_of(self._services)
         self.metrics.part_ready.replace(
             {(part,): float(state == _READY) for part, state in parts.items()}
@@ -86,6 +87,21 @@ class Sampler:
         for name, shadow in self._services.classify.shadows.comparisons.items():
             for outcome, count in shadow.outcomes.items():
                 metrics.shadow_comparisons.follow(count, name, str(shadow.version), outcome)
+
+    def _sample_drift(self) -> None:
+        metrics, drift = self.metrics, self._services.drift
+        if drift is None:
+            return
+        drift.look()
+        standings = drift.standings()
+        metrics.drift_photos.replace({labels_of(s.model): float(s.photos) for s in standings})
+        metrics.drift_psi.replace(
+            {
+                (*labels_of(standing.model), of): value
+                for standing in standings
+                for of, value in standing.psi.items()
+            }
+        )
 
     def _sample_results(self) -> None:
         metrics, recorder = self.metrics, self._services.recorder

@@ -12,6 +12,8 @@ from viewfinder.engines.base import to_confidence
 from viewfinder.engines.loader import LoadedVariant
 from viewfinder.errors import BundleError, DatasetError, RequestError
 from viewfinder.imaging.preprocess import preprocess
+from viewfinder.imaging.statistics import ImageStatistics, image_statistics
+from viewfinder.registry.reference import Reference
 from viewfinder.settings import Limits
 
 
@@ -23,14 +25,28 @@ class Scored:
         photos: Those that could be decoded, in the order in which they were given.
         scores: float32 `[N, C]`, as the engine gave them, before temperature and softmax.
         skipped: The others.
+        statistics: What the photos look like to the model, in the same order.
     """
 
     photos: tuple[Photo, ...]
     scores: NDArray[np.float32]
     skipped: tuple[Skipped, ...]
+    statistics: tuple[ImageStatistics, ...] = ()
 
 
-_Row = NDArray[np.float32] | Skipped
+@dataclass(frozen=True, slots=True, eq=False)
+class _Input:
+    pixels: NDArray[np.uint8]
+    statistics: ImageStatistics
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Answer:
+    scores: NDArray[np.float32]
+    statistics: ImageStatistics
+
+
+_Row = _Answer | Skipped
 
 
 def score(
@@ -41,7 +57,7 @@ def score(
     threads: int,
     progress: Callable[[int, int], None],
 ) -> Scored:
-    """Ask the model for each photo. Of a photo, only its scores are kept.
+    """Ask the model for each photo. Of a photo, only its scores and statistics are kept.
 
     Args:
         loaded: The model, loaded for as many threads.
@@ -69,11 +85,12 @@ def score(
     if not kept:
         first = f"; {skipped[0].photo.path}: {skipped[0].reason}" if skipped else ""
         raise DatasetError(f"no photo could be scored{first}")
-    scores = np.stack([row for _, row in kept])
+    scores = np.stack([row.scores for _, row in kept])
     unusable = np.flatnonzero(~np.isfinite(scores).all(axis=1))
     if unusable.size:
         raise BundleError(f"the graph gives no finite numbers for {kept[unusable[0]][0].path.name}")
-    return Scored(tuple(photo for photo, _ in kept), scores, skipped)
+    statistics = tuple(row.statistics for _, row in kept)
+    return Scored(tuple(photo for photo, _ in kept), scores, skipped, statistics)
 
 
 def confidences(
@@ -98,16 +115,34 @@ def confidences(
     return confidence
 
 
+def reference_of(scored: Scored, *, output: str, temperature: float) -> Reference:
+    """What a variant says of photos, as a server will say it, to compare later ones with.
+
+    Args:
+        scored: The photos, and what the graph gave for them.
+        output: `logits` or `probabilities`.
+        temperature: Logits are divided by it.
+    """
+    found = confidences(scored.scores, output=output, temperature=temperature)
+    return Reference.of(
+        found.argmax(axis=1).tolist(), found.max(axis=1).tolist(), scored.statistics
+    )
+
+
 def _ask(loaded: LoadedVariant, photos: Sequence[Photo], limits: Limits) -> list[_Row]:
     decoded = [_decode(photo, loaded, limits) for photo in photos]
-    good = [pixels for pixels in decoded if not isinstance(pixels, Skipped)]
+    good = [one.pixels for one in decoded if not isinstance(one, Skipped)]
     scores = iter(loaded.engine.predict(np.stack(good)) if good else ())
-    return [one if isinstance(one, Skipped) else next(scores) for one in decoded]
+    return [
+        one if isinstance(one, Skipped) else _Answer(next(scores), one.statistics)
+        for one in decoded
+    ]
 
 
-def _decode(photo: Photo, loaded: LoadedVariant, limits: Limits) -> NDArray[np.uint8] | Skipped:
+def _decode(photo: Photo, loaded: LoadedVariant, limits: Limits) -> _Input | Skipped:
     try:
         data = read_photo(photo.path, limits.image_bytes)
-        return preprocess(data, loaded.variant.preprocess, limits)
+        pixels = preprocess(data, loaded.variant.preprocess, limits)
     except RequestError as error:
         return Skipped(photo, error.detail)
+    return _Input(pixels, image_statistics(pixels))

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Final
 
@@ -30,8 +31,30 @@ _PLAIN: Final[Mapping[str, Callable[[bytes], Plain]]] = {
 FORMATS: Final = tuple(_PLAIN)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Decoded:
+    """A photo.
+
+    Attributes:
+        image: Upright, of mode RGB, perhaps at a smaller scale.
+        size: Width and height of the photo as it was sent, before it was turned.
+    """
+
+    image: Image.Image
+    size: tuple[int, int]
+
+
 def decode(data: bytes, *, limits: Limits, enough: tuple[int, int] | None = None) -> Image.Image:
-    """Decode the first frame of a photo.
+    """Decode the first frame of a photo: see `decode_sized`.
+
+    Returns:
+        An image of mode RGB.
+    """
+    return decode_sized(data, limits=limits, enough=enough).image
+
+
+def decode_sized(data: bytes, *, limits: Limits, enough: tuple[int, int] | None = None) -> Decoded:
+    """Decode the first frame of a photo, and say how large it is.
 
     Colour: grey, 1-bit, 16-bit, palette, CMYK and YCCK become RGB; transparency is laid on white;
     a colour profile is ignored. Orientation: as EXIF says; a broken EXIF block counts as none.
@@ -42,9 +65,6 @@ def decode(data: bytes, *, limits: Limits, enough: tuple[int, int] | None = None
         enough: Width and height that suffice. A larger JPEG is decoded at 1/2, 1/4 or 1/8 of its
             size as long as both stay at least this, which is up to eight times quicker; a larger
             image with transparency is averaged down likewise.
-
-    Returns:
-        An image of mode RGB.
 
     Raises:
         UnsupportedMediaTypeError: Not one of `FORMATS`, or HEIC, and the extra `heif` is missing.
@@ -63,7 +83,9 @@ def decode(data: bytes, *, limits: Limits, enough: tuple[int, int] | None = None
                 image.draft(None, enough)
             image.load()
             rgb = to_rgb(image, enough)
-        return rgb.transpose(_TURNS[plain.orientation]) if plain.orientation > 1 else rgb
+        if plain.orientation > 1:
+            rgb = rgb.transpose(_TURNS[plain.orientation])
+        return Decoded(rgb, plain.size)
     except ViewfinderError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

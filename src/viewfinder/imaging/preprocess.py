@@ -1,16 +1,52 @@
 """The whole way from bytes to a model's input. Training, evaluation and serving all come here."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from viewfinder.imaging.decode import as_decoded, decode
+from viewfinder.imaging.decode import Decoded, as_decoded, decode_sized
 from viewfinder.imaging.geometry import PreprocessSpec, to_input
 from viewfinder.settings import Limits
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A photo in the model's shape.
+
+    Attributes:
+        pixels: uint8 `[height, width, 3]`, 0-255.
+        size: Width and height of the photo as it was sent.
+    """
+
+    pixels: NDArray[np.uint8]
+    size: tuple[int, int]
+
+
+def prepare(photo: bytes | Image.Image, spec: PreprocessSpec, limits: Limits) -> Prepared:
+    """Bring a photo into the model's shape.
+
+    Args:
+        photo: The bytes of an image file, or an image of any mode that somebody has decoded, which
+            is turned as its EXIF block says.
+        spec: The model's geometry.
+        limits: What will be decoded.
+
+    Raises:
+        UnsupportedMediaTypeError: Not an accepted format.
+        ImageTooLargeError: Over a limit.
+        InvalidImageError: Damaged.
+    """
+    if isinstance(photo, Image.Image):
+        decoded = Decoded(as_decoded(photo, limits=limits, enough=spec.enough), photo.size)
+    else:
+        decoded = decode_sized(photo, limits=limits, enough=spec.enough)
+    return Prepared(to_input(decoded.image, spec), decoded.size)
+
+
 def preprocess(data: bytes, spec: PreprocessSpec, limits: Limits) -> NDArray[np.uint8]:
-    """Decode a photo and bring it into the model's shape.
+    """The pixels alone: see `prepare`.
 
     Args:
         data: The bytes of an image file.
@@ -25,22 +61,4 @@ def preprocess(data: bytes, spec: PreprocessSpec, limits: Limits) -> NDArray[np.
         ImageTooLargeError: Over a limit.
         InvalidImageError: Damaged.
     """
-    return to_input(decode(data, limits=limits, enough=spec.enough), spec)
-
-
-def preprocess_image(image: Image.Image, spec: PreprocessSpec, limits: Limits) -> NDArray[np.uint8]:
-    """Bring an image that somebody has decoded into the model's shape.
-
-    Args:
-        image: Of any mode; turned as its EXIF block says.
-        spec: The model's geometry.
-        limits: As large as it may be.
-
-    Returns:
-        uint8 `[height, width, 3]`, 0-255.
-
-    Raises:
-        ImageTooLargeError: Over a limit.
-        InvalidImageError: Its pixels are still in a file, which is damaged.
-    """
-    return to_input(as_decoded(image, limits=limits, enough=spec.enough), spec)
+    return prepare(data, spec, limits).pixels

@@ -21,7 +21,7 @@ from viewfinder.evaluation.calibration import abstain_threshold, fit_temperature
 from viewfinder.evaluation.evaluate import targets_of
 from viewfinder.evaluation.ladder import Difference, LeftOut, VariantRow
 from viewfinder.evaluation.metrics import expected_calibration_error
-from viewfinder.evaluation.scoring import Scored, confidences, score
+from viewfinder.evaluation.scoring import Scored, confidences, reference_of, score
 from viewfinder.evaluation.significance import compare
 from viewfinder.imaging.preprocess import preprocess
 from viewfinder.pipelines.golden import expected, golden_photos
@@ -327,7 +327,7 @@ def _proved(
 ) -> Variant:
     """A variant with its calibration, its accuracy, and what it says of the golden photos."""
     variant = loaded.variant
-    calibration, accuracy = judges.calibration, None
+    calibration, accuracy, reference = judges.calibration, None, None
     if scored is not None and judges.labelled:
         targets = targets_of(scored.photos, judges.labels)
         temperature = fit_temperature(scored.scores, targets, output=variant.output)
@@ -336,6 +336,8 @@ def _proved(
             temperature=temperature, abstain_below=abstain_threshold(confidence, targets)
         )
         accuracy = float((scored.scores.argmax(axis=1) == targets).mean())
+    if scored is not None:
+        reference = reference_of(scored, output=variant.output, temperature=calibration.temperature)
     samples = []
     for path, data in golden.items():
         pixels = preprocess(data, variant.preprocess, judges.limits)
@@ -349,6 +351,7 @@ def _proved(
         update={
             "calibration": calibration,
             "accuracy": accuracy,
+            "reference": reference,
             "golden": Golden(tolerance=variant.golden.tolerance, samples=tuple(samples)),
         }
     )

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from viewfinder.imaging.geometry import PreprocessSpec
+from viewfinder.registry.reference import Reference
 from viewfinder.types import is_model_name
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -135,6 +136,7 @@ class Variant(_Part):
         scaling: For foreign graphs only; None gives the graph its pixels as they are, 0-255.
         output: What the graph gives for each class.
         accuracy: Top-1 on the validation set, 0-1, if measured.
+        reference: What it said of the validation photos, if there were any.
     """
 
     name: Name
@@ -149,6 +151,7 @@ class Variant(_Part):
     golden: Golden
     accuracy: float | None = Field(None, ge=0, le=1)
     latency: Latency | None = None
+    reference: Reference | None = None
 
     @property
     def size(self) -> int:
@@ -190,6 +193,8 @@ class Manifest(_Part):
             for sample in variant.golden.samples:
                 if any(score.index >= len(names) for score in sample.top):
                     raise ValueError("a golden sample expects a class that the model lacks")
+            if variant.reference and max(variant.reference.classes) >= len(names):
+                raise ValueError("a reference counts a class that the model lacks")
         return self
 
     @property

@@ -11,7 +11,8 @@ from PIL import Image
 
 from viewfinder.engines.loader import LoadedVariant
 from viewfinder.errors import MalformedRequestError, PayloadTooLargeError
-from viewfinder.imaging.preprocess import preprocess, preprocess_image
+from viewfinder.imaging.preprocess import prepare
+from viewfinder.imaging.statistics import ImageStatistics, image_statistics
 from viewfinder.serving.scheduler import Devices, Lane, Stage
 from viewfinder.settings import Limits
 
@@ -83,6 +84,8 @@ class Computed:
         decode: Seconds of decoding and resizing.
         infer: Seconds of the graph, with all that were in its batch.
         inferred: The graph was done.
+        pixels: Width times height of the photo as it was sent.
+        statistics: What it looks like, where that is compared.
     """
 
     scores: Scores
@@ -90,6 +93,8 @@ class Computed:
     decode: float
     infer: float
     inferred: float = 0.0
+    pixels: int = 0
+    statistics: ImageStatistics | None = None
 
 
 def check_length(data: bytes, limits: Limits) -> None:
@@ -107,9 +112,16 @@ def check_length(data: bytes, limits: Limits) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Decoded:
-    pixels: NDArray[np.uint8]
+    input: NDArray[np.uint8]
     began: float
     seconds: float
+    pixels: int
+    statistics: ImageStatistics | None
+
+    def computed(self, scores: Scores, seconds: float, inferred: float) -> Computed:
+        return Computed(
+            scores, self.began, self.seconds, seconds, inferred, self.pixels, self.statistics
+        )
 
 
 class Computation:
@@ -121,11 +133,13 @@ class Computation:
     Args:
         loaded: The model.
         limits: What will be decoded.
+        statistics: Whether to say what each photo looks like.
     """
 
-    def __init__(self, loaded: LoadedVariant, limits: Limits) -> None:
+    def __init__(self, loaded: LoadedVariant, limits: Limits, *, statistics: bool = False) -> None:
         self._loaded = loaded
         self._limits = limits
+        self._statistics = statistics
         traits = loaded.engine.traits
         self._device = traits.device
         self._whole: Stage[bytes, Computed] = Stage(self._classify)
@@ -147,7 +161,7 @@ class Computation:
         scores, seconds, inferred = await devices.of(self._device).submit(
             self._infer, decoded, deadline=deadline, lane=lane
         )
-        return Computed(scores, decoded.began, decoded.seconds, seconds, inferred)
+        return decoded.computed(scores, seconds, inferred)
 
     def compute(self, photo: bytes | Image.Image) -> Computed:
         """Compute one photo's scores on this very thread.
@@ -160,23 +174,22 @@ class Computation:
         """
         decoded = self._prepared(photo)
         ((scores, seconds, inferred),) = self._predict([decoded])
-        return Computed(scores, decoded.began, decoded.seconds, seconds, inferred)
+        return decoded.computed(scores, seconds, inferred)
 
     def _prepared(self, photo: bytes | Image.Image) -> _Decoded:
         began = time.monotonic()
-        spec = self._loaded.variant.preprocess
-        if isinstance(photo, Image.Image):
-            pixels = preprocess_image(photo, spec, self._limits)
-        else:
-            pixels = preprocess(photo, spec, self._limits)
-        return _Decoded(pixels, began, time.monotonic() - began)
+        prepared = prepare(photo, self._loaded.variant.preprocess, self._limits)
+        seconds = time.monotonic() - began
+        width, height = prepared.size
+        statistics = image_statistics(prepared.pixels) if self._statistics else None
+        return _Decoded(prepared.pixels, began, seconds, width * height, statistics)
 
     def _prepare(self, photos: Sequence[bytes]) -> list[_Decoded]:
         return [self._prepared(photos[0])]
 
     def _predict(self, decoded: Sequence[_Decoded]) -> list[tuple[Scores, float, float]]:
         began = time.monotonic()
-        confidence = self._loaded.confidences(np.stack([one.pixels for one in decoded]))
+        confidence = self._loaded.confidences(np.stack([one.input for one in decoded]))
         ended = time.monotonic()
         return [(Scores.best(row), ended - began, ended) for row in confidence]
 

@@ -556,7 +556,8 @@ class ModelManager:
                 needed = self._bytes(bundle)
                 await self._make_room(bundle, needed)
                 loaded = await asyncio.to_thread(load_probed, bundle, self._settings)
-            slot = Slot(loaded, Computation(loaded, self._settings.limits), needed)
+            limits, statistics = self._settings.limits, self._settings.drift.enabled
+            slot = Slot(loaded, Computation(loaded, limits, statistics=statistics), needed)
         except NotReadyError as error:
             logger.warning("%s@%d could not be tried: %s", name, version, error.detail)
             raise

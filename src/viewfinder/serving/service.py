@@ -8,6 +8,7 @@ from viewfinder.serving.answers import to_prediction
 from viewfinder.serving.cache import CachedComputation, digest_of, key_of, open_cache
 from viewfinder.serving.callbacks import Callbacks, CompletedPrediction
 from viewfinder.serving.compute import Computed, Scores, check_length
+from viewfinder.serving.drift import DriftMonitor
 from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.recording import Answered, Recorder
 from viewfinder.serving.scheduler import Devices, Lane
@@ -28,6 +29,7 @@ class ClassifyService:
         callbacks: Hear of every prediction.
         recorder: Keeps the answers; None where they are not kept.
         metrics: Count and time the answers; None where nobody looks at them.
+        drift: Compares photos with those of before; None where nothing is compared.
 
     Raises:
         MissingExtraError: Something is asked for that is not installed.
@@ -42,6 +44,7 @@ class ClassifyService:
         *,
         recorder: Recorder | None = None,
         metrics: Metrics | None = None,
+        drift: DriftMonitor | None = None,
     ) -> None:
         self._models = models
         self._devices = devices
@@ -49,6 +52,7 @@ class ClassifyService:
         self.callbacks = callbacks
         self._recorder = recorder
         self._metrics = metrics
+        self._drift = drift
         cache = open_cache(settings.cache)
         self._cached = CachedComputation(cache) if cache is not None else None
         self.shadows = Shadows(models, devices)
@@ -97,10 +101,15 @@ class ClassifyService:
                 found = await self._cached.run(key, classes, deadline, compute)
             prediction = to_prediction(found, slot.loaded, began, top_k, min_confidence)
         if self._metrics is not None:
-            self._metrics.predicted(prediction, len(data), cache=self._cached is not None)
+            pixels = found.pixels if isinstance(found, Computed) else None
+            self._metrics.predicted(
+                prediction, len(data), pixels=pixels, cache=self._cached is not None
+            )
         if isinstance(found, Computed):
             note_steps(began, found, prediction.model)
             self.shadows.show(model, data, prediction)
+            if self._drift is not None:
+                self._drift.observe(slot.loaded, found)
         if self.callbacks:
             self.callbacks.tell(CompletedPrediction(prediction, len(data), digest))
         if self._recorder is not None:

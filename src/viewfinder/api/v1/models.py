@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request
 
 from viewfinder.api.bodies import read_json
 from viewfinder.api.dependencies import ManagerDep, Services, ServicesDep
+from viewfinder.api.drift_schemas import DriftAnswer, VersionDrift
 from viewfinder.api.openapi import json_body
 from viewfinder.api.schemas import (
     AliasBody,
@@ -46,6 +47,19 @@ async def show_model(name: str, services: ServicesDep) -> ModelAnswer:
 async def list_labels(name: str, services: ServicesDep) -> LabelList:
     """The classes of the version that a bare name means, shares of traffic not looked at."""
     return _labels(services.models.catalog.resolve(name))
+
+
+@router.get("/{name}/drift")
+async def show_drift(name: str, services: ServicesDep) -> DriftAnswer:
+    """How recent photos, and answers, compare with those that the model was measured with."""
+    services.models.catalog.versions(name)
+    drift = services.drift
+    return DriftAnswer(
+        name=name,
+        enabled=drift is not None,
+        window=services.settings.drift.photos,
+        versions=[VersionDrift.of(one) for one in drift.of(name)] if drift is not None else [],
+    )
 
 
 @router.get("/{name}/versions/{version}")

@@ -57,7 +57,8 @@ async def answering_here(settings: "Settings", model: str, top_k: int) -> AsyncI
     """
     from viewfinder.app import build_services, running
 
-    alone = {"default_model": model, "models": (), "record": "none"}
+    drift = settings.drift.model_copy(update={"enabled": False})
+    alone = {"default_model": model, "models": (), "record": "none", "drift": drift}
     services = build_services(settings.model_copy(update=alone))
     models = services.models
     models.status_of(model)  # one that is unknown ends the command here,

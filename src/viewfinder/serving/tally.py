@@ -1,0 +1,113 @@
+"""Counts that only rise, and the part of them that is recent."""
+
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Mapping
+from typing import Protocol
+
+PHOTOS = "photos"
+"""The cell that every photo is counted in."""
+
+PIECES = 8
+"""How many a window is made of."""
+
+# A process that comes late finds counts of long ago, of which nobody can tell what is recent.
+_LATE = 1.25
+
+
+class Tally(Protocol):
+    """Counts of all processes of one server together, since its start."""
+
+    def add(self, name: str, cells: Iterable[str]) -> None:
+        """Count one more in each of the cells."""
+
+    def counts(self, name: str) -> Mapping[str, float]:
+        """Every cell's count; nothing for a name that is not known."""
+
+    def names(self) -> Collection[str]:
+        """What has been counted, by any process."""
+
+    def forget(self, name: str) -> None:
+        """Nobody asks for it any more: its memory may be used again."""
+
+
+class MemoryTally:
+    """A `Tally` of one process."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, Counter[str]] = {}
+
+    def add(self, name: str, cells: Iterable[str]) -> None:
+        """See `Tally.add`."""
+        counts = self._counts.get(name)
+        if counts is None:
+            counts = self._counts[name] = Counter()
+        for cell in cells:
+            counts[cell] += 1
+
+    def counts(self, name: str) -> Mapping[str, float]:
+        """See `Tally.counts`."""
+        return self._counts.get(name, {})
+
+    def names(self) -> Collection[str]:
+        """See `Tally.names`."""
+        return self._counts.keys()
+
+    def forget(self, name: str) -> None:
+        """See `Tally.forget`."""
+        self._counts.pop(name, None)
+
+
+class Window:
+    """The most recent photos of one name of a tally, told by differences of its counts.
+
+    No clock: however slowly photos come, it is they that make the window. It holds as many as it
+    should and a piece more, a piece being an eighth, or what came between two looks if that is
+    more; until there are as many, all there are.
+
+    Args:
+        photos: How many are recent.
+    """
+
+    def __init__(self, photos: int) -> None:
+        self._photos = photos
+        self._pieces: deque[dict[str, float]] = deque()
+        self._seen: Mapping[str, float] | None = None
+        # What was counted before the first piece.
+        self._before: dict[str, float] = {}
+
+    def follow(self, counts: Mapping[str, float]) -> None:
+        """Look at what the counts are now."""
+        now = counts.get(PHOTOS, 0)
+        if self._seen is None:
+            self._begin(counts if now > self._photos * _LATE else {})
+        elif now < self._seen.get(PHOTOS, 0):  # they have begun anew
+            self._begin({})
+        seen = self._seen or {}
+        if now - seen.get(PHOTOS, 0) >= self._photos / PIECES:
+            self._pieces.append(_difference(counts, seen))
+            self._seen = dict(counts)
+        while self._pieces and self._after_first(now) >= self._photos:
+            for cell, count in self._pieces.popleft().items():
+                self._before[cell] = self._before.get(cell, 0) + count
+
+    def recent(self, counts: Mapping[str, float]) -> dict[str, float]:
+        """The counts of the recent photos alone; cells with none are left out.
+
+        Args:
+            counts: As they are now.
+        """
+        self.follow(counts)
+        return _difference(counts, self._before)
+
+    def _begin(self, counts: Mapping[str, float]) -> None:
+        self._seen, self._before = dict(counts), dict(counts)
+        self._pieces.clear()
+
+    def _after_first(self, now: float) -> float:
+        """Photos that remain when the first piece goes."""
+        return now - self._before.get(PHOTOS, 0) - self._pieces[0][PHOTOS]
+
+
+def _difference(now: Mapping[str, float], before: Mapping[str, float]) -> dict[str, float]:
+    rest = {cell: count - before.get(cell, 0) for cell, count in now.items()}
+    return {cell: count for cell, count in rest.items() if count > 0}
