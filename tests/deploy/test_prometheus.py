@@ -41,7 +41,6 @@ MAY_BE_EMPTY = {
         "the store can be read"
     ),
     "viewfinder_result_images_lost_total": "no image is stored",
-    "viewfinder_image_pixels": "images do not tell yet how large they were",
     "(increase(viewfinder_model_loads_total": "nothing is loaded at this moment",
 }
 NOT_RECORDED = {
