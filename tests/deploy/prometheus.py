@@ -4,6 +4,7 @@ import contextlib
 import math
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,13 @@ class Prometheus:
 
     Args:
         port: Where it listens, on this machine.
+
+    Attributes:
+        at: The moment that is asked about; None is now.
     """
 
     def __init__(self, port: int) -> None:
+        self.at: float | None = None
         self._http = httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False)
 
     @property
@@ -55,20 +60,34 @@ class Prometheus:
         assert answer["status"] == "success", (query, answer)
         return answer["data"]
 
-    def values(self, expression: str) -> list[float]:
-        """What an expression is now, for each series; without those that are no number."""
-        data = self.ask("query", query=expression)["result"]
-        values = [float(sample["value"][1]) for sample in data]
-        return [value for value in values if not math.isnan(value)]
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """What an expression is: its series, each with `metric` and `value`."""
+        when = {} if self.at is None else {"time": repr(self.at)}
+        found: list[dict[str, Any]] = self.ask("query", query=expression, **when)["result"]
+        return found
 
-    def labels(self, expression: str) -> list[dict[str, str]]:
-        """The labels of each series of an expression."""
-        data = self.ask("query", query=expression)
-        return [sample["metric"] for sample in data["result"]]
+    def values(self, expression: str) -> list[float]:
+        """The values of all series; without those that are no number."""
+        values = [float(series["value"][1]) for series in self.query(expression)]
+        return [value for value in values if not math.isnan(value)]
 
     def value(self, expression: str) -> float:
         """The value of an expression of one series; 0 where there is none."""
         return next(iter(self.values(expression)), 0.0)
+
+    def stop_at(self, *expressions: str) -> None:
+        """Ask from now on about a moment at which each of these is true of something.
+
+        Whether later scrapes come in time makes no difference then.
+        """
+
+        def is_true() -> bool:
+            time.sleep(0.1)  # it reads once a second: to ask it more often only takes its time
+            self.at = time.time()
+            return all(self.values(expression) for expression in expressions)
+
+        self.at = None
+        eventually(is_true, within=60)
 
     def close(self) -> None:
         """Let go of the connection."""

@@ -21,6 +21,7 @@ from tests.deploy.prometheus import (
     running_prometheus,
 )
 from tests.deploy.rules import examples, rule_expressions
+from tests.serving.references import with_reference
 from tests.support import Server, eventually, fake_bundle, grey, serving
 
 from viewfinder.access.keys import make_key
@@ -33,7 +34,6 @@ from viewfinder.storage.schema import open_database
 KEY = "prometheus-asks-" * 3
 # What an expression asks for that did not happen in the run, and why.
 MAY_BE_EMPTY = {
-    "viewfinder_drift_": "the model has nothing to be compared with",
     "viewfinder_abstentions_total": "the model never abstains",
     "viewfinder_plugin_": "there is no plug-in",
     "viewfinder_callback_attempts_total": "no job asked for a call",
@@ -41,16 +41,15 @@ MAY_BE_EMPTY = {
         "the store can be read"
     ),
     "viewfinder_result_images_lost_total": "no image is stored",
-    "viewfinder_image_pixels": "images do not tell yet how large they were",
     "(increase(viewfinder_model_loads_total": "nothing is loaded at this moment",
 }
 NOT_RECORDED = {
     "instance:viewfinder_overload:ratio_rate5m",
     "instance:viewfinder_store_look_failures:ratio_rate5m",
     "job_model:viewfinder_abstentions:ratio_rate1h",
-    "job_model:viewfinder_drift_psi:avg",
 }
 MARKER = "zq7marker"
+JOB_IMAGES = 'viewfinder_job_images_total{job="viewfinder"}'
 # In place of what Kubernetes says: one pod to read, one that is not marked, one that is over.
 PODS = """static_configs:
       - targets: [a]
@@ -93,7 +92,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     needs_prometheus()
     home, folder = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("prometheus")
     store = home / "models"
-    fake_bundle(store, version=1)
+    known = [grey(brightness) for brightness in range(60)]
+    with_reference(fake_bundle(home / "plain"), store / "fake" / "1", known, home / "photos")
     fake_bundle(store, version=2, classes=8)
     (fake_bundle(store, "broken").folder / "graph.json").write_text("{}")
     shadowed = Routing().with_alias("stable", 1).with_traffic(Traffic(shadow=2))
@@ -113,12 +113,20 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
             base_url=server.url, headers={"X-API-Key": KEY}, timeout=60, trust_env=False
         ) as http,
     ):
-        # Twice: how much more it has become is known from the second time on.
-        for brightness in (0, 100):
+        # Twice: by how much a count has grown is known from its second sample on. The images of
+        # a job are the last thing that shows.
+        for brightness, images in ((0, 2), (3, 4)):
             _use(http, brightness)
-            _wait_until_read(prometheus, http)
+            prometheus.stop_at(f"sum({JOB_IMAGES}) >= {images}")
+        prometheus.stop_at(
+            f"{JOB_IMAGES} and on (job, instance) up == 1",
+            "job:viewfinder_request_errors:ratio_rate5m",
+            "job_model:viewfinder_drift_psi:avg",
+            "job_model:viewfinder_shadow_disagreements:ratio_rate1h",
+            "count(instance:viewfinder_queue_fill:ratio) == 2 * 2",  # jobs of Prometheus, lanes
+            'ALERTS{alertname="ViewfinderModelNotLoading", job="viewfinder"}',
+        )
         eventually(lambda: all(rule["health"] == "ok" for rule in _rules(prometheus)))
-        eventually(lambda: prometheus.values("job:viewfinder_request_errors:ratio_rate5m"))
         yield Run(prometheus, http.get("/metrics").text, server.address[1])
 
 
@@ -172,13 +180,15 @@ def _use(http: httpx2.Client, brightness: int) -> None:
     for photo, status in (
         (grey(brightness), 200),
         (grey(brightness), 200),  # from the cache
-        (grey(brightness + 1), 200),
+        (grey(brightness + 150), 200),  # of which the shadow thinks otherwise
         (b"no image", 415),
         (grey(0)[:45], 422),
     ):
         assert http.post("/v1/classify", content=photo, headers=png).status_code == status
     files = [("files", (MARKER, grey(brightness + 2))), ("files", ("b", b"no image"))]
-    assert http.post("/v1/batch-classify", files=files).status_code == 200
+    # As many, in two rounds, as it takes to be compared with those that the model knows.
+    others = [("files", ("c", grey(4 * step, (40, 40 + brightness)))) for step in range(60)]
+    assert http.post("/v1/batch-classify", files=[*files, *others]).status_code == 200
     for path in (f"/v1/{MARKER}", f"/v1/jobs/{MARKER}?{MARKER}", f"/v1/models/{MARKER}/labels"):
         assert http.get(path, headers={"X-Request-ID": MARKER}).status_code == 404
     unknown = http.request(MARKER, f"/v1/classify?model={MARKER}", headers={MARKER: MARKER})
@@ -187,19 +197,6 @@ def _use(http: httpx2.Client, brightness: int) -> None:
     assert broken.status_code == 503
     job = http.post("/v1/jobs", files=files).headers["Location"]
     eventually(lambda: http.get(job).json()["state"] == "succeeded")
-
-
-def _wait_until_read(prometheus: Prometheus, http: httpx2.Client) -> None:
-    """Wait until Prometheus knows what the server has counted by now."""
-    name = "viewfinder_job_images_total"
-    # The figures of the other worker are read off once a second.
-    eventually(lambda: _sum(http.get("/metrics").text, name) % 2 == 0)
-    counted = _sum(http.get("/metrics").text, name)
-    eventually(lambda: prometheus.value(f'sum({name}{{job="viewfinder"}})') >= counted > 0)
-
-
-def _sum(text: str, name: str) -> float:
-    return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))
 
 
 def _rules(prometheus: Prometheus) -> list[dict[str, Any]]:
@@ -220,17 +217,17 @@ def test_promtool_has_nothing_against_the_metrics(run: Run) -> None:
 
 def test_it_reads_them_with_a_key_from_a_file(run: Run) -> None:
     target = _target(run, "viewfinder-with-key")
-    assert (target["health"], target["lastError"]) == ("up", "")
     assert target["labels"] == {"job": "viewfinder", "instance": f"127.0.0.1:{run.port}"}
+    assert run.prometheus.value('up{job="viewfinder"}') == 1
     assert httpx2.get(target["scrapeUrl"], trust_env=False).status_code == 401
 
 
 def test_it_finds_the_pods_that_are_annotated(run: Run) -> None:
     target = _target(run, "viewfinder-kubernetes")
-    assert (target["health"], target["lastError"]) == ("up", "")
     assert target["scrapeUrl"] == f"http://127.0.0.1:{run.port}/metrics"
     expected = {"job": "viewfinder-kubernetes", "instance": "viewfinder-0", "namespace": "shop"}
     assert target["labels"] == expected
+    assert run.prometheus.value('up{job="viewfinder-kubernetes"}') == 1
 
 
 def test_no_word_of_a_client_is_a_label(run: Run) -> None:
@@ -242,11 +239,12 @@ def test_it_takes_all_rules_and_tells_what_is_wrong_and_nothing_else(run: Run) -
     rules = _rules(run.prometheus)
     assert {rule["name"] for rule in rules} == {*rule_expressions()}
     assert [(rule["name"], rule["lastError"]) for rule in rules if rule["health"] != "ok"] == []
-    told = run.prometheus.ask("alerts")["alerts"]
-    firing = [alert["labels"] for alert in told if alert["state"] == "firing"]
-    assert [labels for labels in firing if labels["job"] == "viewfinder"] == [
+    firing = run.prometheus.query('ALERTS{alertstate="firing", job="viewfinder"}')
+    assert [series["metric"] for series in firing] == [
         {
+            "__name__": "ALERTS",
             "alertname": "ViewfinderModelNotLoading",
+            "alertstate": "firing",
             "job": "viewfinder",
             "instance": f"127.0.0.1:{run.port}",
             "model": "broken",
@@ -260,8 +258,6 @@ def test_what_is_recorded_has_values(run: Run) -> None:
     empty = {name for name in recorded if not run.prometheus.values(name)}
     assert empty <= NOT_RECORDED
     assert run.prometheus.value("job:viewfinder_requests:rate5m") > 0
-    fill = run.prometheus.values("instance:viewfinder_queue_fill:ratio")
-    assert len(fill) == 2 * 2  # lanes, and jobs of Prometheus
 
 
 def test_every_panel_of_the_dashboard_has_values(run: Run) -> None:
@@ -278,7 +274,8 @@ def test_every_line_of_the_dashboard_has_a_name_of_its_own(run: Run) -> None:
     for title, targets in legends():
         names = []
         for expression, legend in targets:
-            for labels in run.prometheus.labels(filled_in(expression)):
+            for series in run.prometheus.query(filled_in(expression)):
+                labels = series["metric"]
                 parts = re.split(r"{{(\w+)}}", legend)
                 parts[1::2] = [labels[label] for label in parts[1::2]]
                 names.append("".join(parts))
@@ -287,7 +284,7 @@ def test_every_line_of_the_dashboard_has_a_name_of_its_own(run: Run) -> None:
 
 def test_every_example_of_the_documentation_is_understood(run: Run) -> None:
     for query in examples():
-        run.prometheus.ask("query", query=query)
+        run.prometheus.query(query)
 
 
 def test_what_it_read_is_what_happened(run: Run) -> None:
