@@ -311,7 +311,7 @@ class TracingSettings(BaseModel):
         None, description="A collector that takes OTLP over HTTP, http://collector:4318."
     )
     sample: float = Field(
-        1.0,
+        0.1,
         ge=0,
         le=1,
         description="The share of requests to trace, where the caller has not decided.",

@@ -18,7 +18,6 @@ from viewfinder.app import build_services, running
 from viewfinder.errors import ModelNotFoundError
 from viewfinder.registry.routing import Traffic
 from viewfinder.serving.drift import PARTS, Drift, DriftMonitor
-from viewfinder.serving.tally import MemoryTally
 from viewfinder.settings import CacheSettings, DriftSettings, Settings
 from viewfinder.telemetry.tally import SharedTally
 
@@ -208,7 +207,7 @@ async def test_a_version_that_is_gone_is_forgotten(known: Path) -> None:
 
 
 async def test_what_another_process_has_counted_is_told_too(known: Path) -> None:
-    tally, settings = MemoryTally(), DriftSettings(photos=100)
+    tally, settings = SharedTally(), DriftSettings(photos=100)
     async with _asking(known) as asked:
         models = asked.services.models
         here, there = (DriftMonitor(settings, tally, models) for _ in range(2))

@@ -23,6 +23,7 @@ def test_alone_it_counts_by_name_and_cell() -> None:
     tally.add("b", ["x"])
     assert tally.counts("a") == {"x": 2, "y": 1}
     assert tally.counts("b") == {"x": 1}
+    assert (tally.count("a", "x"), tally.count("a", "z"), tally.count("c", "x")) == (2, 0, 0)
     assert tally.counts("c") == {}
     assert tally.names() == {"a", "b"}
 

@@ -20,8 +20,9 @@ from viewfinder.serving.stability import (
     level_of,
     stability_index,
 )
-from viewfinder.serving.tally import PHOTOS, PIECES, Tally, Window
+from viewfinder.serving.window import PHOTOS, PIECES, Window
 from viewfinder.settings import DriftSettings
+from viewfinder.telemetry.tally import SharedTally
 from viewfinder.types import ServedModel
 
 CLASSES = "classes"
@@ -114,7 +115,7 @@ class DriftMonitor:
         models: Say which versions there are.
     """
 
-    def __init__(self, settings: DriftSettings, tally: Tally, models: ModelManager) -> None:
+    def __init__(self, settings: DriftSettings, tally: SharedTally, models: ModelManager) -> None:
         self.photos = settings.photos
         self._tally = tally
         self._models = models
@@ -152,7 +153,7 @@ class DriftMonitor:
         for name, followed in list(self._followed.items()):
             if self._bundle(name) is None:
                 self._let_go(name)
-            elif self._tally.counts(name).get(PHOTOS, 0) != followed.looked_at:
+            elif self._tally.count(name, PHOTOS) != followed.looked_at:
                 self._look_at(name, followed)
         for name in list(self._followed)[:-_MOST_FOLLOWED]:
             self._let_go(name)

@@ -42,6 +42,11 @@ class SharedTally:
                 start = self._starts[name, cell] = self._cells.run(name, (cell,), 1).start
             self._cells.values[start] += 1
 
+    def count(self, name: str, cell: str) -> float:
+        """What has been counted in one cell of a name."""
+        runs = ((worker, worker.series.get(name, {}).get((cell,))) for worker in self._workers())
+        return sum(worker.values[run.start] for worker, run in runs if run is not None)
+
     def counts(self, name: str) -> Mapping[str, float]:
         """What has been counted in each cell of a name."""
         found: dict[str, float] = defaultdict(float)

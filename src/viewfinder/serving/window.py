@@ -1,8 +1,7 @@
-"""Counts that only rise, and the part of them that is recent."""
+"""The recent part of counts that only rise."""
 
-from collections import Counter, deque
-from collections.abc import Collection, Iterable, Mapping
-from typing import Protocol
+from collections import deque
+from collections.abc import Mapping
 
 PHOTOS = "photos"
 """The cell that every photo is counted in."""
@@ -14,51 +13,8 @@ PIECES = 8
 _LATE = 1.25
 
 
-class Tally(Protocol):
-    """Counts of all processes of one server together, since its start."""
-
-    def add(self, name: str, cells: Iterable[str]) -> None:
-        """Count one more in each of the cells."""
-
-    def counts(self, name: str) -> Mapping[str, float]:
-        """Every cell's count; nothing for a name that is not known."""
-
-    def names(self) -> Collection[str]:
-        """What has been counted, by any process."""
-
-    def forget(self, name: str) -> None:
-        """Nobody asks for it any more: its memory may be used again."""
-
-
-class MemoryTally:
-    """A `Tally` of one process."""
-
-    def __init__(self) -> None:
-        self._counts: dict[str, Counter[str]] = {}
-
-    def add(self, name: str, cells: Iterable[str]) -> None:
-        """See `Tally.add`."""
-        counts = self._counts.get(name)
-        if counts is None:
-            counts = self._counts[name] = Counter()
-        for cell in cells:
-            counts[cell] += 1
-
-    def counts(self, name: str) -> Mapping[str, float]:
-        """See `Tally.counts`."""
-        return self._counts.get(name, {})
-
-    def names(self) -> Collection[str]:
-        """See `Tally.names`."""
-        return self._counts.keys()
-
-    def forget(self, name: str) -> None:
-        """See `Tally.forget`."""
-        self._counts.pop(name, None)
-
-
 class Window:
-    """The most recent photos of one name of a tally, told by differences of its counts.
+    """The most recent photos of one model, told by differences of its counts.
 
     No clock: however slowly photos come, it is they that make the window. It holds as many as it
     should and a piece more, a piece being an eighth, or what came between two looks if that is

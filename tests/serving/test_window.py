@@ -5,17 +5,18 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viewfinder.serving.tally import PHOTOS, MemoryTally, Window
+from viewfinder.serving.window import PHOTOS, Window
+from viewfinder.telemetry.tally import SharedTally
 
 
-def _counted(tally: MemoryTally, cell: str, times: int = 1) -> Mapping[str, float]:
+def _counted(tally: SharedTally, cell: str, times: int = 1) -> Mapping[str, float]:
     for _ in range(times):
         tally.add("m", [PHOTOS, cell])
     return tally.counts("m")
 
 
 def test_until_there_are_enough_all_are_recent() -> None:
-    tally, window = MemoryTally(), Window(100)
+    tally, window = SharedTally(), Window(100)
     assert window.recent(tally.counts("m")) == {}
     for number in range(1, 100):
         recent = window.recent(_counted(tally, "a"))
@@ -23,7 +24,7 @@ def test_until_there_are_enough_all_are_recent() -> None:
 
 
 def test_what_is_long_ago_is_no_more() -> None:
-    tally, window = MemoryTally(), Window(100)
+    tally, window = SharedTally(), Window(100)
     for _ in range(300):
         window.follow(_counted(tally, "old"))
     for _ in range(126):
@@ -33,7 +34,7 @@ def test_what_is_long_ago_is_no_more() -> None:
 
 @given(st.integers(100, 300), st.lists(st.integers(1, 80), min_size=1, max_size=60))
 def test_it_holds_as_many_as_it_should_and_little_more(photos: int, looks: list[int]) -> None:
-    tally, window, total = MemoryTally(), Window(photos), 0
+    tally, window, total = SharedTally(), Window(photos), 0
     for count in looks:
         total += count
         held = window.recent(_counted(tally, "a", count))[PHOTOS]
@@ -41,7 +42,7 @@ def test_it_holds_as_many_as_it_should_and_little_more(photos: int, looks: list[
 
 
 def test_a_process_that_comes_late_begins_with_what_comes() -> None:
-    tally = MemoryTally()
+    tally = SharedTally()
     _counted(tally, "old", 1000)
     window = Window(100)
     assert window.recent(tally.counts("m")) == {}
@@ -49,17 +50,6 @@ def test_a_process_that_comes_late_begins_with_what_comes() -> None:
 
 
 def test_counts_that_fall_have_begun_anew() -> None:
-    tally, window = MemoryTally(), Window(100)
-    window.follow(_counted(tally, "a", 90))
-    tally.forget("m")
-    assert window.recent(_counted(tally, "b", 3)) == {PHOTOS: 3, "b": 3}
-
-
-def test_names_are_counted_apart() -> None:
-    tally = MemoryTally()
-    tally.add("one", ["a", "b"])
-    tally.add("two", ["a"])
-    assert (tally.counts("one"), tally.counts("two")) == ({"a": 1, "b": 1}, {"a": 1})
-    assert set(tally.names()) == {"one", "two"}
-    tally.forget("one")
-    assert tally.counts("one") == {}
+    window = Window(100)
+    window.follow(_counted(SharedTally(), "a", 90))
+    assert window.recent(_counted(SharedTally(), "b", 3)) == {PHOTOS: 3, "b": 3}
