@@ -64,11 +64,13 @@ class Cells:
 
     Attributes:
         values: float64 `[room]`.
+        end: From here on are those that nobody reads.
     """
 
     def __init__(self, place: Place | None = None, *, room: int = _ROOM) -> None:
         self.series: Series = {}
         self._room = room
+        self.end = room - _SPARE
         self._names: int | None = None
         self._full = False
         if place is None:
@@ -95,7 +97,7 @@ class Cells:
         if run is not None:
             return run
         run = range(self._used, self._used + count)
-        if run.stop > self._room - _SPARE:
+        if run.stop > self.end:
             return self._refuse(name, count)
         self._used = run.stop
         known[labels] = run
