@@ -1,5 +1,6 @@
 """`viewfinder bench`: this machine, and servers elsewhere."""
 
+import itertools
 import json
 import os
 import signal
@@ -33,7 +34,7 @@ from viewfinder.capacity.advice import advise
 from viewfinder.capacity.measured import Served, Step
 from viewfinder.cli.bench_report import print_report
 from viewfinder.errors import MeasuringError
-from viewfinder.settings import AuthSettings, CacheSettings, RateLimitSettings, Settings
+from viewfinder.settings import AuthSettings, CacheSettings, Settings
 
 KEY = "a-key-of-thirty-two-characters-or-more"
 SHORT = ("--seconds", "0.1")
@@ -194,12 +195,13 @@ def test_a_server_that_asks_for_a_key_gets_that_of_the_settings(
     assert engine.calls
 
 
-def test_what_a_server_refuses_under_load_is_told(
-    commands: Commands, store: Path, engine: Engine
-) -> None:
-    limit = RateLimitSettings(enabled=True, requests=12, window_s=3600)
-    with serving_one(store, engine, rate_limit=limit) as server:
-        ended = commands.run("bench", "--url", server.url, *SHORT)
+def test_what_a_server_refuses_under_load_is_told(commands: Commands) -> None:
+    model = {"name": "fake", "version": 1, "variant": "only"}
+    good = answer(json.dumps({"model": model, "cached": False}).encode(), headers=CLOSED)
+    turns = itertools.cycle([good, good, answer(b"{}", "429 Too Many Requests", CLOSED)])
+    said = {"/health/live": ALIVE, "/v1/classify": lambda asking: asking.sendall(next(turns))}
+    with hosting(said) as host:
+        ended = commands.run("bench", "--url", host.url(), *SHORT)
     assert ended.code == 0, ended.err
     assert "refused (429, 503, 504)" in " ".join(ended.out.split())
 
