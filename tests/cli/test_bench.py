@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from tests.capacity.cases import computed, measured, process
 from tests.cli.commands import Commands, photos_in
-from tests.net.hosts import answer, hosting
+from tests.net.hosts import Script, answer, hosting
 from tests.support import (
     COMMAND,
     Engine,
@@ -199,7 +199,10 @@ def test_what_a_server_refuses_under_load_is_told(commands: Commands) -> None:
     model = {"name": "fake", "version": 1, "variant": "only"}
     good = answer(json.dumps({"model": model, "cached": False}).encode(), headers=CLOSED)
     turns = itertools.cycle([good, good, answer(b"{}", "429 Too Many Requests", CLOSED)])
-    said = {"/health/live": ALIVE, "/v1/classify": lambda asking: asking.sendall(next(turns))}
+    said: dict[str, bytes | Script] = {
+        "/health/live": ALIVE,
+        "/v1/classify": lambda asking: asking.sendall(next(turns)),
+    }
     with hosting(said) as host:
         ended = commands.run("bench", "--url", host.url(), *SHORT)
     assert ended.code == 0, ended.err

@@ -97,7 +97,7 @@ class Cells:
         if run is not None:
             return run
         run = range(self._used, self._used + count)
-        if run.stop > self.end:
+        if run.stop > self._room - _SPARE:
             return self._refuse(name, count)
         self._used = run.stop
         known[labels] = run
