@@ -102,3 +102,13 @@ async def test_the_address_the_key_and_a_path_go_along() -> None:
             await connection.ask([b""])
     assert "X-API-Key: secret" in host.heads[0]
     assert f"Host: {host.address}:{host.port}" in host.heads[0]
+
+
+def test_an_address_that_is_not_ascii_is_written_as_http_has_it() -> None:
+    target = Target.at("https://bücher.example/ä/", PATH)
+    assert target.host == "xn--bcher-kva.example"
+    assert target.port == 443
+    assert target.head.startswith(b"POST /%C3%A4/v1/classify HTTP/1.1\r\n")
+    assert b"\r\nHost: xn--bcher-kva.example\r\n" in target.head
+    assert Target.at("http://[::1]:8000", PATH).host == "::1"
+    assert b"\r\nHost: [::1]:8000\r\n" in Target.at("http://[::1]:8000", PATH).head

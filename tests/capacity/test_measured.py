@@ -43,6 +43,9 @@ def test_more_are_tried_where_the_event_loop_is_busy_or_cores_are_idle() -> None
     wide = {"cores": 16, "compute": computed(2400.0, 16)}
     held = replace(STEPS[1], rate=800.0, server_cores=9.0, loop_share=0.6)
     assert wants_workers(measured(served=Served((held,), process()), **wide)) == 4
+    # No server can have more.
+    many = {"cores": 256, "compute": computed(200_000.0, 256)}
+    assert wants_workers(measured(served=Served((busy,), process()), **many)) == 64
     # A device that does what it can leaves the cores idle, and that is well.
     assert wants_workers(measured(cores=16, compute=computed(250.0, 16))) == 1
 

@@ -1,6 +1,8 @@
 """The server that is measured, in a process of its own."""
 
 import asyncio
+import signal
+import subprocess
 from pathlib import Path
 
 import httpx2
@@ -8,7 +10,7 @@ import psutil
 import pytest
 from tests.support import fake_bundle, grey, spawned
 
-from viewfinder.capacity.server import serving, to_be_measured
+from viewfinder.capacity.server import _no_interrupt, serving, to_be_measured
 from viewfinder.capacity.usage import busiest_loop
 from viewfinder.errors import MeasuringError
 from viewfinder.settings import AuthSettings, CacheSettings, RateLimitSettings, Settings
@@ -58,3 +60,14 @@ async def test_one_that_cannot_answer_is_told_of(store: Path, tmp_path: Path) ->
         async with serving(broken):
             pass
     assert spawned(psutil.Process().pid) == []
+
+
+def test_what_starts_meanwhile_is_not_interrupted() -> None:
+    def blocked() -> bool:
+        asked = ("grep", "SigBlk", "/proc/self/status")
+        told = subprocess.run(asked, capture_output=True, check=True, text=True).stdout
+        return bool(int(told.split()[1], 16) >> (signal.SIGINT - 1) & 1)
+
+    with _no_interrupt():
+        assert blocked()
+    assert not blocked()

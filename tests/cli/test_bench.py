@@ -1,5 +1,6 @@
 """`viewfinder bench`: this machine, and servers elsewhere."""
 
+import itertools
 import json
 import os
 import signal
@@ -10,8 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 from PIL import Image
+from tests.capacity.cases import computed, measured, process
 from tests.cli.commands import Commands, photos_in
-from tests.net.hosts import answer, hosting
+from tests.net.hosts import Script, answer, hosting
 from tests.support import (
     COMMAND,
     Engine,
@@ -28,11 +30,16 @@ from tests.support import (
 )
 
 from viewfinder.capacity import bench
+from viewfinder.capacity.advice import advise
+from viewfinder.capacity.measured import Served, Step
+from viewfinder.cli.bench_report import print_report
 from viewfinder.errors import MeasuringError
-from viewfinder.settings import AuthSettings, CacheSettings, RateLimitSettings, Settings
+from viewfinder.settings import AuthSettings, CacheSettings, Settings
 
 KEY = "a-key-of-thirty-two-characters-or-more"
 SHORT = ("--seconds", "0.1")
+CLOSED = {"Connection": "close"}
+ALIVE = answer(b'{"version": "1"}', headers=CLOSED)
 
 
 @pytest.fixture
@@ -188,12 +195,16 @@ def test_a_server_that_asks_for_a_key_gets_that_of_the_settings(
     assert engine.calls
 
 
-def test_what_a_server_refuses_under_load_is_told(
-    commands: Commands, store: Path, engine: Engine
-) -> None:
-    limit = RateLimitSettings(enabled=True, requests=12, window_s=3600)
-    with serving_one(store, engine, rate_limit=limit) as server:
-        ended = commands.run("bench", "--url", server.url, *SHORT)
+def test_what_a_server_refuses_under_load_is_told(commands: Commands) -> None:
+    model = {"name": "fake", "version": 1, "variant": "only"}
+    good = answer(json.dumps({"model": model, "cached": False}).encode(), headers=CLOSED)
+    turns = itertools.cycle([good, good, answer(b"{}", "429 Too Many Requests", CLOSED)])
+    said: dict[str, bytes | Script] = {
+        "/health/live": ALIVE,
+        "/v1/classify": lambda asking: asking.sendall(next(turns)),
+    }
+    with hosting(said) as host:
+        ended = commands.run("bench", "--url", host.url(), *SHORT)
     assert ended.code == 0, ended.err
     assert "refused (429, 503, 504)" in " ".join(ended.out.split())
 
@@ -209,9 +220,49 @@ def test_who_is_no_viewfinder_or_not_there_is_one_line(commands: Commands) -> No
 
 
 @pytest.mark.parametrize(
+    ("answered", "words"),
+    [
+        (b'{"model": "fake", "cached": false}', "is no Viewfinder"),
+        (b'{"model": {"name": "fake"}, "cached": false}', "is no Viewfinder"),
+        (b"[" * 100_000, "is no Viewfinder"),
+        (b" " * 2_000_000, "is no Viewfinder"),
+    ],
+)
+def test_who_answers_like_one_and_is_none_is_one_line(
+    commands: Commands, answered: bytes, words: str
+) -> None:
+    said = {"/health/live": ALIVE, "/v1/classify": answer(answered, headers=CLOSED)}
+    with hosting(said) as host:
+        ended = commands.run("bench", "--url", host.url(), *SHORT)
+    assert ended.code == 1
+    assert words in ended.err.splitlines()[-1]
+
+
+def test_what_a_server_says_of_itself_moves_no_cursor(commands: Commands) -> None:
+    body = json.dumps({"detail": "\x1b[2Jno\nno"}).encode()
+    refusal = answer(body, "403 Forbidden", CLOSED)
+    with hosting({"/health/live": ALIVE, "/v1/classify": refusal}) as host:
+        ended = commands.run("bench", "--url", host.url(), *SHORT)
+    assert ended.err.splitlines()[-1] == "viewfinder: the server refuses: \\x1b[2Jno\\nno"
+
+
+def test_a_slow_model_does_more_than_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    slow = (Step(1, 0.45, 2200.0, 2300.0, 2, client_cores=0.01, server_cores=0.95),)
+    found = measured(
+        cores=1, compute=computed(0.5, threads=1), served=Served(slow, process(threads=1))
+    )
+    print_report(found, advise(found, None, Settings()))
+    said = capsys.readouterr().out
+    assert "It does 0.45 photos/s" in said
+    assert "Plan 0.33 requests/s" in said
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
         (("--url", "here:8000"), 2, "--url takes http://"),
+        (("--url", "http://me:secret@here:8000"), 2, "without a name, a password or a query"),
+        (("--url", "http://here:8000/?key=secret"), 2, "without a name, a password or a query"),
         (("--rate", "0"), 2, "--rate"),
         (("--rate", "nan"), 2, "--rate"),
         (("--rate", "inf"), 2, "--rate"),
@@ -234,6 +285,7 @@ def test_what_cannot_be_is_one_line_before_anything_is_measured(
     ended = commands.run("bench", *(one.format(tmp_path) for one in arguments))
     assert ended.code == code
     assert words in ended.complaint
+    assert "secret" not in ended.out + ended.err
 
 
 def test_of_many_photos_some_are_taken_from_the_first_to_the_last(

@@ -15,6 +15,8 @@ from viewfinder.registry.bundle import Bundle, seal, write_bundle
 from viewfinder.registry.manifest import Manifest
 from viewfinder.registry.reference import MEASURES, MOST_BINS, Distribution, Reference, bin_of
 
+HUGE = 10**400  # more than a float can hold
+ALL_IN_ONE = {"edges": [], "counts": [HUGE]}
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -84,6 +86,7 @@ def test_a_bundle_without_one_says_nothing_of_it(store: Path) -> None:
         {"confidence": {"edges": [0.5], "counts": [5, -1]}},
         {"brightness": {"edges": [], "counts": [3]}},
         {"brightness": None},
+        {"photos": HUGE, "classes": {"0": HUGE}, **dict.fromkeys(MEASURES, ALL_IN_ONE)},
     ],
 )
 def test_a_reference_that_makes_no_sense_is_refused(store: Path, wrong: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -219,6 +219,29 @@ async def test_what_another_process_has_counted_is_told_too(known: Path) -> None
         (one,), (other,) = here.of("fake"), there.of("fake")
         assert 100 <= other.photos <= 140
         assert other.parts["brightness"].level == one.parts["brightness"].level == "stable"
+
+
+async def test_what_stands_still_is_not_worked_out_again(known: Path) -> None:
+    read: list[str] = []
+
+    class Told(SharedTally):
+        def counts(self, name: str) -> Mapping[str, float]:
+            read.append(name)
+            return super().counts(name)
+
+    async with _asking(known) as asked:
+        monitor = DriftMonitor(DriftSettings(photos=100), Told(), asked.services.models)
+        asked.services.classify._drift = monitor
+        await asked.send(_photos(20))
+        monitor.look()
+        read.clear()
+        monitor.look()
+        assert len(monitor.standings()) == 1
+        assert read == []
+        await asked.send(_photos(1))
+        monitor.look()
+        assert len(read) == 1  # for the standing: what is recent is hardly another
+        assert [standing.photos for standing in monitor.standings()] == [21]
 
 
 async def test_an_unknown_model_is_told(known: Path) -> None:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from viewfinder.telemetry.cells import Place
 from viewfinder.telemetry.tally import SharedTally
 
@@ -59,3 +61,16 @@ def test_what_is_forgotten_is_no_name_until_it_is_counted_again() -> None:
     tally.add("a", ["x"])
     assert tally.names() == {"a"}
     assert tally.counts("a") == {"x": 2}
+
+
+def test_what_finds_no_room_is_counted_in_none_of_its_cells(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("viewfinder.telemetry.tally._ROOM", 68)
+    tally = SharedTally()
+    tally.add("a", ["x", "y"])
+    tally.add("b", ["x", "y"])
+    tally.add("a", ["x", "y"])
+    assert tally.counts("a") == {"x": 2, "y": 2}
+    assert not any(tally.counts("b").values())
+    assert "no room" in caplog.text

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import ssl
 import tempfile
 import threading
@@ -32,8 +33,10 @@ from viewfinder.pipelines.bench import machine
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.store import default_model, look_at_start, open_store
 from viewfinder.settings import Settings, available_cores
+from viewfinder.shared.plain import printable
 
 _PATH = "/v1/classify"
+_SERVED = {"name", "version", "variant"}
 _LEAST_CLIENTS = 32
 # Enough for every core, and for those that wait meanwhile.
 _CLIENTS_PER_CORE = 4
@@ -41,6 +44,7 @@ _MOST_THREADS = 256  # that one server can have
 # Of a server elsewhere, whose cores nobody knows.
 _MOST_CLIENTS = 256
 _TIMEOUT_S = 120.0
+_LONGEST_ANSWER = 1024 * 1024
 # Of one that needs no server: it is steady after that.
 _LONGEST_FIGURE_S = 2.0
 
@@ -199,7 +203,7 @@ async def measure_there(task: Task, url: str) -> Measured:
     said = await _introduce(url, path, key, photos.data[0], tls)
     if said["cached"]:
         photos = _jpegs(photos, settings)
-    load = Load(Target.at(url, path, key=key, tls=tls, varied=said["cached"]), photos.data)
+    load = Load(Target.at(url, path, key=key, tls=tls, varied=bool(said["cached"])), photos.data)
     try:
         steps = await climb(
             load, most=_MOST_CLIENTS, seconds=task.seconds, tell=task.tell, title="served"
@@ -210,14 +214,14 @@ async def measure_there(task: Task, url: str) -> Measured:
         raise RemoteError(f"the server at {url} has answered no photo while it was measured")
     model = said["model"]
     return Measured(
-        model=f"{model['name']}@{model['version']}",
-        variant=model["variant"],
+        model=printable(f"{model['name']}@{model['version']}"),
+        variant=printable(str(model["variant"])),
         pictures=photos.pictures,
         served=Served(steps),
         machine=machine(),
         cores=available_cores(),
         url=url,
-        varied=said["cached"],
+        varied=bool(said["cached"]),
     )
 
 
@@ -239,25 +243,39 @@ async def _introduce(
         verify=tls or httpx2.create_ssl_context(),
     ) as client:
         try:
-            alive = _body(await client.get("health/live"))
-            answers = [await client.post(path.lstrip("/"), content=photo) for _ in range(2)]
-        except httpx2.RequestError as error:
+            async with asyncio.timeout(_TIMEOUT_S):
+                _, alive = await _answer(client.stream("GET", "health/live"))
+                if "version" not in alive:
+                    raise RemoteError(f"what answers at {url} is no Viewfinder")
+                for _ in range(2):
+                    asked = client.stream("POST", path.lstrip("/"), content=photo)
+                    status, said = await _answer(asked)
+        except (httpx2.RequestError, TimeoutError) as error:
             raise RemoteError(f"no server can be reached at {url}") from error
-    said = _body(answers[-1])
-    if "version" not in alive:
-        raise RemoteError(f"what answers at {url} is no Viewfinder")
-    if answers[-1].status_code == HTTPStatus.OK and {"model", "cached"} <= said.keys():
+    if status != HTTPStatus.OK:
+        why = printable(str(said.get("detail", f"it answers {status}")))
+        raise RemoteError(f"the server refuses: {why}")
+    model = said.get("model")
+    if "cached" in said and isinstance(model, dict) and model.keys() >= _SERVED:
         return said
-    why = said.get("detail", f"it answers {answers[-1].status_code}")
-    raise RemoteError(f"the server refuses: {why}")
+    raise RemoteError(f"what answers at {url} is no Viewfinder")
 
 
-def _body(answer: httpx2.Response) -> dict[str, Any]:
+async def _answer(
+    asked: contextlib.AbstractAsyncContextManager[httpx2.Response],
+) -> tuple[int, dict[str, Any]]:
+    """Status and body; the body of one that is no Viewfinder, and may have no end, is empty."""
+    body = bytearray()
+    async with asked as answer:
+        async for part in answer.aiter_bytes():
+            body += part
+            if len(body) > _LONGEST_ANSWER:
+                return answer.status_code, {}
     try:
-        body = answer.json()
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        said = None
+    return answer.status_code, said if isinstance(said, dict) else {}
 
 
 def _jpegs(photos: Photos, settings: Settings) -> Photos:

@@ -11,9 +11,9 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 import httptools
+import httpx2
 import numpy as np
 
 from viewfinder.capacity.measured import Step
@@ -65,17 +65,17 @@ class Target:
         varied: bool = False,
     ) -> "Target":
         """A server's address, and a path on it."""
-        parts = urlsplit(url)
+        parts = httpx2.URL(url)  # which writes what is not ASCII as HTTP has it
         port = parts.port or (443 if parts.scheme == "https" else 80)
         lines = [
-            f"POST {parts.path.rstrip('/')}{path} HTTP/1.1",
-            f"Host: {parts.netloc.rpartition('@')[2]}",
+            f"POST {parts.raw_path.decode('ascii').rstrip('/')}{path} HTTP/1.1",
+            f"Host: {parts.netloc.decode('ascii')}",
             "Content-Type: image/*",
             "Accept: application/json",
             *([f"X-API-Key: {key}"] if key is not None else []),
         ]
         head = "\r\n".join(lines).encode("ascii")
-        return cls(parts.hostname or "", port, tls, head, varied)
+        return cls(parts.raw_host.decode("ascii"), port, tls, head, varied)
 
 
 class Connection(asyncio.Protocol):

@@ -15,6 +15,7 @@ _NOISE = 1.1
 _LOOP_FULL = 0.8
 # Several processes take their memory several times: they are to be worth it.
 _BETTER = 1.1
+_MOST_WORKERS = 64  # that one server can have
 # More clients get nothing more when so many steps in a row have each gained less than that, and
 # the slowest answers have become so many times slower; or when so many are refused.
 _FEWEST_STEPS, _PATIENCE, _GROWTH, _EXPLODED = 4, 2, 1.05, 3.0
@@ -231,7 +232,8 @@ def wants_workers(measured: Measured) -> int:
     idle = best.server_cores + best.client_cores < _FULL * measured.had_cores
     if best.loop_share < _LOOP_FULL and not (idle and best.rate < _LOOP_FULL * limit):
         return 1
-    return max(1, min(math.ceil(limit / (_LOOP_FULL * best.rate)), compute.threads))
+    wished = math.ceil(limit / (_LOOP_FULL * best.rate))
+    return max(1, min(wished, compute.threads, _MOST_WORKERS))
 
 
 def growing(steps: Sequence[Step]) -> bool:

@@ -64,6 +64,7 @@ def bench(
 
     if url is not None:
         check_server(url, "--url")
+        _check_bare(url)
     if rate is not None and not 0 < rate <= _MOST_RATE:
         fail("--rate is a number of requests per second, more than 0", code=2)
     if out is not None:
@@ -83,6 +84,15 @@ def bench(
         print_report(measured, advice)
     if out is not None:
         _write(out, measured, advice, created)
+
+
+def _check_bare(url: str) -> None:
+    """It is printed and written to files: nothing secret may be in it."""
+    import httpx2
+
+    parts = httpx2.URL(url)
+    if parts.userinfo or parts.query or parts.fragment:
+        fail("--url is an address alone, without a name, a password or a query", code=2)
 
 
 def _make(folder: Path) -> None:

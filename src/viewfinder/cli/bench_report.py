@@ -16,6 +16,8 @@ _MB = 1_000_000
 _KB = 1000
 # A generator that is busier than this may be what limits.
 _BUSY = 0.9
+# Photos a second of which digits behind the point matter.
+_FEW = 10
 
 
 def print_report(measured: "Measured", advice: "Advice") -> None:
@@ -101,7 +103,7 @@ def _print_bars(steps: "tuple[Step, ...]") -> None:
     print_table(
         ("clients", "photos/s", "p99 ms"),
         (
-            (f"{step.clients:7}", f"{rate} {step.rate:.0f}", f"{wait} {step.p99_ms:.0f}")
+            (f"{step.clients:7}", f"{rate} {_rate(step.rate)}", f"{wait} {step.p99_ms:.0f}")
             for step, rate, wait in zip(steps, rates, waits, strict=True)
         ),
     )
@@ -111,14 +113,14 @@ def _print_bars(steps: "tuple[Step, ...]") -> None:
 def _sentences(measured: "Measured", advice: "Advice") -> Iterable[str]:
     served, best = measured.chosen, measured.chosen.best
     yield (
-        f"It does {best.rate:.0f} photos/s from {_count(best.clients, 'client')} on, "
+        f"It does {_rate(best.rate)} photos/s from {_count(best.clients, 'client')} on, "
         f"p99 {best.p99_ms:.0f} ms."
     )
     if measured.compute is not None and served.process is not None:
         if measured.capacity > best.rate:
             yield (
                 f"The clients took {best.client_cores:.2f} cores of this machine; without them it "
-                f"would be {measured.capacity:.0f}/s."
+                f"would be {_rate(measured.capacity)}/s."
             )
         if measured.was_quiet:
             share = 100 * measured.capacity / measured.compute.both.per_second
@@ -130,12 +132,12 @@ def _sentences(measured: "Measured", advice: "Advice") -> Iterable[str]:
             )
         process, per_core = served.process, best.per_core
         if per_core is not None:
-            yield f"It answered {per_core:.0f} for each second of a core that it took."
+            yield f"It answered {_rate(per_core)} for each second of a core that it took."
         yield (
             f"It started in {process.start_s:.1f} s; it had {process.idle_bytes / _MB:.0f} MB "
             f"idle, {process.peak_bytes / _MB:.0f} MB under load."
         )
-    yield f"Plan {advice.per_replica:.0f} requests/s for each server like this one."
+    yield f"Plan {_rate(advice.per_replica)} requests/s for each server like this one."
     if best.client_cores > _BUSY and measured.capacity == best.rate:
         yield "The clients were busy all the time: the server may do more than they could ask."
     if measured.varied:
@@ -169,3 +171,8 @@ def _count(number: int, what: str) -> str:
 
 def _cores(number: int) -> str:
     return _count(number, "core")
+
+
+def _rate(number: float) -> str:
+    """Two digits of a slow model's, which would be 0."""
+    return f"{number:.0f}" if number >= _FEW else f"{number:.2g}"

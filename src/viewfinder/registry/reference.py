@@ -22,7 +22,8 @@ MEASURES: Final = ("confidence", *STATISTICS)
 # fall on the same side of an edge.
 _DIGITS = 4
 
-Count = Annotated[int, Field(ge=1)]
+_MOST_PHOTOS = 10**9
+Count = Annotated[int, Field(ge=1, le=_MOST_PHOTOS)]
 
 
 class Distribution(BaseModel):
@@ -36,7 +37,7 @@ class Distribution(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     edges: tuple[FiniteFloat, ...] = Field(max_length=MOST_BINS - 1)
-    counts: tuple[NonNegativeInt, ...]
+    counts: tuple[Annotated[int, Field(ge=0, le=_MOST_PHOTOS)], ...]
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -73,7 +74,7 @@ class Reference(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    photos: int = Field(ge=1)
+    photos: Count
     classes: Mapping[NonNegativeInt, Count]
     confidence: Distribution
     brightness: Distribution

@@ -153,7 +153,7 @@ class DriftMonitor:
         for name, followed in list(self._followed.items()):
             if self._bundle(name) is None:
                 self._let_go(name)
-            elif self._tally.count(name, PHOTOS) != followed.looked_at:
+            elif followed.is_behind(self._tally.count(name, PHOTOS)):
                 self._look_at(name, followed)
         for name in list(self._followed)[:-_MOST_FOLLOWED]:
             self._let_go(name)
@@ -174,7 +174,11 @@ class DriftMonitor:
         for _ in range(len(self._turns)):
             name = self._turns[0]
             self._turns.rotate(-1)
-            weighed += self._followed[name].weigh(self._tally.counts(name))
+            followed = self._followed[name]
+            if followed.weighed_at == self._tally.count(name, PHOTOS):
+                continue
+            followed.weigh(self._tally.counts(name))
+            weighed += 1
             if weighed == _WEIGHED_AT_ONCE:
                 return
 
@@ -239,14 +243,14 @@ class _Followed:
 
     Attributes:
         fresh: Photos that this process has counted since it last looked.
-        looked_at: Photos that had been counted by then.
+        weighed_at: Photos that had been counted when the standing was worked out; under 0 before.
         standing: What was last worked out.
     """
 
     def __init__(self, bundle: Bundle, variant: Variant, photos: int) -> None:
         manifest = bundle.manifest
         self.fresh = 0
-        self.looked_at = 0.0
+        self.weighed_at = -1.0
         self._model = ServedModel(manifest.name, manifest.version, variant.name)
         self.standing = DriftStanding(self._model, 0, {})
         self._labels = [label.name for label in manifest.labels]
@@ -258,7 +262,8 @@ class _Followed:
             for measure in MEASURES
             for edges in (self._edges(measure),)
         ]
-        self._weighed = -1.0
+        self._looked_at = -1.0
+        self._piece = photos / PIECES
         self._schemes: dict[int, list[_Scheme]] = {}
 
     def cells(self, scores: Scores, looks: ImageStatistics) -> list[str]:
@@ -279,14 +284,15 @@ class _Followed:
         """Look at what is counted now."""
         self._window.follow(counts)
         self.fresh = 0
-        self.looked_at = counts.get(PHOTOS, 0)
+        self._looked_at = counts.get(PHOTOS, 0)
 
-    def weigh(self, counts: Mapping[str, float]) -> bool:
-        """Work the standing out anew, if there has been another photo; whether there has."""
-        counted = counts.get(PHOTOS, 0)
-        if counted == self._weighed:
-            return False
-        self._weighed = counted
+    def is_behind(self, counted: float) -> bool:
+        """Whether so many photos are to be looked at: the first ones, a piece, or fewer again."""
+        return self._looked_at < 0 or not 0 <= counted - self._looked_at < self._piece
+
+    def weigh(self, counts: Mapping[str, float]) -> None:
+        """Work the standing out anew."""
+        self.weighed_at = counts.get(PHOTOS, 0)
         recent = self._window.recent(counts)
         photos = int(recent.get(PHOTOS, 0))
         psi = {}
@@ -294,7 +300,6 @@ class _Followed:
             schemes = zip(PARTS, self._schemes_for(recent), strict=True)
             psi = {name: scheme.index(scheme.counted(recent)) for name, scheme in schemes}
         self.standing = DriftStanding(self._model, photos, psi)
-        return True
 
     def drift(self, counts: Mapping[str, float]) -> Drift:
         """The whole comparison."""

@@ -64,11 +64,13 @@ class Cells:
 
     Attributes:
         values: float64 `[room]`.
+        end: From here on are those that nobody reads.
     """
 
     def __init__(self, place: Place | None = None, *, room: int = _ROOM) -> None:
         self.series: Series = {}
         self._room = room
+        self.end = room - _SPARE
         self._names: int | None = None
         self._full = False
         if place is None:

@@ -34,13 +34,17 @@ class SharedTally:
         self._forgotten: set[str] = set()
 
     def add(self, name: str, cells: Iterable[str]) -> None:
-        """Count one more in each of the cells of a name."""
+        """Count one more in each of the cells of a name, or in none if one finds no room."""
         self._forgotten.discard(name)
+        starts = []
         for cell in cells:
             start = self._starts.get((name, cell))
             if start is None:
                 start = self._starts[name, cell] = self._cells.run(name, (cell,), 1).start
-            self._cells.values[start] += 1
+            starts.append(start)
+        if max(starts) < self._cells.end:
+            for start in starts:
+                self._cells.values[start] += 1
 
     def count(self, name: str, cell: str) -> float:
         """What has been counted in one cell of a name."""
