@@ -145,3 +145,19 @@ def test_infinity_is_a_number() -> None:
     gauge.set(math.inf)
     assert _samples([gauge.family], _alone(cells)) == {("most", ()): math.inf}
     assert os.getpid() == _alone(cells)[0].pid
+
+
+def test_who_takes_the_place_of_a_dead_one_has_its_counts_and_not_its_state(
+    tmp_path: Path,
+) -> None:
+    place = Place(tmp_path, 0)
+    dead = Cells(place)
+    Counter(_COUNTER, dead).add("a", "b")
+    Gauge(_GAUGE, dead).set(3, "interactive")
+    cells = Cells(place)
+    Counter(_COUNTER, cells)
+    Gauge(_GAUGE, cells).set(1, "batch")
+    assert _samples([_COUNTER, _GAUGE], _alone(cells)) == {
+        ("x_total", (("what", "b"), ("who", "a"))): 1,
+        ("depth", (("lane", "batch"),)): 1,
+    }
