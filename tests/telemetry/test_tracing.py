@@ -18,11 +18,13 @@ from tests.net.hosts import answer, hosting, redirect
 from tests.support import (
     Engine,
     LocalServer,
+    asking,
     environment,
     eventually,
     fake_bundle,
     free_port,
     grey,
+    request_of,
     run_command,
     serving,
     serving_here,
@@ -188,6 +190,39 @@ def test_who_asks_decides_what_is_kept(store: Path, collector: Collector) -> Non
     with traced(store, collector.url, sample=1) as server:
         assert ask(server, grey(3), **parented("00")).status_code == 200
     assert len(collector.named("POST /v1/classify")) == 1
+
+
+class _Lines(logging.Handler):
+    """Keeps what is logged, and in which trace and request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[tuple[str, str | None]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        span = tracing.current()
+        self.said.append((record.getMessage(), None if span is None else span.trace_id))
+
+
+@pytest.mark.otel
+def test_what_is_asked_next_on_a_connection_is_no_part_of_what_was_before(
+    store: Path, collector: Collector, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "viewfinder")
+    lines = _Lines()
+    logging.getLogger("viewfinder").addHandler(lines)
+    try:
+        with traced(store, collector.url) as server:
+            first = request_of(grey(0), f"traceparent: 00-{TRACE}-{PARENT}-01")
+            last = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            with asking(server, first + last) as connection:
+                while connection.recv(65536):
+                    pass
+            eventually(lambda: len(lines.said) >= 2 and lines.said[-1][0].startswith("GET"))
+    finally:
+        logging.getLogger("viewfinder").removeHandler(lines)
+    requests = [line for line in lines.said if line[0].endswith(" 200")]
+    assert requests == [("POST /v1/classify 200", TRACE), ("GET /health 200", None)]
 
 
 @pytest.mark.otel
