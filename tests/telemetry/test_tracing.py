@@ -30,7 +30,7 @@ from tests.support import (
     serving_here,
     workers_of,
 )
-from tests.telemetry.collector import Collector, collecting
+from tests.telemetry.collector import Collector, Mood, collecting
 
 from viewfinder.errors import MissingExtraError, SettingsError
 from viewfinder.settings import (
@@ -366,6 +366,30 @@ def test_a_collector_that_comes_back_gets_what_comes_then() -> None:
             pass
         asyncio.run(tracer.close())
         assert [span.name for span in collector.spans] == ["found"]
+
+
+@pytest.mark.otel
+def test_an_answer_that_never_ends_is_not_read(caplog: pytest.LogCaptureFixture) -> None:
+    _send_one_span("never ends")
+    assert "takes no traces" not in caplog.text
+
+
+@pytest.mark.otel
+def test_a_collector_that_is_somewhere_else_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    _send_one_span("redirects")
+    assert "takes no traces; 1 spans are lost" in caplog.text
+
+
+def _send_one_span(mood: Mood) -> None:
+    otel = importlib.import_module("viewfinder.telemetry.otel")
+    with collecting(mood) as collector:
+        tracer = otel.OpenTelemetryTracer.sending(f"{collector.url}/v1/traces", sample=1.0)
+        with tracing.within(tracer.begin("a", {}, "internal", {})):
+            pass
+        tracer._provider.force_flush()
+        asyncio.run(tracer.close())
+        assert collector.calls == 1
+        assert not collector.endless
 
 
 @pytest.mark.otel
