@@ -7,12 +7,11 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -121,8 +120,7 @@ async def serving(settings: Settings) -> AsyncIterator[Child]:
     with tempfile.NamedTemporaryFile() as words:
         process = context.Process(target=_serve, args=(settings, there, words.name))
         began = time.perf_counter()
-        with _no_interrupt():
-            process.start()
+        process.start()
         there.close()  # or its end would go unnoticed
         try:
             patience = _COMPILING_S if settings.device == "tensorrt" else _START_S
@@ -153,20 +151,6 @@ def _serve(settings: Settings, pipe: Pipe, words: str) -> None:
     pipe.send(listener.getsockname()[1])
     pipe.close()
     run(partial(create_app, settings), settings, listener)
-
-
-@contextmanager
-def _no_interrupt() -> Iterator[None]:
-    """Ctrl-C waits, and is never told to what starts meanwhile.
-
-    A terminal tells all processes of it; a server that is stopped by this one has nothing to say.
-    """
-    resource_tracker.ensure_running()  # it would unblock the signal when it starts
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _last_words(text: str) -> str:

@@ -34,7 +34,7 @@ def process_totals(pids: Iterable[int]) -> Totals:
     """
     totals: Totals = {family.name: {} for family in PROCESS_FAMILIES}
     for pid in pids:
-        with contextlib.suppress(OSError, ValueError, IndexError):
+        with contextlib.suppress(OSError, ValueError, IndexError, StopIteration):
             for family, value in _read(pid).items():
                 totals[family.name][str(pid),] = [value]
     return totals
