@@ -204,6 +204,30 @@ def test_who_leaves_and_who_speaks_no_http_counts_too(
     assert found("requests_total", status="499", endpoint="/v1/classify") == 1
 
 
+_NO_CHUNK = request_of(b"").replace(b"Content-Length: 0", b"Transfer-Encoding: chunked") + b"zz\r\n"
+
+
+def test_a_body_that_is_refused_counts_as_what_was_answered(tmp_path: Path) -> None:
+    with _serving(tmp_path) as server:
+        with asking(server, _NO_CHUNK) as connection:
+            assert read_answer(connection).status == 400
+        eventually(lambda: Scrape(server)("requests_total", endpoint="/v1/classify") == 1)
+        found = Scrape(server)
+    assert found("requests_total", endpoint="/v1/classify", status="400") == 1
+    assert found("viewfinder_refusals_total", reason="malformed_request") == 1
+
+
+def test_a_request_that_was_sent_ahead_and_refused_counts_too(tmp_path: Path) -> None:
+    with _serving(tmp_path) as server:
+        with asking(server, request_of(grey(1)) + _NO_CHUNK) as connection:
+            answers = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert answers.count(b"HTTP/1.1 200") == answers.count(b"HTTP/1.1 400") == 1
+        found = Scrape(server)
+    assert found("requests_total", status="400") == 1
+    assert found("requests_total", status="200", endpoint="/v1/classify") == 1
+    assert found("viewfinder_refusals_total", reason="malformed_request") == 1
+
+
 def test_records_are_counted(tmp_path: Path) -> None:
     with _serving(tmp_path) as server:
         _post(server, grey(1))

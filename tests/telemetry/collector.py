@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
-Mood = Literal["takes", "fails", "is silent"]
+Mood = Literal["takes", "fails", "is silent", "redirects", "never ends"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class Collector:
         calls: How often it was called.
         mood: What it does.
         headers: Of the last call.
+        endless: Whether somebody has read all of an answer that never ends: 50 MB.
     """
 
     url: str = ""
@@ -63,6 +64,7 @@ class Collector:
     calls: int = 0
     mood: Mood = "takes"
     headers: dict[str, str] = field(default_factory=dict)
+    endless: bool = False
     over: threading.Event = field(default_factory=threading.Event)
 
     def named(self, name: str) -> list[Received]:
@@ -131,7 +133,16 @@ def collecting(mood: Mood = "takes") -> Iterator[Collector]:
             if collector.mood == "is silent":
                 collector.over.wait(60)
                 return
-            self.send_response(200 if collector.mood == "takes" else 500)
+            if collector.mood == "never ends":
+                self.send_response(200)
+                self.end_headers()
+                for _ in range(50):
+                    self.wfile.write(bytes(1_000_000))
+                collector.endless = True
+                return
+            self.send_response({"takes": 200, "redirects": 307}.get(collector.mood, 500))
+            if collector.mood == "redirects":
+                self.send_header("Location", "/elsewhere")
             self.send_header("Content-Type", "application/x-protobuf")
             self.send_header("Content-Length", "0")  # an empty message is no bytes
             self.end_headers()

@@ -1,13 +1,18 @@
 """Numbers that outlive the process that writes them, and that its siblings read."""
 
+import contextlib
 import logging
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from viewfinder.telemetry import cells as module
 from viewfinder.telemetry.cells import Cells, Place, Siblings
 
 
@@ -114,3 +119,90 @@ def test_what_finds_no_room_is_counted_nowhere(
     assert 10 < len(counted) < 100
     assert all(value == int(label) + 1 for (_, (label,)), value in counted.items())
     assert place.numbers.stat().st_size == 800
+
+
+@pytest.fixture
+def hasty() -> Iterator[None]:
+    """Threads that give way after each step."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-7)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_threads_that_begin_series_at_once_do_not_share_numbers() -> None:
+    cells = Cells()
+    names = [str(number) for number in range(4)]
+    start = threading.Barrier(len(names))
+
+    def begin(name: str) -> list[range]:
+        start.wait()
+        return [cells.run(name, (str(number),), 3) for number in range(2000)]
+
+    with ThreadPoolExecutor(len(names)) as threads:
+        runs = [run for found in threads.map(begin, names) for run in found]
+    assert len({place for run in runs for place in run}) == 3 * len(runs)
+
+
+def test_two_who_read_at_once_read_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, other = Place(tmp_path, 0), Place(tmp_path, 1)
+    siblings, cells = Siblings(Cells(place), place), Cells(other)
+    _count(cells, "a", 1, "first")
+    both, take_in = threading.Barrier(2), module._take_in
+
+    def take_in_together(text: bytes, series: module.Series) -> None:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.5)
+        take_in(text, series)
+
+    monkeypatch.setattr(module, "_take_in", take_in_together)
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda _: list(siblings.others()), range(2)))
+    _count(cells, "a", 2, "second")
+    assert _read(siblings)[1] == {("a", ("first",)): 1, ("a", ("second",)): 2}
+
+
+def _take_away(place: Place) -> None:
+    place.folder.rmdir()
+
+
+def _spoil(place: Place) -> None:
+    place.numbers.write_bytes(b"")
+    place.names.write_bytes(b"no JSON\n")
+
+
+@pytest.mark.parametrize("harm", [_take_away, _spoil])
+def test_files_that_cannot_be_had_keep_nobody_from_counting(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, harm: Callable[[Place], None]
+) -> None:
+    place = Place(tmp_path / "folder", 0)
+    place.folder.mkdir()
+    harm(place)
+    with caplog.at_level(logging.WARNING):
+        cells = Cells(place)
+    assert "the metrics of this worker stay its own" in caplog.text
+    _count(cells, "a", 2, "x")
+    assert _read(Siblings(cells, place)) == [{("a", ("x",)): 2}]
+    cells.close()
+
+
+def test_a_disk_that_is_full_costs_a_series_and_spoils_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, other = Place(tmp_path, 0), Place(tmp_path, 1)
+    cells, write = Cells(other), os.write
+    _count(cells, "a", 1, "first")
+
+    def write_some(file: int, line: bytes) -> int:
+        write(file, line[:5])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", write_some)
+        _count(cells, "a", 1, "lost")
+    _count(cells, "a", 2, "later")
+    expected = {("a", ("first",)): 1, ("a", ("later",)): 2}
+    assert _read(Siblings(Cells(place), place))[1] == expected
+    cells.close()
+    assert _read(Siblings(Cells(other), other))[0] == expected

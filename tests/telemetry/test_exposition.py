@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from viewfinder.telemetry import processes
 from viewfinder.telemetry.cells import Cells, Numbers, Place, Siblings
 from viewfinder.telemetry.exposition import Exposition, total
 from viewfinder.telemetry.instruments import Combine, Counter, Family, Gauge, Histogram
@@ -145,3 +146,30 @@ def test_infinity_is_a_number() -> None:
     gauge.set(math.inf)
     assert _samples([gauge.family], _alone(cells)) == {("most", ()): math.inf}
     assert os.getpid() == _alone(cells)[0].pid
+
+
+def test_who_takes_the_place_of_a_dead_one_has_its_counts_and_not_its_state(
+    tmp_path: Path,
+) -> None:
+    place = Place(tmp_path, 0)
+    dead = Cells(place)
+    Counter(_COUNTER, dead).add("a", "b")
+    Gauge(_GAUGE, dead).set(3, "interactive")
+    cells = Cells(place)
+    Counter(_COUNTER, cells)
+    Gauge(_GAUGE, cells).set(1, "batch")
+    assert _samples([_COUNTER, _GAUGE], _alone(cells)) == {
+        ("x_total", (("what", "b"), ("who", "a"))): 1,
+        ("depth", (("lane", "batch"),)): 1,
+    }
+
+
+def test_a_system_that_tells_less_of_processes_than_linux_costs_their_figures_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid = os.getpid()
+    (tmp_path / str(pid)).mkdir()
+    for name in ("stat", f"{pid}/stat"):  # without `btime`
+        (tmp_path / name).write_text(f"{pid} (python) S " + " ".join(["1"] * 40) + "\n")
+    monkeypatch.setattr(processes, "_PROC", tmp_path)
+    assert not any(processes.process_totals([pid]).values())

@@ -18,17 +18,19 @@ from tests.net.hosts import answer, hosting, redirect
 from tests.support import (
     Engine,
     LocalServer,
+    asking,
     environment,
     eventually,
     fake_bundle,
     free_port,
     grey,
+    request_of,
     run_command,
     serving,
     serving_here,
     workers_of,
 )
-from tests.telemetry.collector import Collector, collecting
+from tests.telemetry.collector import Collector, Mood, collecting
 
 from viewfinder.errors import MissingExtraError, SettingsError
 from viewfinder.settings import (
@@ -190,6 +192,39 @@ def test_who_asks_decides_what_is_kept(store: Path, collector: Collector) -> Non
     assert len(collector.named("POST /v1/classify")) == 1
 
 
+class _Lines(logging.Handler):
+    """Keeps what is logged, and in which trace and request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[tuple[str, str | None]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        span = tracing.current()
+        self.said.append((record.getMessage(), None if span is None else span.trace_id))
+
+
+@pytest.mark.otel
+def test_what_is_asked_next_on_a_connection_is_no_part_of_what_was_before(
+    store: Path, collector: Collector, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "viewfinder")
+    lines = _Lines()
+    logging.getLogger("viewfinder").addHandler(lines)
+    try:
+        with traced(store, collector.url) as server:
+            first = request_of(grey(0), f"traceparent: 00-{TRACE}-{PARENT}-01")
+            last = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            with asking(server, first + last) as connection:
+                while connection.recv(65536):
+                    pass
+            eventually(lambda: len(lines.said) >= 2 and lines.said[-1][0].startswith("GET"))
+    finally:
+        logging.getLogger("viewfinder").removeHandler(lines)
+    requests = [line for line in lines.said if line[0].endswith(" 200")]
+    assert requests == [("POST /v1/classify 200", TRACE), ("GET /health 200", None)]
+
+
 @pytest.mark.otel
 def test_a_batch_has_a_part_for_each_image(store: Path, collector: Collector) -> None:
     files = [("files", grey(0)), ("files", b"no photo"), ("files", grey(255))]
@@ -331,6 +366,30 @@ def test_a_collector_that_comes_back_gets_what_comes_then() -> None:
             pass
         asyncio.run(tracer.close())
         assert [span.name for span in collector.spans] == ["found"]
+
+
+@pytest.mark.otel
+def test_an_answer_that_never_ends_is_not_read(caplog: pytest.LogCaptureFixture) -> None:
+    _send_one_span("never ends")
+    assert "takes no traces" not in caplog.text
+
+
+@pytest.mark.otel
+def test_a_collector_that_is_somewhere_else_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    _send_one_span("redirects")
+    assert "takes no traces; 1 spans are lost" in caplog.text
+
+
+def _send_one_span(mood: Mood) -> None:
+    otel = importlib.import_module("viewfinder.telemetry.otel")
+    with collecting(mood) as collector:
+        tracer = otel.OpenTelemetryTracer.sending(f"{collector.url}/v1/traces", sample=1.0)
+        with tracing.within(tracer.begin("a", {}, "internal", {})):
+            pass
+        tracer._provider.force_flush()
+        asyncio.run(tracer.close())
+        assert collector.calls == 1
+        assert not collector.endless
 
 
 @pytest.mark.otel

@@ -43,6 +43,7 @@ class ServerConfig(uvicorn.Config):
             server_header=False,
             proxy_headers=False,  # anybody could say anything in them
             timeout_worker_healthcheck=_WORKER_SILENCE_S,
+            reset_contextvars=True,  # else the next request of a connection may find the last's
         )
         self.limits = settings.limits
         self.body_s = settings.request_timeout_s

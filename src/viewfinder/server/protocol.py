@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from viewfinder.api.errors import CATALOG, MEDIA_TYPE, problem_response, to_problem
 from viewfinder.api.guards.head import content_length
+from viewfinder.api.guards.observe import ANSWERED
 from viewfinder.api.guards.paths import JOBS
 from viewfinder.api.health import DRAINING
 from viewfinder.api.metrics import METRICS, count_unread
@@ -291,8 +292,9 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._refused or self._wire.is_closing():
             return
         self._refused = True
-        self._count_refusal(error)
         cycle, identifier = self._last, str(uuid_utils.uuid7())
+        if not self._in_body or self.pipeline:
+            self._count_unread(error)
         if cycle is None or (cycle.response_complete and not self._in_body):
             self._wire.write(self._answer(error, identifier))
             self._wire.close()
@@ -306,19 +308,17 @@ class GuardedProtocol(HttpToolsProtocol):
         else:
             # It is the body of this request that is at fault: its handler gets no more of it.
             if not cycle.response_started:
-                identifier = self.scope["state"].get("request_id") or identifier
-                self._wire.write(self._answer(error, identifier))
+                state = self.scope["state"]
+                state |= {"problem": error.code, ANSWERED: CATALOG[error.code][0]}
+                self._wire.write(self._answer(error, state.get("request_id") or identifier))
             cycle.disconnected = True
             cycle.message_event.set()
             self._wire.close()
 
-    def _count_refusal(self, error: RequestError | ServiceError) -> None:
+    def _count_unread(self, error: RequestError | ServiceError) -> None:
+        """Count what the application never hears of."""
         metrics: Metrics | None = self.app_state.get(METRICS)
-        if metrics is None:
-            return
-        if self._in_body and self._last is not None and not self._last.response_complete:
-            metrics.refused(error.code)  # the request itself counts as one whose client has gone
-        else:
+        if metrics is not None:
             count_unread(metrics, CATALOG[error.code][0], error.code)
 
     def _answer(self, error: RequestError | ServiceError, identifier: str) -> bytes:

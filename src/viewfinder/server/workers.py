@@ -4,17 +4,14 @@ import logging
 import multiprocessing
 import os
 import pickle
-import shutil
 import signal
 import socket
-import tempfile
 import threading
 import time
 from dataclasses import dataclass
 from functools import cached_property, partial
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, cast
 
@@ -23,6 +20,7 @@ from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from viewfinder.server.config import ServerConfig
 from viewfinder.server.drain import CLOSING_S, GIVEN_UP, DrainingServer
+from viewfinder.server.folder import CountingFolder
 from viewfinder.telemetry.cells import Place
 
 if TYPE_CHECKING:
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 _ENDS = (signal.SIGINT, signal.SIGTERM)
 _LOOK_S = 0.1
-_MEMORY = Path("/dev", "shm")
 # Between the deaths of a worker that never gets to serve, and its next start.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 
@@ -144,12 +141,12 @@ class Supervisor(Multiprocess):
         self._ours = config
         self._places: list[_Place] = []
         self._have_served = False
-        self._folder: Path | None = None
+        self._folder: CountingFolder | None = None
         self.failed = False
 
     def run(self) -> None:
         """Serve until told to stop, and stop."""
-        self._folder = _folder_for_numbers()
+        self._folder = CountingFolder.make()
         try:
             super().run()
         finally:
@@ -157,10 +154,10 @@ class Supervisor(Multiprocess):
 
     def _tidy(self) -> None:
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.remove()
 
     def _start(self, number: int) -> Worker:
-        place = None if self._folder is None else Place(self._folder, number)
+        place = None if self._folder is None else Place(self._folder.path, number)
         worker = Worker(self._ours, self.sockets, place)
         resource_tracker.ensure_running()  # it would unblock the signals when it starts
         # What comes while the interpreter starts waits, and raises nothing there.
@@ -225,19 +222,6 @@ class Supervisor(Multiprocess):
         """Nothing: models are followed while serving, and settings are read at the start."""
 
     handle_ttin = handle_ttou = handle_hup
-
-
-def _folder_for_numbers() -> Path | None:
-    """Where the workers count; None where no file can be had.
-
-    In memory, if the system has files there: a write to a page that is on its way to a disk waits.
-    """
-    in_memory = _MEMORY if os.access(_MEMORY, os.W_OK) else None
-    try:
-        return Path(tempfile.mkdtemp(prefix="viewfinder-", dir=in_memory))
-    except OSError:
-        logger.warning("there is no room for temporary files: each worker has its own metrics")
-        return None
 
 
 def stop_when_orphaned() -> None:

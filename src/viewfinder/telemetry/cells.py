@@ -9,6 +9,7 @@ import json
 import logging
 import mmap
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,7 +57,8 @@ class Cells:
     """The numbers of this process.
 
     There is room for a fixed count of them: a server that runs for a year grows no further. What
-    finds no room is counted nowhere, and the log says so once.
+    finds no room is counted nowhere, and the log says so once. Where no file can be had, the folder
+    being gone or the disk full, this process keeps them to itself: to serve comes first.
 
     Args:
         place: Where others can read them; None keeps them in this process.
@@ -73,15 +75,16 @@ class Cells:
         self.end = room - _SPARE
         self._names: int | None = None
         self._full = False
-        if place is None:
-            self._map = mmap.mmap(-1, room * _BYTES)
-        else:
-            self._map = _opened(place.numbers, room)
-            self._names = os.open(place.names, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        self.values = memoryview(self._map).cast("d")
         self._used = 1
-        if place is not None:
-            self._adopt(place)
+        self._lock = threading.Lock()
+        try:
+            self._map = _opened(None if place is None else place.numbers, room)
+            if place is not None:
+                self._names = self._adopt(place)
+        except (OSError, ValueError) as error:
+            logger.warning("the metrics of this worker stay its own: %s", error)
+            self._map = _opened(None, room)
+        self.values = memoryview(self._map).cast("d")
         self.values[_PID] = float(os.getpid())
 
     def run(self, name: str, labels: Labels, count: int) -> range:
@@ -92,20 +95,17 @@ class Cells:
             labels: Of the series.
             count: How many there are; always the same for a metric, at most 64.
         """
-        known = self.series.setdefault(name, {})
-        run = known.get(labels)
-        if run is not None:
+        with self._lock:  # two metrics may begin a series on two threads
+            known = self.series.setdefault(name, {})
+            run = known.get(labels)
+            if run is not None:
+                return run
+            run = range(self._used, self._used + count)
+            if run.stop > self._room - _SPARE or not self._tell(name, labels, run):
+                return self._refuse(name, count)
+            self._used = run.stop
+            known[labels] = run
             return run
-        run = range(self._used, self._used + count)
-        if run.stop > self._room - _SPARE:
-            return self._refuse(name, count)
-        self._used = run.stop
-        known[labels] = run
-        if self._names is not None:
-            # One write: whoever reads, or dies, in between has the line or has it not.
-            line = json.dumps([name, labels, run.start, run.stop]).encode() + b"\n"
-            os.write(self._names, line)
-        return run
 
     def close(self) -> None:
         """Let go of the files."""
@@ -115,14 +115,34 @@ class Cells:
         self.values.release()
         self._map.close()
 
-    def _adopt(self, place: Place) -> None:
-        """Go on with what the last process in this place has counted."""
-        text = place.names.read_bytes()
-        whole = text.rfind(b"\n") + 1
-        if self._names is not None and whole < len(text):
-            os.truncate(self._names, whole)
-        _take_in(text[:whole], self.series)
-        self._used = _used(self.series)
+    def _adopt(self, place: Place) -> int:
+        """Go on with what the last process in this place has counted; the open file of names."""
+        series: Series = {}
+        names = os.open(place.names, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            text = place.names.read_bytes()
+            whole = text.rfind(b"\n") + 1
+            os.truncate(names, whole)
+            _take_in(text[:whole], series)
+        except (OSError, ValueError):
+            os.close(names)
+            raise
+        self.series, self._used = series, _used(series)
+        return names
+
+    def _tell(self, name: str, labels: Labels, run: range) -> bool:
+        """Say what some numbers are, where others read that; whether there was room for it."""
+        if self._names is None:
+            return True
+        line = json.dumps([name, labels, run.start, run.stop]).encode() + b"\n"
+        end = os.fstat(self._names).st_size
+        # One write: whoever reads, or dies, in between has the line or has it not.
+        with contextlib.suppress(OSError):
+            if os.write(self._names, line) == len(line):
+                return True
+        with contextlib.suppress(OSError):
+            os.truncate(self._names, end)
+        return False
 
     def _refuse(self, name: str, count: int) -> range:
         """The last cells, which nobody reads."""
@@ -144,6 +164,7 @@ class Siblings:
         self._own = own
         self._place = place
         self._others: dict[int, _Other] = {}
+        self._lock = threading.Lock()
 
     def read(self) -> "Iterator[Numbers]":
         """The numbers of each worker, at this moment; first those of this one."""
@@ -155,8 +176,12 @@ class Siblings:
         """The numbers of this worker, as they are whenever they are looked at."""
         return Numbers(os.getpid(), self._own.series, self._own.values)
 
-    def others(self) -> "Iterator[Numbers]":
-        """The numbers of each other worker, at this moment."""
+    def others(self) -> "list[Numbers]":
+        """The numbers of each other worker, at this moment; from any thread."""
+        with self._lock:  # each remembers how far it has read
+            return list(self._read_others())
+
+    def _read_others(self) -> "Iterator[Numbers]":
         if self._place is None:
             return
         for path in self._place.folder.glob(f"*.{self._place.kind}.numbers"):
@@ -209,7 +234,9 @@ class _Other:
         return Numbers(pid if _is_alive(pid) else None, self._series, values)
 
 
-def _opened(path: Path, room: int) -> mmap.mmap:
+def _opened(path: Path | None, room: int) -> mmap.mmap:
+    if path is None:
+        return mmap.mmap(-1, room * _BYTES)
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
         # Taken now: to find the disk full at a write to a mapped page ends the process.
         os.posix_fallocate(file.fileno(), 0, room * _BYTES)

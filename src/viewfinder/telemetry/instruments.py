@@ -98,6 +98,11 @@ class Counter(_Instrument):
 class Gauge(_Instrument):
     """Goes up and down."""
 
+    def __init__(self, family: Family, cells: Cells) -> None:
+        for run in cells.series.get(family.name, {}).values():
+            cells.values[run.start] = ABSENT  # how the last process in this place was
+        super().__init__(family, cells)
+
     def _new(self, labels: Labels) -> int:
         start = super()._new(labels)
         self._values[start] = ABSENT

@@ -34,8 +34,9 @@ _QUIET = {
     "httpx2": logging.WARNING,
     "urllib3": logging.ERROR,
 }
-_PASSWORD = re.compile(r"(://[^\s:/@?]*):\S*@")
-_QUERY = re.compile(r"(://[^\s?'\"<>]*\?)[^\s'\"<>]+")
+# Bounded: else a long text with `://` again and again takes time by the square of its length.
+_PASSWORD = re.compile(r"(://[^\s:/@?]{0,500}):\S{0,500}@")
+_QUERY = re.compile(r"(://[^\s?'\"<>]{0,2000}\?)[^\s'\"<>]+")
 _COLOURS = {"WARNING": dev.YELLOW, "ERROR": dev.RED, "CRITICAL": dev.RED}
 _NEEDS_QUOTES = set(" =\"'")
 

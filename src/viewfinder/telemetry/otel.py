@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -158,7 +159,8 @@ class OpenTelemetryTracer:
             endpoint: Its whole address, as `http://collector:4318/v1/traces`.
             sample: As above.
         """
-        return cls(Told(OTLPSpanExporter(endpoint, timeout=_PATIENCE_S), endpoint), sample=sample)
+        exporter = OTLPSpanExporter(endpoint, timeout=_PATIENCE_S, session=_session())
+        return cls(Told(exporter, endpoint), sample=sample)
 
     def begin(
         self, name: str, attributes: Attributes, kind: Kind, headers: Mapping[str, str]
@@ -265,6 +267,20 @@ class Told:
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Nothing waits here."""
         return bool(self._exporter.force_flush(timeout_millis))
+
+
+def _session() -> Any:
+    """Sends, and reads no more of an answer than its head: it may have no end."""
+    session = import_module("requests").Session()
+    session.stream = True
+    session.hooks["response"].append(_look_at)
+    return session
+
+
+def _look_at(response: Any, **_: Any) -> None:
+    response.close()
+    if response.is_redirect:  # the exporter takes it for a success
+        raise ValueError("the collector is somewhere else")
 
 
 def _resource() -> Any:

@@ -76,5 +76,5 @@ class SharedTally:
         now = self._clock()
         if self._read_at is None or now - self._read_at >= _FRESH_S:
             self._read_at = now
-            self._others = list(self._siblings.others())
+            self._others = self._siblings.others()
         return [self._siblings.own, *self._others]

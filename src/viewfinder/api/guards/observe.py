@@ -12,6 +12,9 @@ from viewfinder.api.endpoints import Endpoints
 GONE = 499
 """The status of a request whose client did not wait for the answer, as nginx has it."""
 
+ANSWERED = "answered"
+"""In the state of a request: the status of what was answered in place of the application."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:
@@ -57,7 +60,8 @@ class Observe:
         if scope["type"] != "http" or not self._observers:
             await self._app(scope, receive, send)
             return
-        began, status = time.monotonic(), GONE
+        began = time.monotonic()
+        status: int | None = None
 
         async def send_noting(message: Message) -> None:
             nonlocal status
@@ -69,6 +73,12 @@ class Observe:
             await self._app(scope, receive, send_noting)
         finally:
             seconds = time.monotonic() - began
+            status = status or unsent_status(scope)
             request = Finished(scope, self._endpoints.of(scope), status, seconds)
             for observer in self._observers:
                 observer.finished(request)
+
+
+def unsent_status(scope: Scope) -> int:
+    """The status of a request that the application has answered nothing."""
+    return int(scope.get("state", {}).get(ANSWERED, GONE))

@@ -4,7 +4,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from viewfinder.api.dependencies import services_of
 from viewfinder.api.endpoints import UNMATCHED, Endpoints, is_routine, known_method
-from viewfinder.api.guards.observe import GONE
+from viewfinder.api.guards.observe import unsent_status
 from viewfinder.api.request_log import shown_path
 from viewfinder.telemetry.tracing import Attribute, Span, Tracer, within
 
@@ -43,7 +43,7 @@ class Trace:
     async def _traced(
         self, tracer: Tracer, endpoint: str, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        status = GONE
+        status: int | None = None
 
         async def send_noting(message: Message) -> None:
             nonlocal status
@@ -67,7 +67,7 @@ class Trace:
                 await self._app(scope, receive, send_noting)
             finally:
                 if span.recording:
-                    _tell(span, scope, status)
+                    _tell(span, scope, status or unsent_status(scope))
 
 
 def _context(scope: Scope) -> dict[str, str]:
