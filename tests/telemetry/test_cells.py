@@ -104,6 +104,18 @@ def test_one_that_only_begins_is_not_in_the_way(tmp_path: Path) -> None:
     assert len(_read(Siblings(cells, place))) == 1
 
 
+def test_one_that_cannot_be_read_for_a_moment_has_what_it_had(tmp_path: Path) -> None:
+    one, other = Place(tmp_path, 0), Place(tmp_path, 1)
+    _count_in_another_process(one, ("x",), 5)
+    siblings = Siblings(Cells(other), other)
+    before = _read(siblings)
+    numbers = one.numbers.read_bytes()
+    one.numbers.write_bytes(b"")
+    assert _read(siblings) == before
+    one.numbers.write_bytes(numbers)
+    assert _read(siblings) == before
+
+
 def test_what_finds_no_room_is_counted_nowhere(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

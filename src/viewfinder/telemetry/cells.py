@@ -190,8 +190,8 @@ class Siblings:
                 continue
             if number not in self._others:
                 self._others[number] = _Other(replace(self._place, number=number))
-            with contextlib.suppress(OSError, ValueError):  # it is only just beginning
-                yield self._others[number].read()
+            if (numbers := self._others[number].read()) is not None:
+                yield numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +216,18 @@ class _Other:
         self._place = place
         self._series: Series = {}
         self._read, self._used = 0, 1
+        self._last: Numbers | None = None
 
-    def read(self) -> Numbers:
+    def read(self) -> Numbers | None:
+        """The numbers now; those of before, if there are any, where that fails for a moment.
+
+        Counts that are gone and come back would look like a server that has begun anew.
+        """
+        with contextlib.suppress(OSError, ValueError):
+            self._last = self._read_now()
+        return self._last
+
+    def _read_now(self) -> Numbers:
         with self._place.names.open("rb") as names:
             names.seek(self._read)
             text = names.read()

@@ -37,6 +37,8 @@ _QUIET = {
 # Bounded: else a long text with `://` again and again takes time by the square of its length.
 _PASSWORD = re.compile(r"(://[^\s:/@?]{0,500}):\S{0,500}@")
 _QUERY = re.compile(r"(://[^\s?'\"<>]{0,2000}\?)[^\s'\"<>]+")
+# Its lines for people are shorter: see `viewfinder.api.request_log`.
+_REQUESTS = "viewfinder.api.request_log"
 _COLOURS = {"WARNING": dev.YELLOW, "ERROR": dev.RED, "CRITICAL": dev.RED}
 _NEEDS_QUOTES = set(" =\"'")
 
@@ -144,12 +146,24 @@ def _for_eyes(_logger: Any, _name: str, event: Event) -> Event:
     """The time of day here, and nothing that looks like another line."""
     record: logging.LogRecord = event.pop("_record")
     del event["_from_structlog"], event["logger"]
+    if record.name == _REQUESTS:
+        _shorten(event)
     event["timestamp"] = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
     event["level"] = record.levelname
     event["event"] = printable(str(event["event"]))
     for key in event.keys() & {"exception", "stack"}:
         event[key] = "\n".join(f"  {printable(line)}" for line in event[key].splitlines())
     return event
+
+
+def _shorten(event: Event) -> None:
+    """What the words of a request's line say already need not be said twice."""
+    for key in ("method", "status"):
+        event.pop(key, None)
+    if event.pop("endpoint", None) == event.get("path"):
+        event.pop("path", None)
+    if (request_id := event.pop("request_id", None)) is not None:
+        event["request_id"] = request_id
 
 
 def _value(value: object) -> str:
