@@ -481,7 +481,6 @@ create_app(Settings())
 assert build_services(Settings(), lasting=True).tracer is None
 assert not [name for name in sys.modules if name.startswith("opentelemetry.sdk")]
 assert "viewfinder.telemetry.otel" not in sys.modules
-assert "structlog" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], env=environment(tmp_path), check=True, timeout=60)
 

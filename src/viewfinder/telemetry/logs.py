@@ -1,26 +1,22 @@
 """The log of a server: lines for people on a terminal, JSON for machines elsewhere.
 
-Everybody logs with the standard `logging`; structlog gives a line its form. Import it only where a
-log is kept: structlog brings much of rich.
+Everybody logs with the standard `logging`; here a line gets its form.
 """
 
+import json
 import logging
 import re
 import sys
-from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
-from typing import Any, TextIO, TypeAlias
+from typing import Any, TextIO
 
 from rich.console import Console
-from structlog import dev, processors, stdlib
 
 from viewfinder.settings import LogSettings
 from viewfinder.shared.plain import printable
+from viewfinder.telemetry.lines import Lines
 from viewfinder.telemetry.request import REQUEST_ID
 from viewfinder.telemetry.tracing import current
-
-Event: TypeAlias = MutableMapping[str, Any]
-Step: TypeAlias = Callable[[Any, str, Event], Event | str | bytes]
 
 # Others' loggers, by the least that they may say.
 _QUIET = {
@@ -37,15 +33,19 @@ _QUIET = {
 # Bounded: else a long text with `://` again and again takes time by the square of its length.
 _PASSWORD = re.compile(r"(://[^\s:/@?]{0,500}):\S{0,500}@")
 _QUERY = re.compile(r"(://[^\s?'\"<>]{0,2000}\?)[^\s'\"<>]+")
-# Its lines for people are shorter: see `viewfinder.api.request_log`.
+# See `viewfinder.api.request_log`.
 _REQUESTS = "viewfinder.api.request_log"
-_COLOURS = {"WARNING": dev.YELLOW, "ERROR": dev.RED, "CRITICAL": dev.RED}
+# What every record has, and what another handler may have left on it; the rest are fields.
+_OWN = {*vars(logging.makeLogRecord({})), "message", "asctime"}
+_RED, _YELLOW, _CYAN, _BRIGHT, _DIM = (f"\x1b[{code}m" for code in (31, 33, 36, 1, 2))
+_RESET = "\x1b[0m"
+_COLOURS = {"WARNING": _YELLOW, "ERROR": _RED, "CRITICAL": _RED}
 _NEEDS_QUOTES = set(" =\"'")
 
 
 def configure_logging(settings: LogSettings) -> None:
     """Have what is logged in this process written to stderr, a line each. Once is enough."""
-    handler = logging.StreamHandler()
+    handler = Lines(sys.stderr, _REQUESTS)
     handler.setFormatter(formatter(settings, sys.stderr))
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     # What libraries say in detail may hold anything: statements with their values, headers.
@@ -67,103 +67,92 @@ def formatter(settings: LogSettings, stream: TextIO) -> logging.Formatter:
         settings: Say which form.
         stream: Where lines will go.
     """
-    form = _for_machines() if is_json(settings, stream) else _for_people(stream)
-    return stdlib.ProcessorFormatter(
-        processors=[
-            _begin,
-            stdlib.ExtraAdder(),
-            _without_leftovers,
-            processors.format_exc_info,
-            _without_secrets,
-            *form,
+    if is_json(settings, stream):
+        return ForMachines()
+    console = Console(file=stream)
+    return ForPeople(colourful=console.is_terminal and not console.no_color)
+
+
+class ForMachines(logging.Formatter):
+    """A JSON object in each line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record."""
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line = {
+            "timestamp": moment.replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "event": _safe(record.getMessage()),
+            "logger": record.name,
+            **_fields(record),
+        }
+        if record.exc_info:
+            line["exception"] = _safe(self.formatException(record.exc_info))
+        return json.dumps(line, default=repr)
+
+
+class ForPeople(logging.Formatter):
+    """The time of day here, what happened, and the fields behind it.
+
+    Args:
+        colourful: Whether to use colours.
+    """
+
+    def __init__(self, *, colourful: bool) -> None:
+        super().__init__()
+        self._colourful = colourful
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record, and an exception below it; nothing in it looks like another."""
+        fields = _fields(record)
+        if record.name == _REQUESTS:
+            _shorten(fields)
+        moment = datetime.fromtimestamp(record.created).astimezone()
+        parts = [
+            self._in(_DIM, f"{moment:%H:%M:%S}"),
+            self._in(_COLOURS.get(record.levelname, ""), record.levelname),
+            self._in(_BRIGHT, printable(_safe(record.getMessage()))),
+            *(f"{self._in(_CYAN, key)}={_value(value)}" for key, value in fields.items()),
         ]
-    )
+        lines = [" ".join(parts)]
+        if record.exc_info:
+            text = _safe(self.formatException(record.exc_info))
+            lines += (f"  {printable(line)}" for line in text.splitlines())
+        return "\n".join(lines)
+
+    def _in(self, colour: str, text: str) -> str:
+        return f"{colour}{text}{_RESET}" if colour and self._colourful else text
 
 
-def _begin(_logger: Any, _name: str, event: Event) -> Event:
-    """What every line begins with, in this order; where it comes from a request, from which."""
-    record: logging.LogRecord = event["_record"]
-    moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-    begun: Event = {
-        "timestamp": moment.replace("+00:00", "Z"),
-        "level": record.levelname.lower(),
-        "event": event["event"],
-        "logger": record.name,
-    }
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    """What is known beside the words; where it comes from a request, from which."""
+    found: dict[str, Any] = {}
     request_id, span = REQUEST_ID.get(), current()
     if request_id is not None:
-        begun["request_id"] = request_id
+        found["request_id"] = request_id
     if span is not None:
-        begun["trace_id"] = span.trace_id
-    return {**begun, **event}
+        found["trace_id"] = span.trace_id
+    for key, value in vars(record).items():
+        if key not in _OWN:
+            found[key] = _safe(value) if isinstance(value, str) else value
+    return found
 
 
-def _without_leftovers(_logger: Any, _name: str, event: Event) -> Event:
-    """What another handler has left on the record; nobody can say these as fields."""
-    event.pop("message", None)
-    event.pop("asctime", None)
-    return event
-
-
-def _without_secrets(_logger: Any, _name: str, event: Event) -> Event:
+def _safe(text: str) -> str:
     """Nobody logs an address with its password or query on purpose; libraries' errors may."""
-    for key, value in event.items():
-        if isinstance(value, str) and "://" in value:
-            event[key] = _QUERY.sub(r"\1***", _PASSWORD.sub(r"\1:***@", value))
-    return event
+    if "://" not in text:
+        return text
+    return _QUERY.sub(r"\1***", _PASSWORD.sub(r"\1:***@", text))
 
 
-def _for_machines() -> list[Step]:
-    return [stdlib.ProcessorFormatter.remove_processors_meta, processors.JSONRenderer()]
-
-
-def _for_people(stream: TextIO) -> list[Step]:
-    console = Console(file=stream)
-    colourful = console.is_terminal and not console.no_color
-    reset, dim, bright, cyan = (
-        (dev.RESET_ALL, dev.DIM, dev.BRIGHT, dev.CYAN) if colourful else ("", "", "", "")
-    )
-
-    def level(key: str, value: object) -> str:
-        del key
-        colour = _COLOURS.get(str(value), "") if colourful else ""
-        return f"{colour}{value}{reset if colour else ''}"
-
-    renderer = dev.ConsoleRenderer(
-        columns=[
-            dev.Column("timestamp", dev.KeyValueColumnFormatter(None, dim, reset, str)),
-            dev.Column("level", level),
-            dev.Column("event", dev.KeyValueColumnFormatter(None, bright, reset, str)),
-            dev.Column("", dev.KeyValueColumnFormatter(cyan, "", reset, _value)),
-        ],
-        exception_formatter=dev.plain_traceback,
-        sort_keys=False,
-    )
-    return [_for_eyes, renderer]
-
-
-def _for_eyes(_logger: Any, _name: str, event: Event) -> Event:
-    """The time of day here, and nothing that looks like another line."""
-    record: logging.LogRecord = event.pop("_record")
-    del event["_from_structlog"], event["logger"]
-    if record.name == _REQUESTS:
-        _shorten(event)
-    event["timestamp"] = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
-    event["level"] = record.levelname
-    event["event"] = printable(str(event["event"]))
-    for key in event.keys() & {"exception", "stack"}:
-        event[key] = "\n".join(f"  {printable(line)}" for line in event[key].splitlines())
-    return event
-
-
-def _shorten(event: Event) -> None:
+def _shorten(fields: dict[str, Any]) -> None:
     """What the words of a request's line say already need not be said twice."""
     for key in ("method", "status"):
-        event.pop(key, None)
-    if event.pop("endpoint", None) == event.get("path"):
-        event.pop("path", None)
-    if (request_id := event.pop("request_id", None)) is not None:
-        event["request_id"] = request_id
+        fields.pop(key, None)
+    if fields.pop("endpoint", None) == fields.get("path"):
+        fields.pop("path", None)
+    if (request_id := fields.pop("request_id", None)) is not None:
+        fields["request_id"] = request_id
 
 
 def _value(value: object) -> str:
