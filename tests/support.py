@@ -145,6 +145,19 @@ def pixel_quantization(graph: bytes) -> list[tuple[float, int]]:
     ]
 
 
+@contextlib.contextmanager
+def heeding_interrupts() -> Iterator[None]:
+    """What is started meanwhile heeds Ctrl-C.
+
+    A shell has what it runs in the background ignore it, and so would all that these tests start.
+    """
+    heeded = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, heeded)
+
+
 def environment(home: Path, **settings: object) -> dict[str, str]:
     """A clean environment: the person's own settings must not reach a test."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("VIEWFINDER")}

@@ -23,6 +23,7 @@ from tests.support import (
     eventually,
     fake_bundle,
     free_port,
+    heeding_interrupts,
     run_command,
     serving_here,
     serving_one,
@@ -103,13 +104,15 @@ def test_nothing_goes_on_when_it_is_stopped(tmp_path: Path, number: signal.Signa
     home, scratch = tmp_path / "home", tmp_path / "scratch"
     scratch.mkdir()
     fake_bundle(home / "models")
-    with subprocess.Popen(
-        [COMMAND, "bench", "--model", "fake", "--seconds", "1"],
-        env={**environment(home), "TMPDIR": str(scratch)},
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    with heeding_interrupts():
+        bench = subprocess.Popen(
+            [COMMAND, "bench", "--model", "fake", "--seconds", "1"],
+            env={**environment(home), "TMPDIR": str(scratch)},
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+    with bench as process:
         assert process.stderr is not None
         next(line for line in process.stderr if line.startswith("served: 0"))
         started = psutil.Process(process.pid).children(recursive=True)

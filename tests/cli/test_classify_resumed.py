@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 from tests.cli.commands import Commands, lines_of, photos_in
-from tests.support import COMMAND, Engine, environment, eventually, fake_bundle, grey
+from tests.support import (
+    COMMAND,
+    Engine,
+    environment,
+    eventually,
+    fake_bundle,
+    grey,
+    heeding_interrupts,
+)
 
 from viewfinder.cli.batch import outputs
 from viewfinder.cli.batch.journal import Journal, journal_of
@@ -23,18 +31,13 @@ _AT_ONCE = 4
 def _cut_off(commands: Commands, photos: Path, out: Path, number: int) -> subprocess.Popen[str]:
     """Begin a run with a slow model, and send it a signal in the middle."""
     fake_bundle(commands.home / "models", "slow", milliseconds=40)
-    # A shell has what it runs in the background ignore Ctrl-C, and so would all that these tests
-    # start.
-    heeded = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
+    with heeding_interrupts():
         process = subprocess.Popen(
             [COMMAND, "classify", str(photos), "--out", str(out), "--model", "slow"],
             env=environment(commands.home, THREADS=2, CACHE__ENABLED=False),
             stderr=subprocess.PIPE,
             text=True,
         )
-    finally:
-        signal.signal(signal.SIGINT, heeded)
     journal = journal_of(out)
     eventually(lambda: journal.is_file() and journal.read_bytes().count(b"\n") > 6)
     process.send_signal(number)

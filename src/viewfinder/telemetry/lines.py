@@ -19,8 +19,8 @@ class Lines(logging.StreamHandler[TextIO]):
 
     Args:
         stream: Where to.
-        gathered: The logger whose lines may wait a moment, up to a warning; then they are written
-            as all others are.
+        gathered: The logger whose lines may wait a moment: warnings too, since an overloaded
+            server refuses many times as much as it answers.
     """
 
     def __init__(self, stream: TextIO, gathered: str) -> None:
@@ -34,7 +34,7 @@ class Lines(logging.StreamHandler[TextIO]):
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Write a record, or let it wait."""
-        if record.name != self._gathered or record.levelno >= logging.WARNING:
+        if record.name != self._gathered:
             self._write_waiting()
             return bool(super().handle(record))
         self._wait(self.format(record))  # not under the lock of a handler, which a writer holds
