@@ -1,16 +1,18 @@
 """What telemetry costs: throughput with none, with metrics, and with all of it; and `/metrics`.
 
-    python -m benchmarks.telemetry [--seconds 6] [--rounds 9] [--connections 8] [--quick]
+    python -m benchmarks.telemetry [--starts 6] [--rounds 2] [--seconds 4] [--quick]
 
-A server of each kind runs from the beginning to the end, and wrk asks them in turns, with raw
-bodies and each round in another order; the rates of a round are compared with each other, and the
-medians of these ratios are told. So is the processor time for each answer, which depends less on
+A server of each kind runs, and wrk asks them in turns, with raw bodies and each round in another
+order; the rates of a round are compared with each other, and the medians of these ratios are told.
+Two processes of the very same kind differ by as much as is to be seen here: all servers are started
+anew several times. So is the processor time for each answer, which depends less on
 what else the machine does. `all` has metrics, a line of JSON for each request, a trace of each
 request sent to a collector, and drift. The result cache and the record of results are off.
 
 Then `/metrics` is asked for with 50 models that have all answered, of one worker and of four.
 """
 
+import argparse
 import contextlib
 import http.server
 import itertools
@@ -53,23 +55,14 @@ _WORKERS = (1, 4)
 
 def main() -> None:
     """Measure, print and save."""
-    arguments = parse(parser(__doc__, seconds=(6, 2), rounds=(9, 1), connections=(8, 8)))
+    arguments = parse(
+        parser(__doc__, starts=(6, 1), rounds=(2, 1), seconds=(4, 2), connections=(8, 8))
+    )
     bodies = [raw(picture) for picture in photos()]
     rounds: list[dict[str, Load]] = []
-    with contextlib.ExitStack() as stack:
-        collector = stack.enter_context(collecting())
-        servers = {kind: stack.enter_context(serving(kind, collector, bodies)) for kind in _KINDS}
-        for number in range(arguments.rounds):
-            turn = number % len(_KINDS)
-            seen = {
-                kind: measure(servers[kind], bodies, arguments.connections, arguments.seconds)
-                for kind in (*_KINDS[turn:], *_KINDS[:turn])
-            }
-            rounds.append(seen)
-            shown = ", ".join(
-                f"{kind} {seen[kind].rate:.1f}/s {seen[kind].cpu_ms:.2f} ms" for kind in _KINDS
-            )
-            print(f"round {number + 1}: {shown}", flush=True)
+    with collecting() as collector:
+        for start in range(arguments.starts):
+            rounds += measure_all(collector, bodies, arguments, start)
         traces = collector.received
     scrapes = {workers: scrape_ms(workers) for workers in _WORKERS}
     save(
@@ -78,6 +71,32 @@ def main() -> None:
         rounds=[{kind: asdict(load) for kind, load in seen.items()} for seen in rounds],
         scrapes_ms=scrapes,
     )
+
+
+def measure_all(
+    collector: "_Collector", bodies: Sequence[Body], arguments: argparse.Namespace, start: int
+) -> list[dict[str, Load]]:
+    """Start a server of each kind, and ask them in turns."""
+    rounds = []
+    with contextlib.ExitStack() as stack:
+        order = _turned(start)
+        servers = {kind: stack.enter_context(serving(kind, collector, bodies)) for kind in order}
+        for number in range(arguments.rounds):
+            seen = {
+                kind: measure(servers[kind], bodies, arguments.connections, arguments.seconds)
+                for kind in _turned(start + number)
+            }
+            rounds.append(seen)
+            shown = ", ".join(
+                f"{kind} {seen[kind].rate:.1f}/s {seen[kind].cpu_ms:.2f} ms" for kind in _KINDS
+            )
+            print(f"start {start + 1}: {shown}", flush=True)
+    return rounds
+
+
+def _turned(number: int) -> tuple[str, ...]:
+    turn = number % len(_KINDS)
+    return (*_KINDS[turn:], *_KINDS[:turn])
 
 
 def costs(rounds: Sequence[dict[str, Load]]) -> list[Figure]:
