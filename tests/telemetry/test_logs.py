@@ -1,5 +1,6 @@
 """Lines of the log, for machines and for people."""
 
+import importlib.util
 import io
 import json
 import logging
@@ -10,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 from PIL import Image
-from tests.support import encode, eventually, fake_bundle, grey, serving
+from tests.support import encode, eventually, fake_bundle, grey, needs, serving
 from tests.telemetry.test_tracing import TRACE, in_memory, parented, tracing_to
 
 from viewfinder.settings import LogSettings
@@ -186,6 +187,10 @@ def test_libraries_tell_no_details_whatever_the_level(monkeypatch: pytest.Monkey
 
 
 def test_whatever_is_sent_no_secret_is_in_the_log(tmp_path: Path) -> None:
+    needs(
+        "the extra postgres (make test EXTRAS=postgres)",
+        met=importlib.util.find_spec("psycopg") is not None,
+    )
     """Markers in keys, in the query, in a photo, its name, and in the database's address."""
     fake_bundle(tmp_path / "models")
     exif = Image.Exif()
