@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.harness import Figure, median, parse, parser, photos, save
+from benchmarks.loads import Load, measure
 from benchmarks.processes import VIEWFINDER, Server, clean_environment, running
 from benchmarks.records import counts, wait_for_records
 from benchmarks.wrk import Body, raw, settle, wrk
@@ -27,19 +28,6 @@ class Recording:
 
     server: Server
     file: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """A server under load.
-
-    Attributes:
-        rate: Requests per second.
-        cpu_ms: Milliseconds of processor time for each.
-    """
-
-    rate: float
-    cpu_ms: float
 
 
 _KINDS = ("none", "results", "images")
@@ -57,7 +45,9 @@ def main() -> None:
         for number in range(arguments.rounds):
             turn = number % len(_KINDS)
             seen = {
-                kind: measure(servers[kind], bodies, arguments.connections, arguments.seconds)
+                kind: measure(
+                    servers[kind].server, bodies, arguments.connections, arguments.seconds
+                )
                 for kind in (*_KINDS[turn:], *_KINDS[:turn])
             }
             rounds.append(seen)
@@ -103,14 +93,6 @@ def recording(kind: str, bodies: Sequence[Body]) -> Iterator[Recording]:
             if kind != "none":
                 wait_for_records(file)
             yield Recording(server, file)
-
-
-def measure(of: Recording, bodies: Sequence[Body], connections: int, seconds: int) -> Load:
-    """Ask a server for some seconds."""
-    before = of.server.cpu_seconds()
-    load = wrk(f"{of.server.url}/v1/classify", bodies, connections=connections, seconds=seconds)
-    cpu_ms = (of.server.cpu_seconds() - before) / (load.rate * seconds) * 1000
-    return Load(load.rate, cpu_ms)
 
 
 if __name__ == "__main__":

@@ -20,30 +20,17 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from http import HTTPStatus
 from pathlib import Path
 
 import httpx2
 
 from benchmarks.harness import Figure, median, parse, parser, photos, save
+from benchmarks.loads import Load, measure
 from benchmarks.processes import VIEWFINDER, Server, clean_environment, running, viewfinder
 from benchmarks.stores import publish_copy, publish_fake
 from benchmarks.wrk import Body, raw, settle, wrk
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """A server under load.
-
-    Attributes:
-        rate: Requests per second.
-        cpu_ms: Milliseconds of processor time for each.
-    """
-
-    rate: float
-    cpu_ms: float
-
 
 _KINDS = ("none", "metrics", "all")
 _MODEL = "watched"
@@ -186,14 +173,6 @@ def serving(kind: str, collector: _Collector, bodies: Sequence[Body]) -> Iterato
             settle(url, bodies[0])
             wrk(url, bodies, connections=1, seconds=_WARM_UP_S)
             yield server
-
-
-def measure(server: Server, bodies: Sequence[Body], connections: int, seconds: int) -> Load:
-    """Ask a server for some seconds."""
-    before = server.cpu_seconds()
-    load = wrk(f"{server.url}/v1/classify", bodies, connections=connections, seconds=seconds)
-    cpu_ms = (server.cpu_seconds() - before) / (load.rate * seconds) * 1000
-    return Load(load.rate, cpu_ms)
 
 
 def scrape_ms(workers: int) -> list[float]:
