@@ -25,10 +25,7 @@ _OF_A_HISTOGRAM = re.compile(r"_(bucket|sum|count)$")
 
 @pytest.fixture(scope="module")
 def families() -> dict[str, Family]:
-    metrics = Metrics()
-    found = {family.name: family for family in (*metrics._families, *PROCESS_FAMILIES)}
-    metrics.close()
-    return found
+    return {family.name: family for family in (*Metrics()._families, *PROCESS_FAMILIES)}
 
 
 def _asked() -> dict[str, str]:

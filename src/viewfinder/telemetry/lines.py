@@ -28,7 +28,7 @@ class Lines(logging.StreamHandler[TextIO]):
         self._gathered = gathered
         self._waiting: list[str] = []
         self._dropped = 0
-        self._swap = threading.Lock()
+        self._swap, self._writing = threading.Lock(), threading.Lock()
         self._news = threading.Event()
         self._writer: threading.Thread | None = None
 
@@ -65,13 +65,14 @@ class Lines(logging.StreamHandler[TextIO]):
             self._write_waiting()
 
     def _write_waiting(self) -> None:
-        with self._swap:
-            lines, self._waiting = self._waiting, []
-            dropped, self._dropped = self._dropped, 0
-        if not lines:
-            return
-        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
-            self.stream.write("".join(f"{line}\n" for line in lines))
-            self.stream.flush()
+        with self._writing:  # who comes second writes after this
+            with self._swap:
+                lines, self._waiting = self._waiting, []
+                dropped, self._dropped = self._dropped, 0
+            if not lines:
+                return
+            with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+                self.stream.write("".join(f"{line}\n" for line in lines))
+                self.stream.flush()
         if dropped:
             logging.getLogger(__name__).warning("%d lines of the log are lost", dropped)

@@ -236,10 +236,6 @@ class Metrics:
         alive = [worker.pid for worker in workers if worker.pid is not None]
         return self._exposition.render(totals | process_totals(alive))
 
-    def close(self) -> None:
-        """Let go of the files; nothing is counted after that."""
-        self._cells.close()
-
     def _counter(self, name: str, description: str, labels: Iterable[str] = ()) -> Counter:
         family = self._add(Family(name, "counter", description, tuple(labels)))
         return Counter(family, self._cells)
