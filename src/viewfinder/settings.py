@@ -327,6 +327,13 @@ class DriftSettings(BaseModel):
     photos: int = Field(
         1000, ge=100, le=1_000_000, description="The most recent photos that are compared."
     )
+    per_second: int = Field(
+        20,
+        ge=1,
+        le=100_000,
+        description="About so many photos a second each worker looks at, of each version; of more, "
+        "at a random part.",
+    )
 
 
 class Settings(BaseSettings):

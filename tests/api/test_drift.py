@@ -61,7 +61,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
     known = _files(_photos(0, 300))
     with_reference(builtin, home / "models" / "things" / "1", known, home / "photos")
     with (
-        serving(home, "--model", "things", DRIFT__PHOTOS=WINDOW, RECORD="none") as server,
+        serving(
+            home, "--model", "things", DRIFT__PHOTOS=WINDOW, DRIFT__PER_SECOND=10_000, RECORD="none"
+        ) as server,
         httpx2.Client(base_url=server.url, timeout=60, trust_env=False) as http,
     ):
         yield http

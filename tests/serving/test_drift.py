@@ -1,5 +1,6 @@
 """Photos and answers, counted and compared with a reference."""
 
+import asyncio
 import shutil
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -57,14 +58,16 @@ class Asked:
 
 
 @asynccontextmanager
-async def _asking(store: Path, *, photos: int = 100, cache: bool = False) -> AsyncIterator[Asked]:
+async def _asking(
+    store: Path, *, photos: int = 100, per_second: int = 100_000, cache: bool = False
+) -> AsyncIterator[Asked]:
     services = build_services(
         Settings(
             model_store=store,
             default_model="fake",
             threads=1,
             cache=CacheSettings(enabled=cache),
-            drift=DriftSettings(photos=photos),
+            drift=DriftSettings(photos=photos, per_second=per_second),
         ),
         tally=SharedTally(),
     )
@@ -133,6 +136,16 @@ async def test_a_small_reference_gives_no_verdict(store: Path, tmp_path: Path) -
     async with _asking(store) as asked:
         await asked.send(_photos(130, BRIGHTER))
         assert (asked.drift().reference, _psi(asked.drift())) == (49, {})
+
+
+async def test_of_a_rush_a_part_is_looked_at(known: Path) -> None:
+    async with _asking(known, photos=1_000_000, per_second=1) as asked:
+        await asked.send(_photos(100))
+        begun = asked.drift().photos
+        assert begun  # all of the first second
+        await asyncio.sleep(1)
+        await asked.send(_photos(100, seed=1))
+        assert asked.drift().photos < begun + 50
 
 
 async def test_without_a_reference_it_is_told_what_was_seen(store: Path) -> None:

@@ -15,6 +15,7 @@ from viewfinder.imaging.preprocess import prepare
 from viewfinder.imaging.statistics import ImageStatistics, image_statistics
 from viewfinder.serving.scheduler import Devices, Lane, Stage
 from viewfinder.settings import Limits
+from viewfinder.shared.sample import Sample
 
 MOST_CLASSES = 100
 """As many classes as an answer may name."""
@@ -85,7 +86,7 @@ class Computed:
         infer: Seconds of the graph, with all that were in its batch.
         inferred: The graph was done.
         pixels: Width times height of the photo as it was sent.
-        statistics: What it looks like, where that is compared.
+        statistics: What it looks like, where that is compared and it was chosen for it.
     """
 
     scores: Scores
@@ -133,13 +134,15 @@ class Computation:
     Args:
         loaded: The model.
         limits: What will be decoded.
-        statistics: Whether to say what each photo looks like.
+        looked_at: Of which photos to say what they look like; None for none.
     """
 
-    def __init__(self, loaded: LoadedVariant, limits: Limits, *, statistics: bool = False) -> None:
+    def __init__(
+        self, loaded: LoadedVariant, limits: Limits, *, looked_at: Sample | None = None
+    ) -> None:
         self._loaded = loaded
         self._limits = limits
-        self._statistics = statistics
+        self._looked_at = looked_at
         traits = loaded.engine.traits
         self._device = traits.device
         self._whole: Stage[bytes, Computed] = Stage(self._classify)
@@ -181,7 +184,8 @@ class Computation:
         prepared = prepare(photo, self._loaded.variant.preprocess, self._limits)
         seconds = time.monotonic() - began
         width, height = prepared.size
-        statistics = image_statistics(prepared.pixels) if self._statistics else None
+        is_looked_at = self._looked_at is not None and self._looked_at.chosen()
+        statistics = image_statistics(prepared.pixels) if is_looked_at else None
         return _Decoded(prepared.pixels, began, seconds, width * height, statistics)
 
     def _prepare(self, photos: Sequence[bytes]) -> list[_Decoded]:

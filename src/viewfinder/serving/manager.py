@@ -38,6 +38,7 @@ from viewfinder.registry.routing import LATEST, STABLE, Routing, Traffic, check_
 from viewfinder.registry.store import ModelStore, look, look_at_start
 from viewfinder.serving.compute import Computation
 from viewfinder.settings import Settings
+from viewfinder.shared.sample import Sample
 from viewfinder.types import ServedModel
 
 State = Literal["loading", "ready", "failed", "unloaded"]
@@ -556,8 +557,10 @@ class ModelManager:
                 needed = self._bytes(bundle)
                 await self._make_room(bundle, needed)
                 loaded = await asyncio.to_thread(load_probed, bundle, self._settings)
-            limits, statistics = self._settings.limits, self._settings.drift.enabled
-            slot = Slot(loaded, Computation(loaded, limits, statistics=statistics), needed)
+            drift = self._settings.drift
+            looked_at = Sample(drift.per_second) if drift.enabled else None
+            computation = Computation(loaded, self._settings.limits, looked_at=looked_at)
+            slot = Slot(loaded, computation, needed)
         except NotReadyError as error:
             logger.warning("%s@%d could not be tried: %s", name, version, error.detail)
             raise

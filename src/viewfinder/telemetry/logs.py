@@ -41,6 +41,7 @@ _RED, _YELLOW, _CYAN, _BRIGHT, _DIM = (f"\x1b[{code}m" for code in (31, 33, 36, 
 _RESET = "\x1b[0m"
 _COLOURS = {"WARNING": _YELLOW, "ERROR": _RED, "CRITICAL": _RED}
 _NEEDS_QUOTES = set(" =\"'")
+_JSON = json.JSONEncoder(default=repr)  # to make one for each line costs as much as the line
 
 
 def configure_logging(settings: LogSettings) -> None:
@@ -88,7 +89,7 @@ class ForMachines(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = _safe(self.formatException(record.exc_info))
-        return json.dumps(line, default=repr)
+        return _JSON.encode(line)
 
 
 class ForPeople(logging.Formatter):
