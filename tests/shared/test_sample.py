@@ -1,7 +1,8 @@
 """`Sample`: a share of a rush, all of what comes slowly."""
 
-import random
 from collections.abc import Sequence
+
+import numpy as np
 
 from viewfinder.shared.sample import Sample
 
@@ -9,7 +10,7 @@ from viewfinder.shared.sample import Sample
 def _chosen(rates: Sequence[int], per_second: float) -> list[int]:
     """How many are chosen in each second in which so many come, evenly."""
     now = 0.0
-    sample = Sample(per_second, clock=lambda: now, chance=random.Random(0).random)
+    sample = Sample(per_second, clock=lambda: now, chance=np.random.default_rng(0).random)
     found = []
     for second, rate in enumerate(rates):
         found.append(0)
@@ -35,7 +36,7 @@ def test_after_a_rush_all_is_chosen_again() -> None:
 
 def test_what_is_chosen_is_spread_over_the_second() -> None:
     now = 0.0
-    sample = Sample(50, clock=lambda: now, chance=random.Random(0).random)
+    sample = Sample(50, clock=lambda: now, chance=np.random.default_rng(0).random)
     moments = []
     for number in range(10_000):
         now = number / 1000
