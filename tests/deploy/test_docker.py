@@ -211,8 +211,13 @@ def _is_healthy(container: Container, image: Image) -> bool:
     return container.is_running and container.run(*image.healthcheck).returncode == 0
 
 
+def _say(container: Container, words: str) -> None:
+    eventually(lambda: words in container.said or not container.is_running, within=120)
+
+
 def _become_healthy(container: Container, image: Image) -> None:
-    eventually(lambda: _is_healthy(container, image) or not container.is_running, within=120)
+    _say(container, "ready: ")
+    eventually(lambda: _is_healthy(container, image) or not container.is_running)
     assert container.is_running, container.said
 
 
@@ -254,9 +259,7 @@ def test_several_workers_end_with_process_1(run: Run, image: Image) -> None:
 
 def test_a_worker_of_jobs_ends_when_it_is_asked_to(run: Run, image: Image) -> None:
     with run("worker") as container:
-        eventually(
-            lambda: "Working on jobs" in container.said or not container.is_running, within=120
-        )
+        _say(container, "Working on jobs")
         assert container.stop(image.stop_signal) == 0, container.said
 
 
