@@ -2,7 +2,7 @@
 
     python -I -S healthcheck.py [PORT] [PATH]
 
-Without a port, that of the setting `port`. It asks directly, whatever proxies the environment names.
+Without a port, that of the setting `port`. Proxies that the environment names are not asked.
 """
 
 import http.client

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-
 from tests.support import eventually
 
 _NAMESPACES = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation=private")
 _NODES = ("null", "zero", "full", "random", "urandom")
+_IN_MEMORY = {"tmp": "mode=1777", "dev": "mode=755", "dev/shm": "mode=1777,size=64m"}
 # SIOCSIFFLAGS: the loopback interface of a new network is down.
 _LOOPBACK_UP = (
     "import fcntl, socket, struct; fcntl.ioctl(socket.socket(), 0x8914, "
@@ -163,13 +163,12 @@ def _mounting(inside: Inside) -> Iterator[str]:
         if not mount.writable:
             yield f"mount -o remount,bind,ro {target}"
     yield f"mount -t proc proc {root}/proc"
-    yield f"mount -t tmpfs -o mode=1777 tmpfs {root}/tmp"
-    yield f"mount -t tmpfs -o mode=755 tmpfs {root}/dev"
+    for name, options in _IN_MEMORY.items():
+        yield f"mkdir -p {root}/{name}"
+        yield f"mount -t tmpfs -o {options} tmpfs {root}/{name}"
     for node in _NODES:
         yield f"touch {root}/dev/{node}"
         yield f"mount --bind /dev/{node} {root}/dev/{node}"
-    yield f"mkdir {root}/dev/shm"
-    yield f"mount -t tmpfs -o mode=1777,size=64m tmpfs {root}/dev/shm"
 
 
 def _confined(inside: Inside) -> str:

@@ -14,7 +14,9 @@ def sent_to_the_builder(root: Path) -> Iterator[Path]:
     for top in root.iterdir():
         if top.name in wanted:
             found = [top] if top.is_file() else top.rglob("*")
-            yield from (path for path in found if path.is_file() and not _ignored(path, root, rules))
+            yield from (
+                path for path in found if path.is_file() and not _ignored(path, root, rules)
+            )
 
 
 def _ignored(path: Path, root: Path, rules: list[str]) -> bool:

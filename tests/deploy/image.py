@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from tests.deploy.container import Inside, Mount, build_step
 from tests.deploy.context import sent_to_the_builder
@@ -159,31 +160,31 @@ class Builder:
 
 
 def _configured(image: Image, one: Instruction) -> Image:
-    """What an instruction changes that writes no file."""
+    """What an instruction changes that writes no file but a folder."""
+    changes: dict[str, Any] = {}
     match one.name:
         case "ENV":
-            return replace(image, env={**image.env, **assignments(one)})
+            changes["env"] = {**image.env, **assignments(one)}
         case "USER":
             user, group = one.value.split(":")
-            return replace(image, user=(int(user), int(group)))
+            changes["user"] = (int(user), int(group))
         case "WORKDIR":
             (image.root / one.value.lstrip("/")).mkdir(parents=True, exist_ok=True)
-            return replace(image, workdir=one.value)
+            changes["workdir"] = one.value
         case "VOLUME":
-            return replace(image, volumes=(*image.volumes, *one.words))
+            changes["volumes"] = (*image.volumes, *one.words)
         case "STOPSIGNAL":
-            return replace(image, stop_signal=one.value)
-        case "ENTRYPOINT":
-            assert one.is_exec, "a shell between would keep the signals for itself"
-            return replace(image, entrypoint=tuple(one.words))
-        case "CMD":
-            assert one.is_exec, "a shell between would keep the signals for itself"
-            return replace(image, cmd=tuple(one.words))
+            changes["stop_signal"] = one.value
+        case "ENTRYPOINT" | "CMD":
+            changes[one.name.lower()] = _without_shell(one)
         case "HEALTHCHECK":
-            command = Instruction("CMD", one.value.removeprefix("CMD").strip())
-            assert command.is_exec, "a check by a shell is slower"
-            return replace(image, healthcheck=tuple(command.words))
-        case "EXPOSE" | "LABEL":
-            return image
+            command = one.value.removeprefix("CMD").strip()
+            changes["healthcheck"] = _without_shell(Instruction("CMD", command))
         case _:
-            raise AssertionError(f"{one.name} is not known here")
+            assert one.name in {"EXPOSE", "LABEL"}, f"{one.name} is not known here"
+    return replace(image, **changes)
+
+
+def _without_shell(one: Instruction) -> tuple[str, ...]:
+    assert one.is_exec, "a shell between would keep signals for itself"
+    return tuple(one.words)

@@ -121,5 +121,16 @@ def may_make_roots() -> bool:
     """Whether this process may mount, and have namespaces of its own."""
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         return False
-    command = ["unshare", "--mount", "--pid", "--net", "--fork", "mount", "-t", "tmpfs", "t", "/mnt"]
+    command = [
+        "unshare",
+        "--mount",
+        "--pid",
+        "--net",
+        "--fork",
+        "mount",
+        "-t",
+        "tmpfs",
+        "t",
+        "/mnt",
+    ]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0

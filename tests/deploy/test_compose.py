@@ -321,7 +321,7 @@ def test_each_start_brings_the_database_up_and_prometheus_a_new_key(
     )
     keys = {one["id"]: one for one in json.loads(listed.stdout)["keys"]}
     first, second = (keys[_id_of(token)] for token in tokens)
-    assert (first["state"], second["state"]) == ("revoked", "active")
+    assert (first["state"], second["state"]) == ("revoked", "valid")
     assert second["scopes"] == ["read"]
 
 
