@@ -14,7 +14,7 @@ OPERATIONS = ROOT / "docs" / "operations.md"
 
 def rules() -> list[dict[str, Any]]:
     """All rules in their order."""
-    return [rule for group in _read(RULES)["groups"] for rule in group["rules"]]
+    return [rule for group in read_yaml(RULES)["groups"] for rule in group["rules"]]
 
 
 def rule_expressions() -> dict[str, str]:
@@ -30,7 +30,7 @@ def alerts() -> list[dict[str, Any]]:
 def fired() -> set[str]:
     """The alerts that a test expects."""
     names = set()
-    for test in _read(GRAFANA / "viewfinder.rules.test.yml")["tests"]:
+    for test in read_yaml(GRAFANA / "viewfinder.rules.test.yml")["tests"]:
         names |= {
             one["alertname"] for one in test.get("alert_rule_test", ()) if "exp_alerts" in one
         }
@@ -54,6 +54,7 @@ def examples() -> list[str]:
 
 
 @cache
-def _read(path: Path) -> Any:
+def read_yaml(path: Path) -> Any:
+    """What is in a file."""
     yaml = importlib.import_module("yaml")  # without types of its own
     return yaml.safe_load(path.read_text())
