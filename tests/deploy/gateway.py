@@ -68,8 +68,8 @@ def render(
         "nginx.conf": {
             "listen 8080 ": f"listen 127.0.0.1:{http} ",
             "listen 8443 ": f"listen 127.0.0.1:{https} ",
-            " /tmp/": f" {folder}/tmp/",
-            " /etc/nginx/tls/": f" {folder}/tls/",
+            " /tmp/": f" {folder / 'tmp'}/",
+            " /etc/nginx/tls/": f" {folder / 'tls'}/",
         },
         "conf.d/upstream.conf": {"    server server:8000 max_fails=3 fail_timeout=2s;": servers},
         "conf.d/limits.conf": limits,
@@ -137,15 +137,21 @@ class Gateway:
 
     def client(self, *, http2: bool = False, **options: Any) -> httpx2.Client:
         """A client of it; that of HTTP/2 speaks nothing else."""
-        given = {"timeout": 60, "trust_env": False, "verify": self.tls, "base_url": self.url}
-        return httpx2.Client(http1=not http2, http2=http2, **given, **options)
+        given: dict[str, Any] = {"timeout": 60, "trust_env": False, **options}
+        return httpx2.Client(
+            base_url=self.url, verify=self.tls, http1=not http2, http2=http2, **given
+        )
 
     @contextlib.contextmanager
-    def connection(self, source: str = "127.0.0.1") -> Iterator[ssl.SSLSocket]:
+    def connection(
+        self, source: str = "127.0.0.1", *, protocol: str = "http/1.1"
+    ) -> Iterator[ssl.SSLSocket]:
         """A connection as bytes travel on it, from one of this machine's addresses."""
+        tls = self.tls
+        tls.set_alpn_protocols([protocol])
         with (
             socket.create_connection(self.address, 60, (source, 0)) as plain,
-            self.tls.wrap_socket(plain, server_hostname="localhost") as secure,
+            tls.wrap_socket(plain, server_hostname="localhost") as secure,
         ):
             yield secure
 
@@ -164,7 +170,20 @@ class Gateway:
     @property
     def log(self) -> list[dict[str, Any]]:
         """A line for each request."""
-        return [json.loads(line) for line in (self.folder / "access.log").read_text().splitlines()]
+        text = (self.folder / "access.log").read_text()
+        return [json.loads(line) for line in text.splitlines(keepends=True) if line[-1] == "\n"]
+
+    def line_of(self, request_id: str) -> dict[str, Any]:
+        """The line of one request, which is written after its answer is out."""
+        found: list[dict[str, Any]] = []
+
+        def is_there() -> bool:
+            found[:] = [line for line in self.log if line["request_id"] == request_id]
+            return bool(found)
+
+        eventually(is_there)
+        (line,) = found
+        return line
 
     @property
     def errors(self) -> str:
@@ -196,9 +215,7 @@ def gateway(folder: Path, replicas: Sequence[Address], **options: Any) -> Iterat
     command = [PROGRAM, "-e", "stderr", "-p", str(folder), "-c", str(config)]
     user = _leave_to_nobody(folder)
     with (folder / "access.log").open("ab") as out, (folder / "error.log").open("ab") as err:
-        process = subprocess.Popen(
-            [*command, "-g", "daemon off;"], stdout=out, stderr=err, **user
-        )
+        process = subprocess.Popen([*command, "-g", "daemon off;"], stdout=out, stderr=err, **user)
     running = Gateway(process, folder, http, https)
     try:
         eventually(lambda: _listens(running) or process.poll() is not None)
@@ -216,7 +233,7 @@ def _listens(running: Gateway) -> bool:
     return False
 
 
-def _leave_to_nobody(folder: Path) -> dict[str, int]:
+def _leave_to_nobody(folder: Path) -> dict[str, Any]:
     """What starts a process without privileges, to whom the folder belongs from now on."""
     if os.geteuid() != 0:
         return {}

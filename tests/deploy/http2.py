@@ -1,4 +1,4 @@
-"""One request in HTTP/2 as it travels: libraries do not show an answer that comes before the end."""
+"""One request in HTTP/2 as it travels: libraries do not show an answer that comes early."""
 
 import json
 import ssl

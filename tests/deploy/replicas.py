@@ -1,12 +1,16 @@
 """What stands behind a gateway in place of a server, so that a test decides what it does when."""
 
 import contextlib
+import select
 import socket
 from collections.abc import Iterator
-from email.message import Message
 from email.parser import BytesParser
+from typing import TYPE_CHECKING
 
-from tests.deploy.gateway import Address
+if TYPE_CHECKING:
+    from email.message import Message
+
+    from tests.deploy.gateway import Address
 
 _PATIENCE_S = 30
 
@@ -31,16 +35,10 @@ class Replica:
         with connection:
             yield Asked(connection)
 
-    def is_asked(self) -> bool:
-        """Whether anybody has connected who was not taken up."""
-        self._listener.settimeout(0)
-        try:
-            self._listener.accept()[0].close()
-        except BlockingIOError:
-            return False
-        finally:
-            self._listener.settimeout(_PATIENCE_S)
-        return True
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether somebody has connected who was not taken up."""
+        return bool(select.select([self._listener], [], [], 0)[0])
 
 
 class Asked:
