@@ -62,6 +62,7 @@ class Services:
         callbacks: Tells those who wait for jobs; None where others do.
         sampler: Reads all these into metrics; None where nobody looks at them.
         tracer: Traces requests, and work in the background; None where that is off.
+        answering: Whether the process answers requests for photos; a worker on jobs does not.
     """
 
     settings: Settings
@@ -82,6 +83,7 @@ class Services:
     callbacks: Delivering | None = None
     sampler: "Sampler | None" = None
     tracer: Tracer | None = None
+    answering: bool = True
 
 
 def services_of(scope: Scope) -> Services:

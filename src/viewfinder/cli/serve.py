@@ -48,7 +48,7 @@ def serve(
     # When it has drained, it raises the signal that stopped it once more: a job well done.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
-    from viewfinder.server.listener import listen
+    from viewfinder.server.listener import listen, url_of
     from viewfinder.server.run import run
     from viewfinder.settings import load_settings
     from viewfinder.telemetry.logs import configure_logging
@@ -68,7 +68,7 @@ def serve(
     collector(settings.tracing)
     listener = listen(settings.host, settings.port)
     port = listener.getsockname()[1]
-    address = f"http://{_in_url(settings.host)}:{port}"
+    address = url_of(settings.host, listener)
     if as_json:
         print_json({"url": address, "workers": settings.workers})
         sys.stdout.flush()
@@ -80,21 +80,18 @@ def serve(
 
 def _greet(settings: "Settings", address: str, port: int) -> None:
     """Say where the server is, and how to ask it; a log for machines has a line like any other."""
+    from viewfinder.server.listener import in_url
     from viewfinder.telemetry.logs import is_json
 
     if is_json(settings.log, sys.stderr):
         logger.info("Viewfinder on %s", address, extra={"workers": settings.workers})
         return
-    here = f"http://{_in_url(_of_this_machine(settings.host))}:{port}"
+    here = f"http://{in_url(_of_this_machine(settings.host))}:{port}"
     key = '-H "X-API-Key: $KEY" ' if settings.auth.enabled else ""
     say(
         f"Viewfinder on {address}  (documentation: {here}/docs, stop: Ctrl-C)\n"
         f"  curl {key}-F file=@photo.jpg {here}/v1/classify"
     )
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def _of_this_machine(host: str) -> str:

@@ -18,6 +18,8 @@ FILE = "viewfinder.db"
 """The SQLite file in the data home, where no other database is named."""
 
 _PAUSE_S = 2.0
+# How long a look takes at most, and for how long nobody looks again.
+_LOOK_S, _FRESH_S = 2.0, 1.0
 
 
 class DatabaseLink:
@@ -33,6 +35,8 @@ class DatabaseLink:
         self._opened = asyncio.Event()
         self._database: Database | None = None
         self._failure: tuple[float, str] | None = None
+        self._looking = asyncio.Lock()
+        self._look: tuple[float, bool] | None = None
 
     @property
     def is_there(self) -> bool:
@@ -73,6 +77,24 @@ class DatabaseLink:
             self._failure = time.monotonic() + _PAUSE_S, error.detail
             raise
         return database
+
+    async def answers(self) -> bool:
+        """Whether it can be read: looked at once a second at most, however often that is asked."""
+        async with self._looking:
+            if self._look is None or time.monotonic() >= self._look[0]:
+                answers = await self._try()
+                self._look = time.monotonic() + _FRESH_S, answers
+            return self._look[1]
+
+    async def _try(self) -> bool:
+        try:
+            async with asyncio.timeout(_LOOK_S):
+                database = await self.open()
+                async with database.reading() as connection:
+                    await connection.exec_driver_sql("SELECT 1")
+        except (DatabaseError, TimeoutError):
+            return False
+        return True
 
     async def close(self) -> None:
         """Close all connections; who asks after that opens it anew."""
