@@ -42,6 +42,7 @@ def worker(
 
 async def _work(settings: "Settings", *, as_json: bool) -> None:
     from viewfinder.app import build_services, running
+    from viewfinder.errors import DatabaseError
     from viewfinder.telemetry.logs import is_json
 
     tell = logger.info if is_json(settings.log, sys.stderr) else say
@@ -49,7 +50,12 @@ async def _work(settings: "Settings", *, as_json: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     services = build_services(settings, lasting=True)
-    await services.database.open()  # what is wrong with it is told at once
+    try:
+        await services.database.open()  # what is wrong with it is told at once
+    except DatabaseError as error:
+        if not error.may_pass:
+            raise
+        logger.warning("%s; it is waited for", error.detail)
     async with running(services, preload=False):
         if as_json:
             print_json({"threads": settings.compute_threads})

@@ -48,12 +48,16 @@ async def open_database(settings: Settings) -> Database:
     url = database_url(settings)
     if url.get_backend_name() == SQLITE:
         await asyncio.to_thread(upgrade, settings)
-    else:
-        found = await asyncio.to_thread(_look, url)
-        if found != REVISION:
-            lacks = "has no tables yet" if found is None else "has the tables of an older release"
-            raise DatabaseError(f"the database {lacks}; run `viewfinder db upgrade`")
-    return connect(url)
+        return connect(url)
+    database = connect(url)
+    try:
+        # Not in a thread: one that waits for a server that hangs would never come back.
+        async with database.reading() as connection:
+            await connection.run_sync(_check_revision)
+    except BaseException:
+        await database.close()
+        raise
+    return database
 
 
 def upgrade(settings: Settings) -> tuple[str | None, str]:
@@ -84,11 +88,6 @@ def _upgrade(url: URL) -> tuple[str | None, str]:
         return found, REVISION
 
 
-def _look(url: URL) -> str | None:
-    with _engine(url) as engine, engine.begin() as connection:
-        return _revision(connection)
-
-
 @contextmanager
 def _engine(url: URL) -> Iterator[Engine]:
     """A plain engine of this thread: Alembic knows no other."""
@@ -112,6 +111,13 @@ def _revision(connection: Connection) -> str | None:
             "the database has the tables of a newer release of Viewfinder; upgrade this one"
         )
     return found
+
+
+def _check_revision(connection: Connection) -> None:
+    found = _revision(connection)
+    if found != REVISION:
+        lacks = "has no tables yet" if found is None else "has the tables of an older release"
+        raise DatabaseError(f"the database {lacks}; run `viewfinder db upgrade`")
 
 
 def _migrate(connection: Connection) -> None:
