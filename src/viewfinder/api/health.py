@@ -12,6 +12,12 @@ DRAINING = "draining"
 """Set in the state that every request sees when the server is about to stop."""
 
 _READY = "ready"
+_STORE = "the model store cannot be read; the models known so far go on to answer"
+_WITHOUT_REDIS = {
+    "cache": "Redis cannot be used; answers are worked out anew",
+    "limits": "Redis cannot be used; each process counts requests for itself",
+    "idempotency": "Redis cannot be used; requests with an Idempotency-Key are refused",
+}
 
 router = APIRouter(tags=["service"])
 
@@ -52,6 +58,12 @@ def parts_of(services: Services) -> dict[str, str]:
         parts[f"model {name}"] = _state_of(services, name)
     if services.recorder is not None:
         parts["results"] = services.recorder.state
+    if services.models.store_is_away:
+        parts["store"] = _STORE
+    if services.access is not None and (wrong := services.access.problem) is not None:
+        parts["keys"] = wrong
+    if services.heartbeat is not None:
+        parts |= {what: _WITHOUT_REDIS[what] for what in services.heartbeat.away}
     if services.retention is not None and services.retention.failing:
         parts["retention"] = "old results cannot be let go of"
     problem = None if services.jobs is None else services.jobs.problem

@@ -62,6 +62,7 @@ def serve(
         models=tuple(model or ()) or None,
         default_model=model[0] if model else None,
     )
+    _check_storage(settings)
     settings = _decide_on_keys(settings, insecure=insecure)
     _check_models(settings)
     _check_shared(settings)
@@ -133,15 +134,23 @@ def _decide_on_keys(settings: "Settings", *, insecure: bool) -> "Settings":
 
 
 def _look_at_keys(settings: "Settings") -> bool:
-    """Whether somebody can get in; stop before the start when that cannot be told."""
+    """Whether somebody can get in, or may be able to once the database can be looked at.
+
+    Stop before the start when it never can be as it is.
+    """
     import asyncio
 
     from viewfinder.access.access import open_access
+    from viewfinder.errors import DatabaseError
 
     async def look() -> bool:
-        access = await open_access(settings)
+        access = open_access(settings)
         try:
             await access.look()
+        except DatabaseError as error:
+            if not error.may_pass:
+                raise
+            return True  # the server says so when it looks itself
         finally:
             await access.close()
         auth = settings.auth
@@ -150,12 +159,29 @@ def _look_at_keys(settings: "Settings") -> bool:
     return asyncio.run(look())
 
 
-def _check_models(settings: "Settings") -> None:
-    """Stop before the start when a model is asked for that is not there."""
-    from viewfinder.errors import NotReadyError
-    from viewfinder.registry.store import look_at_start, open_store
+def _check_storage(settings: "Settings") -> None:
+    """Stop before the start when a database, or blobs, are asked for in a way that makes no sense.
 
-    catalog = look_at_start(open_store(settings.store, settings.home))
+    That they are away is no reason not to start.
+    """
+    from viewfinder.blobs.store import open_blobs
+
+    open_blobs(settings)
+    if settings.database.url is not None:  # else it is SQLite, and need not be there yet
+        from viewfinder.storage.database import connect, database_url
+
+        connect(database_url(settings))  # connects to nothing yet
+
+
+def _check_models(settings: "Settings") -> None:
+    """Stop before the start when a model is asked for that is not there.
+
+    Where the store cannot be looked at, nobody knows: readiness says so until it can.
+    """
+    from viewfinder.errors import NotReadyError
+    from viewfinder.registry.store import look_without, open_store
+
+    catalog, _ = look_without(open_store(settings.store, settings.home))
     for name in filter(None, (settings.default_model, *settings.models)):
         # A broken model is no reason not to start: the others can answer, and readiness says it.
         with suppress(NotReadyError):

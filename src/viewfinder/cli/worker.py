@@ -57,6 +57,7 @@ def worker(
 
 async def _work(settings: "Settings", listener: "socket.socket | None", *, as_json: bool) -> None:
     from viewfinder.app import build_services, running
+    from viewfinder.errors import DatabaseError
     from viewfinder.server.listener import url_of
     from viewfinder.telemetry.logs import is_json
 
@@ -69,7 +70,12 @@ async def _work(settings: "Settings", listener: "socket.socket | None", *, as_js
     else:
         services = _build_seen(settings)
     url = None if listener is None else url_of(settings.host, listener)
-    await services.database.open()  # what is wrong with it is told at once
+    try:
+        await services.database.open()  # what is wrong with it is told at once
+    except DatabaseError as error:
+        if not error.may_pass:
+            raise
+        logger.warning("%s; it is waited for", error.detail)
     async with (
         _shown(services, listener) as say_stopping,
         running(services, preload=False),

@@ -24,9 +24,18 @@ class FolderStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._was_there = False
 
     def refresh(self) -> None:
-        """Nothing to do: the folder is the store."""
+        """See that the folder, which is the store, has not gone: see `ModelStore.refresh`.
+
+        Who deletes models deletes them in it. One that was there as a whole, and is there no more,
+        is on a disk that is away.
+        """
+        is_there = self.folder.exists()
+        if self._was_there and not is_there:
+            raise StoreError(f"the model store {self.folder} is there no more")
+        self._was_there = is_there
 
     def check_writable(self, name: str) -> None:
         """Try it with an empty folder: see `ModelStore.check_writable`."""

@@ -5,6 +5,7 @@ This module costs nothing to import; SQLAlchemy comes with the first use.
 
 import asyncio
 import time
+from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,10 @@ from viewfinder.errors import DatabaseError
 from viewfinder.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
     from viewfinder.storage.database import Database
 
 FILE = "viewfinder.db"
@@ -34,7 +39,7 @@ class DatabaseLink:
         self._opening = asyncio.Lock()
         self._opened = asyncio.Event()
         self._database: Database | None = None
-        self._failure: tuple[float, str] | None = None
+        self._failure: tuple[float, str, bool] | None = None
         self._looking = asyncio.Lock()
         self._look: tuple[float, bool] | None = None
 
@@ -53,7 +58,10 @@ class DatabaseLink:
             await self._opened.wait()
 
     async def open(self) -> "Database":
-        """The database. Who asks again soon after a failure hears of that one, and waits for none.
+        """The database.
+
+        Who asks soon after a failure, or while another tries again, hears of that failure, and
+        waits for none.
 
         Raises:
             DatabaseError: It cannot be used as it is.
@@ -61,21 +69,41 @@ class DatabaseLink:
         """
         if self._database is not None:
             return self._database
+        self._tell_failure(tried_now=self._opening.locked())
         async with self._opening:
             if self._database is None:
+                self._tell_failure()
                 self._database = await self._open()
                 self._opened.set()
             return self._database
 
+    def _tell_failure(self, *, tried_now: bool = False) -> None:
+        if self._failure is not None:
+            until, detail, may_pass = self._failure
+            if tried_now or time.monotonic() < until:
+                # One of his own: each raise would lengthen a shared one.
+                raise DatabaseError(detail, may_pass=may_pass)
+
+    @asynccontextmanager
+    async def reading(self) -> "AsyncIterator[AsyncConnection]":
+        """See `Database.reading`; opened first where that has not been done."""
+        async with (await self.open()).reading() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> "AsyncIterator[AsyncConnection]":
+        """See `Database.writing`; opened first where that has not been done."""
+        async with (await self.open()).writing() as connection:
+            yield connection
+
     async def _open(self) -> "Database":
-        if self._failure is not None and time.monotonic() < self._failure[0]:
-            raise DatabaseError(self._failure[1])  # its own: each raise would lengthen a shared one
         try:
             schema = await asyncio.to_thread(import_module, "viewfinder.storage.schema")
             database: Database = await schema.open_database(self._settings)
         except DatabaseError as error:
-            self._failure = time.monotonic() + _PAUSE_S, error.detail
+            self._failure = time.monotonic() + _PAUSE_S, error.detail, error.may_pass
             raise
+        self._failure = None
         return database
 
     async def answers(self) -> bool:

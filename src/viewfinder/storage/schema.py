@@ -54,19 +54,17 @@ async def open_database(settings: Settings) -> Database:
     url = database_url(settings)
     if url.get_backend_name() == SQLITE:
         _, found = await asyncio.to_thread(upgrade, settings)
-    else:
-        at = await asyncio.to_thread(_look, url)
-        found = at or ""
-        if found < REVISION:
-            lacks = "has no tables yet" if at is None else "has the tables of an older release"
-            raise DatabaseError(f"the database {lacks}; run `viewfinder db upgrade`")
-    if found > REVISION:
-        logger.warning(
-            "the database is at step %s, of a newer release; this one knows %s, and does with it",
-            found,
-            REVISION,
-        )
-    return connect(url)
+        _warn_of_newer(found)
+        return connect(url)
+    database = connect(url)
+    try:
+        # Not in a thread: one that waits for a server that hangs would never come back.
+        async with database.reading() as connection:
+            await connection.run_sync(_check_revision)
+    except BaseException:
+        await database.close()
+        raise
+    return database
 
 
 def upgrade(settings: Settings) -> tuple[str | None, str]:
@@ -98,11 +96,6 @@ def _upgrade(url: URL) -> tuple[str | None, str]:
         return found, found
 
 
-def _look(url: URL) -> str | None:
-    with _engine(url) as engine, engine.begin() as connection:
-        return _revision(connection)
-
-
 @contextmanager
 def _engine(url: URL) -> Iterator[Engine]:
     """A plain engine of this thread: Alembic knows no other."""
@@ -127,6 +120,23 @@ def _revision(connection: Connection) -> str | None:
             f"this one knows {REVISION}: upgrade it"
         )
     return found
+
+
+def _check_revision(connection: Connection) -> None:
+    found = _revision(connection)
+    if found is None or found < REVISION:
+        lacks = "has no tables yet" if found is None else "has the tables of an older release"
+        raise DatabaseError(f"the database {lacks}; run `viewfinder db upgrade`")
+    _warn_of_newer(found)
+
+
+def _warn_of_newer(found: str) -> None:
+    if found > REVISION:
+        logger.warning(
+            "the database is at step %s, of a newer release; this one knows %s, and does with it",
+            found,
+            REVISION,
+        )
 
 
 def _migrate(connection: Connection) -> None:
