@@ -21,11 +21,12 @@ from tests.deploy.compose import (
     services,
     variables,
 )
+from tests.deploy.composed import migrate, running_redis
 from tests.deploy.dockerfile import Dockerfile
 from tests.deploy.prometheus import RULES, promtool
 from tests.deploy.rules import read_yaml
 from tests.postgres import PostgresServer
-from tests.support import COMMAND, ROOT, eventually, free_port, needs
+from tests.support import COMMAND, ROOT, free_port, needs
 
 from viewfinder.access.keys import parse_token
 from viewfinder.settings import (
@@ -281,32 +282,13 @@ def test_grafana_finds_prometheus_and_the_dashboard() -> None:
     assert str(Path(board).parent) == provider["options"]["path"]
 
 
-def _migrate(home: Path, database: str) -> subprocess.CompletedProcess[str]:
-    """What the service does, in a folder that stands in for its volume."""
-    service = services()["migrate"]
-    return subprocess.run(
-        [*service["entrypoint"], *service["command"]],
-        cwd=home,
-        env={
-            **os.environ,
-            "PATH": f"{Path(COMMAND).parent}:{os.environ['PATH']}",
-            "VIEWFINDER_HOME": str(home),
-            "VIEWFINDER_DATABASE__URL": database,
-        },
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 def test_each_start_brings_the_database_up_and_prometheus_a_new_key(
     tmp_path: Path, postgres: PostgresServer
 ) -> None:
     database = postgres.new_database()
     tokens = []
     for _ in range(2):
-        done = _migrate(tmp_path, database)
+        done = migrate(tmp_path, database)
         assert done.returncode == 0, done.stderr
         file = tmp_path / "prometheus.key"
         tokens.append(file.read_text().strip())
@@ -332,33 +314,16 @@ def _id_of(token: str) -> str:
 
 
 def test_a_database_that_is_away_stops_the_start(tmp_path: Path) -> None:
-    done = _migrate(tmp_path, f"postgresql://nobody@127.0.0.1:{free_port()}/none")
+    done = migrate(tmp_path, f"postgresql://nobody@127.0.0.1:{free_port()}/none")
     assert done.returncode != 0
     assert list(tmp_path.glob("*.key")) == []
 
 
 @pytest.mark.parametrize("name", ["redis", "cache"])
 def test_redis_takes_its_command_and_its_check(name: str, tmp_path: Path) -> None:
-    needs("redis-server", met=shutil.which("redis-server") is not None)
-    service = services()[name]
-    port = str(free_port())
-    here = ["--port", port, "--bind", "127.0.0.1", "--dir", str(tmp_path)]
-    check = healthcheck(service)[1:]
-    ask = [check[0], "-p", port, *check[1:]]
-    env = {**os.environ, **service["environment"]}
-
-    def says(**changed: str) -> str:
-        done = subprocess.run(
-            ask, env={**env, **changed}, capture_output=True, text=True, check=False
-        )
-        return done.stdout.strip()
-
-    with subprocess.Popen([*service["command"], *here], stdout=subprocess.DEVNULL) as process:
-        try:
-            eventually(lambda: says() == "PONG")
-            assert "NOAUTH" in says(REDISCLI_AUTH="")
-        finally:
-            process.kill()
+    with running_redis(name, tmp_path) as redis:
+        assert redis.check() == "PONG"
+        assert "NOAUTH" in redis.check(REDISCLI_AUTH="")
 
 
 def test_the_documentation_names_every_service() -> None:
