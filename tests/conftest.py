@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,15 @@ import httpx2
 import pytest
 
 from tests.postgres import postgres
-from tests.support import SKIP_NOTHING, Engine, RedisServer, Server, fake_bundle, needs, serving
+from tests.support import (
+    SKIP_NOTHING,
+    Engine,
+    RedisServer,
+    Server,
+    fake_bundle,
+    running_redis,
+    serving,
+)
 
 __all__ = ["postgres"]
 
@@ -85,14 +92,5 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[RedisServer]:
     """A real Redis of this test's own, running."""
-    needs(
-        "redis-server (apt-get install redis-server)", met=shutil.which("redis-server") is not None
-    )
-    needs(
-        "the extra redis (make test EXTRAS=redis)",
-        met=importlib.util.find_spec("redis") is not None,
-    )
-    server = RedisServer(tmp_path)
-    server.start()
-    yield server
-    server.close()
+    with running_redis(tmp_path) as server:
+        yield server

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import http.client
+import importlib.util
 import io
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -480,6 +482,22 @@ def needs(what: str, *, met: bool) -> None:
     if os.environ.get(SKIP_NOTHING):
         pytest.fail(f"{SKIP_NOTHING} is set, and there is no {what}")
     pytest.skip(f"needs {what}")
+
+
+@contextlib.contextmanager
+def running_redis(folder: Path) -> Iterator[RedisServer]:
+    """A real Redis for a while."""
+    needs(
+        "redis-server (apt-get install redis-server)", met=shutil.which("redis-server") is not None
+    )
+    needs(
+        "the extra redis (make test EXTRAS=redis)",
+        met=importlib.util.find_spec("redis") is not None,
+    )
+    server = RedisServer(folder)
+    server.start()
+    yield server
+    server.close()
 
 
 def request_of(photo: bytes, *headers: str, path: str = "/v1/classify") -> bytes:

@@ -8,6 +8,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,16 +199,25 @@ class Gateway:
 
 
 @contextlib.contextmanager
-def gateway(folder: Path, replicas: Sequence[Address], **options: Any) -> Iterator[Gateway]:
+def gateway(replicas: Sequence[Address], **options: Any) -> Iterator[Gateway]:
     """Start one, as nobody where the tests are root.
 
     Args:
-        folder: Of its own.
         replicas: Host and port of each.
         options: Of `render`.
     """
     needs_nginx()
-    folder.mkdir(parents=True, exist_ok=True)
+    # pytest's folders are for their owner alone.
+    with tempfile.TemporaryDirectory(prefix="gateway-") as name:
+        folder = Path(name)
+        with _running(folder, replicas, options) as running:
+            yield running
+
+
+@contextlib.contextmanager
+def _running(
+    folder: Path, replicas: Sequence[Address], options: Mapping[str, Any]
+) -> Iterator[Gateway]:
     (folder / "tmp").mkdir()
     make_certificate(folder / "tls")
     http, https = free_port(), free_port()
@@ -241,8 +251,4 @@ def _leave_to_nobody(folder: Path) -> dict[str, Any]:
         (folder / name).touch()
     for path in (folder, *folder.rglob("*")):
         os.chown(path, _NOBODY, _NOBODY)
-    # Folders of pytest are for their owner alone: whoever is let in reads no other's files.
-    for parent in folder.parents:
-        if parent.stat().st_uid == 0 and parent != Path("/") and not parent.stat().st_mode & 1:
-            parent.chmod(parent.stat().st_mode | 1)
     return {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}

@@ -8,7 +8,6 @@ import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -37,9 +36,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def before(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+def before(server: Server) -> Iterator[Gateway]:
     """A gateway before that server."""
-    with gateway(tmp_path_factory.mktemp("gateway"), [server.address]) as running:
+    with gateway([server.address]) as running:
         yield running
 
 
@@ -51,9 +50,9 @@ def by_hand() -> Iterator[Replica]:
 
 
 @pytest.fixture
-def before_it(by_hand: Replica, tmp_path: Path) -> Iterator[Gateway]:
+def before_it(by_hand: Replica) -> Iterator[Gateway]:
     """A gateway before that."""
-    with gateway(tmp_path / "gateway", [by_hand.address]) as running:
+    with gateway([by_hand.address]) as running:
         yield running
 
 
@@ -204,9 +203,9 @@ def test_what_is_no_request_for_it_gets_a_problem(
     assert (answer.status, json.loads(answer.body)["code"]) == (CATALOG[code][0], code)
 
 
-def test_one_address_may_ask_only_so_much(server: Server, tmp_path: Path) -> None:
+def test_one_address_may_ask_only_so_much(server: Server) -> None:
     limits = {"rate=100r/s": "rate=1r/m", "burst=200": "burst=5"}
-    with gateway(tmp_path / "gateway", [server.address], limits=limits) as limited:
+    with gateway([server.address], limits=limits) as limited:
         for source in ("127.0.0.2", "127.0.0.3"):
             with limited.connection(source) as connection:
                 answers = []
@@ -221,12 +220,11 @@ def test_one_address_may_ask_only_so_much(server: Server, tmp_path: Path) -> Non
                 assert read_answer(connection).status == 200
 
 
-def test_all_addresses_of_an_ipv6_network_are_one_caller(server: Server, tmp_path: Path) -> None:
+def test_all_addresses_of_an_ipv6_network_are_one_caller(server: Server) -> None:
     limits = {"rate=100r/s": "rate=1r/m", "burst=200": "burst=1"}
     trusting = "set_real_ip_from 127.0.0.1;\nreal_ip_header X-Forwarded-For;\n"
     with (
         gateway(
-            tmp_path / "gateway",
             [server.address],
             limits=limits,
             files={"clients.conf": trusting},
@@ -242,10 +240,10 @@ def test_all_addresses_of_an_ipv6_network_are_one_caller(server: Server, tmp_pat
         assert other.status_code == 200
 
 
-def test_so_many_photos_are_taken_at_a_time(by_hand: Replica, tmp_path: Path) -> None:
+def test_so_many_photos_are_taken_at_a_time(by_hand: Replica) -> None:
     limits = {"limit_conn photos 256": "limit_conn photos 1"}
     with (
-        gateway(tmp_path / "gateway", [by_hand.address], limits=limits) as limited,
+        gateway([by_hand.address], limits=limits) as limited,
         limited.connection() as first,
         limited.client() as client,
     ):

@@ -55,9 +55,9 @@ def going(tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def before(going: Server, staying: Server, tmp_path: Path) -> Iterator[Gateway]:
+def before(going: Server, staying: Server) -> Iterator[Gateway]:
     """A gateway before both."""
-    with gateway(tmp_path / "gateway", [going.address, staying.address]) as running:
+    with gateway([going.address, staying.address]) as running:
         yield running
 
 
@@ -68,8 +68,8 @@ def by_hand() -> Iterator[list[Replica]]:
 
 
 @pytest.fixture
-def before_them(by_hand: list[Replica], tmp_path: Path) -> Iterator[Gateway]:
-    with gateway(tmp_path / "gateway", [one.address for one in by_hand]) as running:
+def before_them(by_hand: list[Replica]) -> Iterator[Gateway]:
+    with gateway([one.address for one in by_hand]) as running:
         yield running
 
 
@@ -120,18 +120,18 @@ def test_readiness_is_that_of_one_that_is_ready(going: Server, before: Gateway) 
     assert statuses == {200}
 
 
-def test_where_there_is_nobody_it_says_so(tmp_path: Path) -> None:
+def test_where_there_is_nobody_it_says_so() -> None:
     with replica() as gone:
         pass  # nobody listens there any more
-    with gateway(tmp_path, [gone.address]) as before, before.client() as client:
+    with gateway([gone.address]) as before, before.client() as client:
         for path in ("/health/ready", "/v1/classify", "/v1/models"):
             answer = client.get(path)
             assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
             assert answer.headers["Retry-After"] == "1"
 
 
-def test_a_reload_costs_no_request(staying: Server, tmp_path: Path) -> None:
-    with gateway(tmp_path, [staying.address]) as before:
+def test_a_reload_costs_no_request(staying: Server) -> None:
+    with gateway([staying.address]) as before:
         old = set(before.workers)
         with _clients(before) as clients:
             for _ in range(5):
@@ -145,11 +145,9 @@ def test_a_reload_costs_no_request(staying: Server, tmp_path: Path) -> None:
     assert clients.kinds.keys() <= {"200", LOST}
 
 
-def test_a_replica_that_comes_is_found_by_a_reload(
-    staying: Server, by_hand: list[Replica], tmp_path: Path
-) -> None:
+def test_a_replica_that_comes_is_found_by_a_reload(staying: Server, by_hand: list[Replica]) -> None:
     came = by_hand[0]
-    with gateway(tmp_path, [staying.address]) as before:
+    with gateway([staying.address]) as before:
         upstream = before.folder / "conf.d" / "upstream.conf"
         host, port = staying.address
         here = f"server {host}:{port}"
@@ -202,12 +200,12 @@ def test_what_is_no_photo_is_not_carried_out_twice(
 
 
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/batch-classify", "/v1/models/a/rollback"])
-def test_what_has_not_been_sent_goes_to_another(tmp_path: Path, path: str) -> None:
+def test_what_has_not_been_sent_goes_to_another(path: str) -> None:
     photo = grey(0)
     with replica() as alive, contextlib.ExitStack() as stack:
         with replica() as gone:
             pass  # nobody listens there any more
-        before = stack.enter_context(gateway(tmp_path, [gone.address, alive.address]))
+        before = stack.enter_context(gateway([gone.address, alive.address]))
         for _ in range(2):  # each of them has its turn
             asking, answers = _ask(before, request_of(photo, path=path))
             with alive.asked() as asked:
@@ -233,11 +231,11 @@ def test_what_is_sent_but_once_gets_a_connection_of_its_own(
     asking.join(30)
 
 
-def test_an_answer_that_never_comes_is_said_in_time(by_hand: list[Replica], tmp_path: Path) -> None:
+def test_an_answer_that_never_comes_is_said_in_time(by_hand: list[Replica]) -> None:
     shipped = (SHIPPED / "conf.d" / "proxy.conf").read_text()
     hasty = shipped.replace("proxy_read_timeout 60s", "proxy_read_timeout 1s")
     assert hasty != shipped
-    with gateway(tmp_path, [by_hand[0].address], files={"proxy.conf": hasty}) as before:
+    with gateway([by_hand[0].address], files={"proxy.conf": hasty}) as before:
         asking, answers = _ask(before, b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n")
         with by_hand[0].asked():
             asking.join(30)
