@@ -60,8 +60,10 @@ def _licences(name: str) -> set[str]:
         for line in about.get_all("Classifier") or []
         if line.startswith("License ::")
     ]
-    told = about.get("License-Expression") or about.get("License")
-    names = re.split(r" AND | OR ", told) if told and len(told) < 100 else classifiers
+    # The field may hold the whole text of a licence.
+    said = [*(about.get_all("License-Expression") or []), *(about.get_all("License") or [])]
+    told = [words for words in said if words and len(words) < 100]
+    names = re.split(r" AND | OR ", told[0]) if told else classifiers
     return {SPDX.get(name, name) for name in names}
 
 
@@ -143,7 +145,7 @@ def test_workflows_are_valid_and_hold_to_the_rules_for_them() -> None:
     for name, *options in (schema, zizmor):
         program = Path(COMMAND).with_name(name)
         needs(f"{name} (make dev)", met=program.exists())
-        command = [program, *options, *WORKFLOWS]
+        command = [str(program), *options, *map(str, WORKFLOWS)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
