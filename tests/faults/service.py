@@ -43,9 +43,7 @@ class Asked:
             self._shown += 1
             photo = grey(self._shown % 256, (32, 32 + self._shown))
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.ask(
-            "POST", path, content=photo, headers={"Content-Type": "image/png", **named}
-        )
+        return self.ask("POST", path, content=photo, headers={"Content-Type": "image/png", **named})
 
     def classify_many(self) -> None:
         """Photos are answered, as if nothing were away."""
