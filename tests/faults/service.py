@@ -1,6 +1,7 @@
 """A server under test, and what callers, probes and Prometheus see of it."""
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.support import LocalServer, Server, eventually, fake_bundle, grey, se
 # So many one after the other would take minutes if each waited for what hangs.
 MANY = 30
 PATIENCE_S = 40.0
+BOOTSTRAP = "everything-may-be-done-with-this-key"
 
 
 class Asked:
@@ -20,6 +22,9 @@ class Asked:
     Args:
         server: The server.
         key: What it asks for, if it does.
+
+    Attributes:
+        shown: How many photos it was shown, whatever it answered.
     """
 
     def __init__(self, server: Server | LocalServer, key: str | None = None) -> None:
@@ -27,7 +32,7 @@ class Asked:
         self._client = httpx2.Client(
             base_url=server.url, headers=headers, timeout=PATIENCE_S, trust_env=False
         )
-        self._shown = 0
+        self.shown = 0
 
     def close(self) -> None:
         self._client.close()
@@ -40,8 +45,8 @@ class Asked:
     ) -> httpx2.Response:
         """Post a photo; unless it is given, one that was not shown before."""
         if photo is None:
-            self._shown += 1
-            photo = grey(self._shown % 256, (32, 32 + self._shown))
+            self.shown += 1
+            photo = grey(self.shown % 256, (32, 32 + self.shown))
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.ask(
             "POST", path, content=photo, headers={"Content-Type": "image/png", **named}
@@ -99,7 +104,7 @@ def asking_one(
 ) -> Iterator[Asked]:
     """A real server with the fake model, in a store of its own."""
     store = home.parent / "store"
-    if not store.exists():
+    if not os.path.lexists(store):
         fake_bundle(store)
     given = {"MODEL_STORE": store, "THREADS": 1, "STORE_POLL_S": 0.2, **settings}
     with serving(home, "--model", "fake", until=until, **given) as server:

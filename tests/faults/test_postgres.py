@@ -10,13 +10,12 @@ from typing import Any
 
 import psutil
 import pytest
-from tests.faults.service import MANY, PATIENCE_S, Asked, asking_one, is_refused
+from tests.faults.service import BOOTSTRAP, MANY, PATIENCE_S, Asked, asking_one, is_refused
 from tests.postgres import PostgresServer, running_postgres
 from tests.support import eventually, fake_bundle, run_command, serving_here
 
 from viewfinder.settings import AuthSettings, DatabaseSettings, Settings
 
-BOOTSTRAP = "everything-may-be-done-with-this-key"
 GOES_ON = "the database cannot be used; the keys known so far go on to count"
 NO_KEYS = "the database cannot be used; no key of it counts before it is back"
 
