@@ -48,9 +48,7 @@ class Asked:
             self.shown += 1
             photo = grey(self.shown % 256, (32, 32 + self.shown))
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.ask(
-            "POST", path, content=photo, headers={"Content-Type": "image/png", **named}
-        )
+        return self.ask("POST", path, content=photo, headers={"Content-Type": "image/png", **named})
 
     def classify_many(self) -> None:
         """Photos are answered, as if nothing were away."""
@@ -72,7 +70,7 @@ class Asked:
     def gauges(self, name: str = "viewfinder_part_ready") -> dict[str, float]:
         """The values of a metric, by all its labels as they are written."""
         text = self.ask("GET", "/metrics").text
-        found = re.findall(rf"^{name}\{{(.*)\}} (\S+)$", text, re.MULTILINE)
+        found = re.findall(rf"^{name}(?:\{{(.*)\}})? (\S+)$", text, re.MULTILINE)
         return {labels: float(value) for labels, value in found}
 
     def until_wrong(self, *parts: str) -> dict[str, str]:
@@ -93,9 +91,15 @@ class Asked:
 def is_refused(answer: httpx2.Response, code: str = "not_ready") -> bool:
     """Whether an answer is a documented refusal that says when to ask again."""
     assert answer.status_code == 503, answer.text
-    assert answer.headers["Content-Type"] == "application/problem+json"
     assert int(answer.headers["Retry-After"]) > 0
     return bool(answer.json()["code"] == code)
+
+
+def why_not_ready(asked: Asked) -> str:
+    """What a server that is not ready says of that."""
+    answer = asked.ask("GET", "/health/ready")
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+    return str(answer.json()["detail"])
 
 
 @contextlib.contextmanager
