@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.faults.service import BOOTSTRAP, Asked, asking_one, is_refused
@@ -95,7 +96,7 @@ def test_a_server_starts_on_a_full_disk_and_has_its_keys_when_there_is_room(home
     key = made.stdout.strip().splitlines()[-1]
     (home / "key").write_text(BOOTSTRAP)
     _fill(home)
-    settings = {"AUTH__ENABLED": True, "AUTH__BOOTSTRAP_KEY_FILE": home / "key"}
+    settings: dict[str, Any] = {"AUTH__ENABLED": True, "AUTH__BOOTSTRAP_KEY_FILE": home / "key"}
     with asking_one(home, key=BOOTSTRAP, **settings) as asked:
         asked.classify_many()
         wrong = asked.until_wrong("keys", "results", "jobs")
