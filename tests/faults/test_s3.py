@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.faults.service import MANY, PATIENCE_S, Asked, asking_one, is_refused, why_not_ready
@@ -128,7 +129,11 @@ def test_a_server_starts_without_its_store_and_gets_ready_when_it_comes(
 def test_photos_are_answered_and_jobs_wait_while_blobs_are_away(
     s3: FakeS3, address: str, home: Path
 ) -> None:
-    settings = {"BLOBS__URL": f"{address}/blobs", "RECORD": "images", "JOBS__RUN": False}
+    settings: dict[str, Any] = {
+        "BLOBS__URL": f"{address}/blobs",
+        "RECORD": "images",
+        "JOBS__RUN": False,
+    }
     files = [("files", grey(n)) for n in range(3)]
     with asking_one(home, **settings) as asked:
         first = asked.classify().json()["id"]
@@ -158,7 +163,11 @@ def test_photos_are_answered_and_jobs_wait_while_blobs_are_away(
 def test_who_waits_for_blobs_that_hang_takes_no_thread_from_others(
     s3: FakeS3, address: str, home: Path
 ) -> None:
-    settings = {"BLOBS__URL": f"{address}/blobs", "RECORD": "images", "CACHE__ENABLED": True}
+    settings: dict[str, Any] = {
+        "BLOBS__URL": f"{address}/blobs",
+        "RECORD": "images",
+        "CACHE__ENABLED": True,
+    }
     with asking_one(home, **settings) as asked:
         first = asked.classify().json()["id"]
         image = f"/v1/results/{first}/image"

@@ -24,9 +24,13 @@ def breaker(clock: _Clock) -> Breaker:
 
 
 def _fail(breaker: Breaker, clock: _Clock, seconds: float, error: Exception) -> None:
-    with pytest.raises(type(error)), breaker.guarding():
-        clock.now += seconds
-        raise error
+    def fail() -> None:
+        with breaker.guarding():
+            clock.now += seconds
+            raise error
+
+    with pytest.raises(type(error)):
+        fail()
 
 
 def test_after_a_slow_failure_one_tries_and_the_others_are_refused(
