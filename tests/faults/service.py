@@ -1,6 +1,7 @@
 """A server under test, and what callers, probes and Prometheus see of it."""
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.support import LocalServer, Server, eventually, fake_bundle, grey, se
 # So many one after the other would take minutes if each waited for what hangs.
 MANY = 30
 PATIENCE_S = 40.0
+BOOTSTRAP = "everything-may-be-done-with-this-key"
 
 
 class Asked:
@@ -20,6 +22,9 @@ class Asked:
     Args:
         server: The server.
         key: What it asks for, if it does.
+
+    Attributes:
+        shown: How many photos it was shown, whatever it answered.
     """
 
     def __init__(self, server: Server | LocalServer, key: str | None = None) -> None:
@@ -27,7 +32,7 @@ class Asked:
         self._client = httpx2.Client(
             base_url=server.url, headers=headers, timeout=PATIENCE_S, trust_env=False
         )
-        self._shown = 0
+        self.shown = 0
 
     def close(self) -> None:
         self._client.close()
@@ -40,8 +45,8 @@ class Asked:
     ) -> httpx2.Response:
         """Post a photo; unless it is given, one that was not shown before."""
         if photo is None:
-            self._shown += 1
-            photo = grey(self._shown % 256, (32, 32 + self._shown))
+            self.shown += 1
+            photo = grey(self.shown % 256, (32, 32 + self.shown))
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.ask("POST", path, content=photo, headers={"Content-Type": "image/png", **named})
 
@@ -65,7 +70,7 @@ class Asked:
     def gauges(self, name: str = "viewfinder_part_ready") -> dict[str, float]:
         """The values of a metric, by all its labels as they are written."""
         text = self.ask("GET", "/metrics").text
-        found = re.findall(rf"^{name}\{{(.*)\}} (\S+)$", text, re.MULTILINE)
+        found = re.findall(rf"^{name}(?:\{{(.*)\}})? (\S+)$", text, re.MULTILINE)
         return {labels: float(value) for labels, value in found}
 
     def until_wrong(self, *parts: str) -> dict[str, str]:
@@ -86,9 +91,15 @@ class Asked:
 def is_refused(answer: httpx2.Response, code: str = "not_ready") -> bool:
     """Whether an answer is a documented refusal that says when to ask again."""
     assert answer.status_code == 503, answer.text
-    assert answer.headers["Content-Type"] == "application/problem+json"
     assert int(answer.headers["Retry-After"]) > 0
     return bool(answer.json()["code"] == code)
+
+
+def why_not_ready(asked: Asked) -> str:
+    """What a server that is not ready says of that."""
+    answer = asked.ask("GET", "/health/ready")
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+    return str(answer.json()["detail"])
 
 
 @contextlib.contextmanager
@@ -97,7 +108,7 @@ def asking_one(
 ) -> Iterator[Asked]:
     """A real server with the fake model, in a store of its own."""
     store = home.parent / "store"
-    if not store.exists():
+    if not os.path.lexists(store):
         fake_bundle(store)
     given = {"MODEL_STORE": store, "THREADS": 1, "STORE_POLL_S": 0.2, **settings}
     with serving(home, "--model", "fake", until=until, **given) as server:

@@ -10,13 +10,12 @@ from typing import Any
 
 import psutil
 import pytest
-from tests.faults.service import MANY, PATIENCE_S, Asked, asking_one, is_refused
+from tests.faults.service import BOOTSTRAP, MANY, PATIENCE_S, Asked, asking_one, is_refused
 from tests.postgres import PostgresServer, running_postgres
 from tests.support import eventually, fake_bundle, run_command, serving_here
 
 from viewfinder.settings import AuthSettings, DatabaseSettings, Settings
 
-BOOTSTRAP = "everything-may-be-done-with-this-key"
 GOES_ON = "the database cannot be used; the keys known so far go on to count"
 NO_KEYS = "the database cannot be used; no key of it counts before it is back"
 
@@ -60,7 +59,7 @@ def test_a_server_starts_without_postgresql_and_finds_it_when_it_comes(
 ) -> None:
     url, key = _database(server, home)
     server.stop()
-    settings = {"AUTH__ENABLED": True, "AUTH__BOOTSTRAP_KEY_FILE": home / "key"}
+    settings: dict[str, Any] = {"AUTH__ENABLED": True, "AUTH__BOOTSTRAP_KEY_FILE": home / "key"}
     with asking_one(home, key=BOOTSTRAP, DATABASE__URL=url, **settings) as asked:
         answers = [asked.classify() for _ in range(3)]
         assert [answer.status_code for answer in answers] == [200] * 3
@@ -94,7 +93,7 @@ def test_what_can_never_work_stops_the_start(
     _stops(tmp_path, "pip install 'viewfinder[postgres]'", DATABASE__URL="postgresql://h/n")
 
 
-def _stops(home: Path, says: str, **settings: str) -> None:
+def _stops(home: Path, says: str, **settings: Any) -> None:
     done = run_command("serve", "--port", "0", home=home, **settings)
     assert done.returncode in {1, 2}
     assert says in done.stderr

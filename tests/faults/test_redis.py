@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.faults.service import MANY, PATIENCE_S, Asked, asking_one, is_refused
@@ -34,7 +35,7 @@ def late(tmp_path: Path) -> Iterator[RedisServer]:
     server.close()
 
 
-def _settings(redis: RedisServer, requests: int) -> dict[str, object]:
+def _settings(redis: RedisServer, requests: int) -> dict[str, Any]:
     return {
         "REDIS_URL": redis.url,
         "CACHE__REDIS_URL": redis.url,
