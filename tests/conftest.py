@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,15 @@ import httpx2
 import pytest
 
 from tests.postgres import postgres
-from tests.support import SKIP_NOTHING, Engine, RedisServer, Server, fake_bundle, needs, serving
+from tests.support import (
+    SKIP_NOTHING,
+    Engine,
+    RedisServer,
+    Server,
+    fake_bundle,
+    running_redis,
+    serving,
+)
 
 __all__ = ["postgres"]
 
@@ -25,9 +32,40 @@ _EXTRAS = {
     "tensorflow": "tensorflow",
 }
 
+# Begun first, because what takes long and is begun last ends the run alone, with all other cores
+# idle. Those that compute (TensorFlow, in the main) alternate with those that wait for servers.
+_LONGEST = (
+    "e2e/test_optimization.py",
+    "robustness/test_workers.py",
+    "e2e/test_training.py",
+    "cli/test_commands.py",
+    "pipelines/test_import_formats.py",
+    "cli/test_bench.py",
+    "optimization/test_distill.py",
+    "robustness/test_shutdown.py",
+    "optimization/test_prune.py",
+    "telemetry/test_tracing.py",
+    "training/test_finetune.py",
+    "robustness/test_transport.py",
+    "conversion/test_families.py",
+    "robustness/test_memory.py",
+    "pipelines/test_export.py",
+    "deploy/test_prometheus.py",
+    "robustness/test_private_addresses.py",
+    "api/test_drift.py",
+    "pipelines/test_sealing.py",
+    "e2e/test_serve.py",
+    "deploy/test_grafana.py",
+    "conversion/test_builtin_model.py",
+    "robustness/test_jobs.py",
+)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, with the reason, what needs an extra that is not installed."""
+    """Begin with what takes longest, and skip, with the reason, what lacks an extra."""
+    here = Path(__file__).parent
+    turns = {(here / file).resolve(strict=True): turn for turn, file in enumerate(_LONGEST)}
+    items.sort(key=lambda item: turns.get(item.path, len(turns)))
     if os.environ.get(SKIP_NOTHING):
         return  # then it fails
     for extra, package in _EXTRAS.items():
@@ -85,14 +123,5 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[RedisServer]:
     """A real Redis of this test's own, running."""
-    needs(
-        "redis-server (apt-get install redis-server)", met=shutil.which("redis-server") is not None
-    )
-    needs(
-        "the extra redis (make test EXTRAS=redis)",
-        met=importlib.util.find_spec("redis") is not None,
-    )
-    server = RedisServer(tmp_path)
-    server.start()
-    yield server
-    server.close()
+    with running_redis(tmp_path) as server:
+        yield server

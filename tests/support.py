@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import http.client
+import importlib.util
 import io
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -15,7 +17,7 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import Message
@@ -189,7 +191,7 @@ def run_command(
 
 @dataclass
 class Server:
-    """A running `viewfinder serve`."""
+    """A running `viewfinder serve`, or a worker that shows its health."""
 
     process: subprocess.Popen[str]
     url: str
@@ -212,8 +214,23 @@ def serving(
     home: Path, *arguments: str, until: str = r"ready: ", **settings: object
 ) -> Iterator[Server]:
     """Start the real server on a free port, and wait until a line of its log matches `until`."""
+    with _started("serve", home, arguments, until, settings) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def working(home: Path, *arguments: str, **settings: object) -> Iterator[Server]:
+    """Start a real worker on jobs, that shows its health on a free port."""
+    with _started("worker", home, arguments, "Working on jobs", settings) as worker:
+        yield worker
+
+
+@contextlib.contextmanager
+def _started(
+    command: str, home: Path, arguments: Sequence[str], until: str, settings: Mapping[str, object]
+) -> Iterator[Server]:
     process = subprocess.Popen(
-        [COMMAND, "serve", "--port", "0", *arguments],
+        [COMMAND, command, "--port", "0", *arguments],
         env=environment(home, **{"DRAIN__DELAY_S": 0, **settings}),
         stderr=subprocess.PIPE,
         text=True,
@@ -465,6 +482,22 @@ def needs(what: str, *, met: bool) -> None:
     if os.environ.get(SKIP_NOTHING):
         pytest.fail(f"{SKIP_NOTHING} is set, and there is no {what}")
     pytest.skip(f"needs {what}")
+
+
+@contextlib.contextmanager
+def running_redis(folder: Path) -> Iterator[RedisServer]:
+    """A real Redis for a while."""
+    needs(
+        "redis-server (apt-get install redis-server)", met=shutil.which("redis-server") is not None
+    )
+    needs(
+        "the extra redis (make test EXTRAS=redis)",
+        met=importlib.util.find_spec("redis") is not None,
+    )
+    server = RedisServer(folder)
+    server.start()
+    yield server
+    server.close()
 
 
 def request_of(photo: bytes, *headers: str, path: str = "/v1/classify") -> bytes:

@@ -52,6 +52,7 @@ from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.scheduler import Devices
 from viewfinder.serving.service import ClassifyService
 from viewfinder.settings import Settings, load_settings
+from viewfinder.shared.heartbeat import Heartbeat
 from viewfinder.storage.link import DatabaseLink
 from viewfinder.telemetry.cells import Place
 from viewfinder.telemetry.metrics import Metrics
@@ -92,11 +93,11 @@ def build_services(
         tally: Where it counts what images look like; None where nobody compares them.
 
     Raises:
-        OperatorError: The model store cannot be read, or something is asked for that is not
-            installed.
+        OperatorError: Something is asked for in a way that makes no sense, or that is not
+            installed; or, of what does not last, the model store cannot be read.
     """
     store = open_store(settings.store, settings.home)
-    models = ModelManager(store, settings, default=default_model(settings))
+    models = ModelManager(store, settings, default=default_model(settings), patient=lasting)
     devices = Devices(
         threads=settings.compute_threads,
         capacity=settings.queue_size,
@@ -129,10 +130,21 @@ def build_services(
     )
     if not lasting:
         return services
-    services = replace(services, orphans=OrphanSweeper(settings, blobs, link))
+    services = replace(
+        services, orphans=OrphanSweeper(settings, blobs, link), heartbeat=_heartbeat(services)
+    )
     if not settings.jobs.run:
         return services
     return replace(services, jobs=_runner(services), callbacks=Delivering(settings, link))
+
+
+def _heartbeat(services: Services) -> Heartbeat:
+    links = {
+        "cache": services.classify.cache_link,
+        "limits": services.rate.link if services.settings.rate_limit.enabled else None,
+        "idempotency": services.answers.link,
+    }
+    return Heartbeat({what: link for what, link in links.items() if link is not None})
 
 
 def _runner(services: Services) -> Runner:
@@ -152,6 +164,7 @@ def _runner(services: Services) -> Runner:
 def background_of(services: Services) -> list[Background]:
     """What goes on beside the requests, in a server and in a worker alike."""
     parts = (
+        services.heartbeat,
         services.recorder,
         services.retention,
         services.orphans,
@@ -173,12 +186,13 @@ async def guarding(settings: Settings) -> AsyncIterator["Access | None"]:
     """Follow the keys, where they are asked for; elsewhere nothing of that is even imported.
 
     Raises:
-        OperatorError: The database cannot be used, or something is asked for that is not installed.
+        OperatorError: The database cannot be used and will not be by itself, or something is asked
+            for that is not installed.
     """
     if not asks_for_key(settings):
         yield None
         return
-    access: Access = await import_module("viewfinder.access.access").open_access(settings)
+    access: Access = import_module("viewfinder.access.access").open_access(settings)
     try:
         await access.start()
         yield access

@@ -273,9 +273,18 @@ class StoreError(OperatorError):
 
 
 class DatabaseError(OperatorError):
-    """The database cannot be reached, read or written."""
+    """The database cannot be reached, read or written.
+
+    Attributes:
+        may_pass: Whether that may pass by itself: nobody answers, or there is no room. A damaged
+            file, or tables of another release, stay so until somebody sees to them.
+    """
 
     code = "database_unavailable"
+
+    def __init__(self, detail: str, *, may_pass: bool = False) -> None:
+        super().__init__(detail)
+        self.may_pass = may_pass
 
 
 class DatasetError(OperatorError):

@@ -266,6 +266,20 @@ class JobSettings(BaseModel):
     )
 
 
+class WorkerSettings(BaseModel):
+    """What `viewfinder worker` has and a server has not."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port at which a worker shows its health and metrics; 0 takes a free one; "
+        "default: it listens nowhere.",
+    )
+
+
 class WebhookSettings(BaseModel):
     """Calls to those who wait for a job."""
 
@@ -417,6 +431,7 @@ class Settings(BaseSettings):
     blobs: BlobSettings = BlobSettings()
     results: ResultSettings = ResultSettings()
     jobs: JobSettings = JobSettings()
+    worker: WorkerSettings = WorkerSettings()
     webhooks: WebhookSettings = WebhookSettings()
     cache: CacheSettings = CacheSettings()
     metrics: MetricsSettings = MetricsSettings()

@@ -149,10 +149,10 @@ async def test_what_was_used_while_the_database_was_away_is_written_later(
     holder = sqlite3.connect(tmp_path / "viewfinder.db")
     holder.execute("BEGIN IMMEDIATE")
     clock.now += 31
-    await soon(lambda: ring._away)
+    await soon(lambda: ring.is_away)
     holder.rollback()
     holder.close()
-    await soon(lambda: not ring._away)
+    await soon(lambda: not ring.is_away)
     assert (await keys.all())[0].last_used == NOW
     await ring.close()
     await database.close()
@@ -209,7 +209,7 @@ async def test_a_file_that_is_replaced_is_read_and_one_that_is_gone_changes_noth
     await ring.start()
     for end in ("", "-wal", "-shm"):
         (tmp_path / f"viewfinder.db{end}").unlink(missing_ok=True)
-    await soon(lambda: ring._away)
+    await soon(lambda: ring.is_away)
     assert ring.find(old) is not None
     assert not (tmp_path / "viewfinder.db").exists()  # nobody has made an empty one
     made = tmp_path / "elsewhere"  # as many keys of the same moment: it looks the same

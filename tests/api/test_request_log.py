@@ -6,11 +6,12 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.support import LocalServer, fake_bundle, grey, serving_here
+from tests.support import fake_bundle, grey, serving_here
 
 from viewfinder.api.guards.observe import Finished
 from viewfinder.api.request_log import RequestLog, shown_path
 from viewfinder.settings import LogSettings, Settings
+from viewfinder.telemetry.lines import LATER
 from viewfinder.types import Principal
 
 
@@ -26,6 +27,7 @@ def line_of(
     caplog.set_level(logging.DEBUG)
     caplog.clear()
     RequestLog().finished(Finished(of, endpoint, status, 0.0123456))
+    LATER.settle()
     (record,) = caplog.records
     return record
 
@@ -74,14 +76,11 @@ def test_a_path_is_shown_as_it_was_sent_without_the_query_and_in_part() -> None:
     assert shown_path(scope("/a\nb?c")) == "/a\\nb"
 
 
-def _asked(server: LocalServer, caplog: pytest.LogCaptureFixture) -> dict[str, logging.LogRecord]:
+def _asked(settings: Settings, caplog: pytest.LogCaptureFixture) -> dict[str, logging.LogRecord]:
     caplog.set_level(logging.INFO)
-    url = server.url
-    kind = {"Content-Type": "image/png"}
-    httpx2.post(f"{url}/v1/classify", content=grey(0), headers=kind, trust_env=False)
-    files = [("files", grey(0)), ("files", b"no"), ("files", grey(9))]
-    httpx2.post(f"{url}/v1/batch-classify", files=files, trust_env=False)
-    httpx2.post(f"{url}/classify", content=b"no", headers=kind, trust_env=False)
+    with serving_here(settings) as server:
+        _ask(server.url)
+    LATER.settle()
     return {
         record.getMessage(): record
         for record in caplog.records
@@ -89,12 +88,19 @@ def _asked(server: LocalServer, caplog: pytest.LogCaptureFixture) -> dict[str, l
     }
 
 
+def _ask(url: str) -> None:
+    kind = {"Content-Type": "image/png"}
+    httpx2.post(f"{url}/v1/classify", content=grey(0), headers=kind, trust_env=False)
+    files = [("files", grey(0)), ("files", b"no"), ("files", grey(9))]
+    httpx2.post(f"{url}/v1/batch-classify", files=files, trust_env=False)
+    httpx2.post(f"{url}/classify", content=b"no", headers=kind, trust_env=False)
+
+
 def test_answers_say_which_model_and_batches_how_many(
     store: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     fake_bundle(store)
-    with serving_here(Settings(model_store=store, default_model="fake", threads=1)) as server:
-        lines = _asked(server, caplog)
+    lines = _asked(Settings(model_store=store, default_model="fake", threads=1), caplog)
     photo = vars(lines["POST /v1/classify 200"])
     assert (photo["model"], photo["cached"]) == ("fake@1/only", False)
     assert all(photo[name] >= 0 for name in ("decode_ms", "queue_ms", "infer_ms"))
@@ -113,5 +119,4 @@ def test_without_lines_for_requests_there_are_none(
     settings = Settings(
         model_store=store, default_model="fake", threads=1, log=LogSettings(requests=False)
     )
-    with serving_here(settings) as server:
-        assert _asked(server, caplog) == {}
+    assert _asked(settings, caplog) == {}

@@ -495,7 +495,7 @@ def test_the_server_serves_from_s3_and_without_it_from_its_copy(
 
 def test_the_command_says_what_is_wrong(s3: FakeS3, address: str, tmp_path: Path) -> None:
     s3.stop()
-    done = run_command("serve", "--port", "0", home=tmp_path, MODEL_STORE=address)
+    done = run_command("models", "list", home=tmp_path, MODEL_STORE=address)
     assert done.returncode != 0
     assert f"the model store {address}: S3 cannot be reached" in done.stderr
     assert "Traceback" not in done.stderr

@@ -2,6 +2,7 @@
 
 import http.client
 import socket
+import ssl
 import threading
 import time
 from collections import Counter
@@ -40,6 +41,7 @@ class Clients:
         kept: Clients that keep their connection.
         new: Clients that take a new one for each request.
         until_refused: Each goes home when nobody listens any more; else when all are told to.
+        tls: What secures their connections, to `localhost`.
     """
 
     def __init__(
@@ -50,12 +52,14 @@ class Clients:
         kept: int = 0,
         new: int = 0,
         until_refused: bool = False,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.count = kept + new
         self.outcomes: list[Outcome] = []
         self.last_connected = 0.0
         self._address, self._request = address, request
         self._until_refused = until_refused
+        self._tls = tls
         self._over = threading.Event()
         self._threads = [
             threading.Thread(target=self._ask, args=(number < kept,), daemon=True)
@@ -121,6 +125,8 @@ class Clients:
     def _connect(self, began: float) -> socket.socket:
         connection = socket.create_connection(self._address, timeout=_PATIENCE_S)
         self.last_connected = max(self.last_connected, began)
+        if self._tls is not None:
+            return self._tls.wrap_socket(connection, server_hostname="localhost")
         return connection
 
     def _exchange(self, connection: socket.socket) -> tuple[str, bool]:

@@ -27,7 +27,7 @@ from viewfinder.settings import CacheSettings
 @contextmanager
 def _busy(store: Path, engine: Engine, *, cache: bool = False) -> Iterator[LocalServer]:
     """A server whose only thread is held by a photo of the brightness 255."""
-    given = {"queue_size": 256, "cache": CacheSettings(enabled=cache)}
+    given = {"queue_size": 256, "cache": CacheSettings(enabled=cache), "record": "none"}
     with serving_one(store, engine, **given) as server, held(server, engine, 255):
         yield server
 

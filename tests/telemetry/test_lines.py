@@ -4,16 +4,20 @@ import io
 import logging
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
+from contextvars import copy_context
+from functools import partial
 from pathlib import Path
 
 import httpx2
 import pytest
 from tests.support import COMMAND, environment, eventually, fake_bundle, free_port, grey
 
-from viewfinder.telemetry.lines import Lines
+from viewfinder.telemetry.lines import Later, Lines
+from viewfinder.telemetry.request import REQUEST_ID
 
-_REQUESTS = "viewfinder.test.requests"
+_LOGGER = logging.getLogger("viewfinder.test")
 # A pipe that nobody reads is full after 64 KiB; a line has over 300 bytes.
 _MORE_THAN_A_PIPE_HOLDS = 600
 
@@ -25,45 +29,62 @@ def out() -> io.StringIO:
 
 
 @pytest.fixture
-def root(out: io.StringIO) -> Iterator[logging.Logger]:
-    """A logger whose child is the one that is gathered."""
-    logger, handler = logging.getLogger("viewfinder.test"), Lines(out, _REQUESTS)
+def later(out: io.StringIO) -> Iterator[Later]:
+    """Where lines wait before they are written there, by the handler of the root logger."""
+    later, root = Later(), logging.getLogger()
+    handler = Lines(out, later)
     handler.setFormatter(logging.Formatter("%(message)s"))
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    yield logger
-    logger.removeHandler(handler)
-    logger.propagate = True
+    handler.addFilter(logging.Filter(_LOGGER.name))
+    root.addHandler(handler)
+    _LOGGER.setLevel(logging.INFO)
+    yield later
+    root.removeHandler(handler)
 
 
-def test_lines_stand_in_the_order_in_which_they_were_said(
-    root: logging.Logger, out: io.StringIO
-) -> None:
-    requests = logging.getLogger(_REQUESTS)
+def test_lines_stand_in_the_order_in_which_they_were_said(later: Later, out: io.StringIO) -> None:
     said: list[str] = []
     for number in range(100):
-        for logger in (requests, requests, root):
+        for say in (later.say, later.say, lambda line: line()):
             said.append(f"{len(said)} {number}")
-            logger.info(said[-1])
+            say(partial(_LOGGER.info, said[-1]))
     assert out.getvalue().splitlines() == said
 
 
 def test_a_line_that_waits_is_written_soon_and_what_others_say_at_once(
-    root: logging.Logger, out: io.StringIO
+    later: Later, out: io.StringIO
 ) -> None:
-    requests = logging.getLogger(_REQUESTS)
-    requests.warning("a")
+    later.say(partial(_LOGGER.warning, "a"))
     eventually(lambda: out.getvalue() == "a\n")
-    requests.info("b")
-    root.info("c")
+    later.say(partial(_LOGGER.info, "b"))
+    _LOGGER.info("c")
     assert out.getvalue() == "a\nb\nc\n"
 
 
-def test_what_waits_is_written_at_the_end(root: logging.Logger, out: io.StringIO) -> None:
-    logging.getLogger(_REQUESTS).info("a")
-    root.handlers[0].flush()
+def test_what_waits_is_written_when_that_is_asked_for(later: Later, out: io.StringIO) -> None:
+    later.say(partial(_LOGGER.info, "a"))
+    later.settle()
     assert out.getvalue() == "a\n"
+
+
+def test_what_waits_is_written_at_the_end_of_the_process() -> None:
+    program = (
+        "import logging; from viewfinder.settings import LogSettings;"
+        "from viewfinder.telemetry.lines import LATER;"
+        "from viewfinder.telemetry.logs import configure_logging;"
+        "configure_logging(LogSettings(format='json'));"
+        "LATER.say(lambda: logging.getLogger('viewfinder').info('the last word'))"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert b"the last word" in ended.stderr
+
+
+def test_a_line_is_said_in_the_context_in_which_it_came_up(later: Later, out: io.StringIO) -> None:
+    def in_a_request() -> None:
+        REQUEST_ID.set("a")
+        later.say(lambda: _LOGGER.info(REQUEST_ID.get()))
+
+    copy_context().run(in_a_request)
+    eventually(lambda: out.getvalue() == "a\n")
 
 
 def test_a_log_that_nobody_reads_holds_up_no_answer(tmp_path: Path) -> None:

@@ -30,13 +30,18 @@ class Keyring:
     """A snapshot of the keys, replaced whole every few seconds.
 
     A database that goes away leaves the last snapshot: keys go on to count, and those that expire
-    stop. When keys were used is gathered here and written now and then.
+    stop. One that is away at the start is waited for. When keys were used is gathered here and
+    written now and then.
 
     Args:
         keys: The table.
         bootstrap: The key in a file, if there is one.
         refresh_s: Seconds between two looks at both.
         clock: Seconds since 1970.
+
+    Attributes:
+        is_known: Whether there has ever been a snapshot; before that, no key counts.
+        is_away: Whether the last look at the database has failed.
     """
 
     def __init__(
@@ -55,7 +60,7 @@ class Keyring:
         self._state: object = None
         self._used: dict[str, float] = {}
         self._flushed = clock()
-        self._away = False
+        self.is_known = self.is_away = False
         self._following: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
@@ -66,10 +71,15 @@ class Keyring:
         """Take the first snapshot, and follow what changes.
 
         Raises:
-            DatabaseError: The database cannot be read.
+            DatabaseError: The database cannot be read, and that will not pass by itself.
             SettingsError: The bootstrap key file cannot be read, or holds no key.
         """
-        await self.load()
+        try:
+            await self.load()
+        except DatabaseError as error:
+            if not error.may_pass:
+                raise
+            self._note_absence(error)
         self._following = asyncio.create_task(self._follow())
 
     async def load(self) -> None:
@@ -121,14 +131,21 @@ class Keyring:
             if self._clock() - self._flushed >= _FLUSH_S:
                 await self._flush()
         except DatabaseError as error:
-            if not self._away:
-                logger.warning("%s; the keys known so far go on to count", error.detail)
-            self._away = True
-            self._state = None  # what comes back may be another database that looks the same
+            self._note_absence(error)
             return
-        if self._away:
+        if self.is_away:
             logger.info("the keys can be looked at again")
-        self._away = False
+        self.is_away = False
+
+    def _note_absence(self, error: DatabaseError) -> None:
+        if not self.is_away:
+            logger.warning(
+                "%s; %s",
+                error.detail,
+                "the keys known so far go on to count" if self.is_known else "no key is known yet",
+            )
+        self.is_away = True
+        self._state = None  # what comes back may be another database that looks the same
 
     async def _snapshot(self) -> None:
         # Reading a thousand keys holds up the event loop for 10 ms: only where there is news.
@@ -138,6 +155,7 @@ class Keyring:
         now = datetime.fromtimestamp(self._clock(), UTC)
         self._entries = {key.id: _entry(key) for key in await self._keys.valid(now)}
         self._state = state
+        self.is_known = True
 
     async def _flush(self) -> None:
         used, self._used = self._used, {}

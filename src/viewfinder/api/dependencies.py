@@ -24,6 +24,7 @@ from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.scheduler import Devices
 from viewfinder.serving.service import ClassifyService
 from viewfinder.settings import Settings
+from viewfinder.shared.heartbeat import Heartbeat
 from viewfinder.storage.link import DatabaseLink
 from viewfinder.telemetry.tracing import Tracer
 from viewfinder.types import Prediction, Principal
@@ -53,6 +54,7 @@ class Services:
         database: Where results and jobs are; opened when it is first needed.
         blobs: Where stored images, and those of jobs, are.
         fetcher: Brings images by URL; None where they are switched off.
+        heartbeat: Knows which Redis is away; None where nothing lasts.
         access: Knows the keys; None where none is asked for.
         drift: Compares photos with those of before; None where nothing is compared.
         recorder: Keeps the answers; None where they are not kept.
@@ -62,6 +64,7 @@ class Services:
         callbacks: Tells those who wait for jobs; None where others do.
         sampler: Reads all these into metrics; None where nobody looks at them.
         tracer: Traces requests, and work in the background; None where that is off.
+        answering: Whether the process answers requests for photos; a worker on jobs does not.
     """
 
     settings: Settings
@@ -73,6 +76,7 @@ class Services:
     database: DatabaseLink
     blobs: Blobs
     fetcher: Fetcher | None = None
+    heartbeat: Heartbeat | None = None
     access: "Access | None" = None
     drift: DriftMonitor | None = None
     recorder: ResultRecorder | None = None
@@ -82,6 +86,7 @@ class Services:
     callbacks: Delivering | None = None
     sampler: "Sampler | None" = None
     tracer: Tracer | None = None
+    answering: bool = True
 
 
 def services_of(scope: Scope) -> Services:

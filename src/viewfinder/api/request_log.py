@@ -1,6 +1,8 @@
 """A line of the log for every request that is over."""
 
 import logging
+import time
+from functools import partial
 from typing import Any
 
 from starlette.types import Scope
@@ -8,6 +10,7 @@ from starlette.types import Scope
 from viewfinder.api.endpoints import is_routine, known_method
 from viewfinder.api.guards.observe import Finished
 from viewfinder.shared.plain import printable, shortened
+from viewfinder.telemetry.lines import LATER, Later
 from viewfinder.types import Prediction
 
 logger = logging.getLogger(__name__)
@@ -26,21 +29,29 @@ class RequestLog:
     """Writes them. See `viewfinder.api.guards.observe.Observer`.
 
     Nothing that a client has sent is in a line but its path, and the request id that it chose.
+
+    Args:
+        later: Where lines wait until they are put together and written.
     """
+
+    def __init__(self, later: Later = LATER) -> None:
+        self._later = later
 
     def finished(self, request: Finished) -> None:
         """Take note."""
         level = _level(request)
         if logger.isEnabledFor(level):
-            method = known_method(request.scope) or "OTHER"
-            logger.log(
-                level,
-                "%s %s %d",
-                method,
-                request.endpoint,
-                request.status,
-                extra=_fields(request, method),
-            )
+            self._later.say(partial(_say, request, level, time.time()))
+
+
+def _say(request: Finished, level: int, moment: float) -> None:
+    method = known_method(request.scope) or "OTHER"
+    words, fields = (method, request.endpoint, request.status), _fields(request, method)
+    record = logger.makeRecord(
+        logger.name, level, __file__, 0, "%s %s %d", words, None, extra=fields
+    )
+    record.created = moment
+    logger.handle(record)
 
 
 def _level(request: Finished) -> int:

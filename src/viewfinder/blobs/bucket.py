@@ -14,6 +14,8 @@ from typing import IO, Any
 from obstore.exceptions import AlreadyExistsError, BaseError, InvalidPathError, PreconditionError
 from obstore.store import S3Store
 
+from viewfinder.shared.breaker import Breaker, LeftAloneError
+
 _ADDRESS = re.compile(r"s3://([A-Za-z0-9][A-Za-z0-9._-]{1,62})(/[A-Za-z0-9!_.*'()/-]*)?")
 _CODE = re.compile(r"<Code>(\w{1,64})</Code>")
 _STATUS = re.compile(r"status code: (\d{3})")
@@ -24,10 +26,17 @@ _RETRIES = {
     "retry_timeout": timedelta(seconds=30),
     "backoff": {"max_backoff": timedelta(seconds=2)},
 }
+# Of what somebody waits for, a second try is enough.
+_SOON = _RETRIES | {"max_retries": 1, "retry_timeout": timedelta(seconds=10)}
 # An endpoint says itself whether it is https; without this, http:// would fail as "builder error".
 _CLIENT = {"allow_http": True, "connect_timeout": "5s", "timeout": "15m"}
 # Not for uploads: there, it would run from the first byte sent to the answer.
 _STALLED = {"read_timeout": "20s"}
+# A blob is an image: to upload one takes no half minute.
+_BLOB_READS = _CLIENT | {"read_timeout": "5s", "timeout": "30s"}
+_BLOB_WRITES = _CLIENT | {"timeout": "30s"}
+# Longer than a try that S3 refuses, and one more.
+_HANGS_S = 4.0
 _PAGE = 1000
 # Nothing larger is ever put there.
 _LARGEST = 1 << 30
@@ -74,20 +83,23 @@ class Bucket:
 
     Args:
         address: `s3://bucket/prefix`.
+        of_blobs: Whether its objects are small, and waited for.
 
     Raises:
         ValueError: The address has another form.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, of_blobs: bool = False) -> None:
         match = _ADDRESS.fullmatch(address)
         prefix = (match[2] or "").strip("/") if match else ""
         if match is None or (prefix and {"", ".", ".."} & set(prefix.split("/"))):
             # Not repeated: people put keys there.
             raise ValueError("the address is not of the form s3://bucket/prefix")
-        common = {"prefix": prefix or None, "retry_config": _RETRIES}
-        self._reads = S3Store(match[1], client_options=_CLIENT | _STALLED, **common)
-        self._writes = S3Store(match[1], client_options=_CLIENT, **common)
+        common = {"prefix": prefix or None, "retry_config": _SOON if of_blobs else _RETRIES}
+        reads = _BLOB_READS if of_blobs else _CLIENT | _STALLED
+        writes = _BLOB_WRITES if of_blobs else _CLIENT
+        self._reads = S3Store(match[1], client_options=reads, **common)
+        self._writes = S3Store(match[1], client_options=writes, **common)
 
     def list(self, prefix: str | None = None) -> list[Listed]:
         """All objects, or those in a folder."""
@@ -160,6 +172,8 @@ class Bucket:
 class BucketBlobs:
     """Blobs as objects: see `viewfinder.blobs.store.Blobs`.
 
+    Of those who need a bucket that hangs, one waits at a time: the others are refused at once.
+
     Args:
         address: `s3://bucket/prefix`.
 
@@ -168,7 +182,8 @@ class BucketBlobs:
     """
 
     def __init__(self, address: str) -> None:
-        self._bucket = Bucket(address)
+        self._bucket = Bucket(address, of_blobs=True)
+        self._breaker = Breaker(OSError, but=(FileNotFoundError, PermissionError), slow_s=_HANGS_S)
 
     @property
     def is_near(self) -> bool:
@@ -177,23 +192,36 @@ class BucketBlobs:
 
     def put(self, key: str, data: bytes) -> None:
         """See `Blobs.put`."""
-        self._bucket.overwrite(key, data)
+        with self._guarded():
+            self._bucket.overwrite(key, data)
 
     def get(self, key: str) -> bytes:
         """See `Blobs.get`."""
-        return self._bucket.read(key, _LARGEST).data
+        with self._guarded():
+            return self._bucket.read(key, _LARGEST).data
 
     def delete(self, keys: Iterable[str]) -> None:
         """See `Blobs.delete`."""
-        self._bucket.delete(keys)
+        with self._guarded():
+            self._bucket.delete(keys)
 
     def folders(self, prefix: str) -> Sequence[str]:
         """See `Blobs.folders`."""
-        return self._bucket.folders(prefix)
+        with self._guarded():
+            return self._bucket.folders(prefix)
 
     def clear(self, prefix: str) -> None:
         """See `Blobs.clear`."""
-        self._bucket.delete(listed.key for listed in self._bucket.list(prefix))
+        with self._guarded():
+            self._bucket.delete(listed.key for listed in self._bucket.list(prefix))
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            with self._breaker.guarding():
+                yield
+        except LeftAloneError as error:
+            raise OSError("S3 does not answer") from error
 
 
 def _listed(entry: Mapping[str, Any]) -> Listed:

@@ -174,7 +174,7 @@ def _ways_in(settings: "Settings") -> list[str]:
     if url.get_backend_name() != SQLITE or Path(str(url.database)).is_file():
 
         async def look() -> int:
-            access = await open_access(settings)
+            access = open_access(settings)
             try:
                 await access.look()
             finally:

@@ -48,7 +48,7 @@ def serve(
     # When it has drained, it raises the signal that stopped it once more: a job well done.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
-    from viewfinder.server.listener import listen
+    from viewfinder.server.listener import listen, url_of
     from viewfinder.server.run import run
     from viewfinder.settings import load_settings
     from viewfinder.telemetry.logs import configure_logging
@@ -62,13 +62,14 @@ def serve(
         models=tuple(model or ()) or None,
         default_model=model[0] if model else None,
     )
+    _check_storage(settings)
     settings = _decide_on_keys(settings, insecure=insecure)
     _check_models(settings)
     _check_shared(settings)
     collector(settings.tracing)
     listener = listen(settings.host, settings.port)
     port = listener.getsockname()[1]
-    address = f"http://{_in_url(settings.host)}:{port}"
+    address = url_of(settings.host, listener)
     if as_json:
         print_json({"url": address, "workers": settings.workers})
         sys.stdout.flush()
@@ -80,21 +81,18 @@ def serve(
 
 def _greet(settings: "Settings", address: str, port: int) -> None:
     """Say where the server is, and how to ask it; a log for machines has a line like any other."""
+    from viewfinder.server.listener import in_url
     from viewfinder.telemetry.logs import is_json
 
     if is_json(settings.log, sys.stderr):
         logger.info("Viewfinder on %s", address, extra={"workers": settings.workers})
         return
-    here = f"http://{_in_url(_of_this_machine(settings.host))}:{port}"
+    here = f"http://{in_url(_of_this_machine(settings.host))}:{port}"
     key = '-H "X-API-Key: $KEY" ' if settings.auth.enabled else ""
     say(
         f"Viewfinder on {address}  (documentation: {here}/docs, stop: Ctrl-C)\n"
         f"  curl {key}-F file=@photo.jpg {here}/v1/classify"
     )
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def _of_this_machine(host: str) -> str:
@@ -136,15 +134,23 @@ def _decide_on_keys(settings: "Settings", *, insecure: bool) -> "Settings":
 
 
 def _look_at_keys(settings: "Settings") -> bool:
-    """Whether somebody can get in; stop before the start when that cannot be told."""
+    """Whether somebody can get in, or may be able to once the database can be looked at.
+
+    Stop before the start when it never can be as it is.
+    """
     import asyncio
 
     from viewfinder.access.access import open_access
+    from viewfinder.errors import DatabaseError
 
     async def look() -> bool:
-        access = await open_access(settings)
+        access = open_access(settings)
         try:
             await access.look()
+        except DatabaseError as error:
+            if not error.may_pass:
+                raise
+            return True  # the server says so when it looks itself
         finally:
             await access.close()
         auth = settings.auth
@@ -153,12 +159,29 @@ def _look_at_keys(settings: "Settings") -> bool:
     return asyncio.run(look())
 
 
-def _check_models(settings: "Settings") -> None:
-    """Stop before the start when a model is asked for that is not there."""
-    from viewfinder.errors import NotReadyError
-    from viewfinder.registry.store import look_at_start, open_store
+def _check_storage(settings: "Settings") -> None:
+    """Stop before the start when a database, or blobs, are asked for in a way that makes no sense.
 
-    catalog = look_at_start(open_store(settings.store, settings.home))
+    That they are away is no reason not to start.
+    """
+    from viewfinder.blobs.store import open_blobs
+
+    open_blobs(settings)
+    if settings.database.url is not None:  # else it is SQLite, and need not be there yet
+        from viewfinder.storage.database import connect, database_url
+
+        connect(database_url(settings))  # connects to nothing yet
+
+
+def _check_models(settings: "Settings") -> None:
+    """Stop before the start when a model is asked for that is not there.
+
+    Where the store cannot be looked at, nobody knows: readiness says so until it can.
+    """
+    from viewfinder.errors import NotReadyError
+    from viewfinder.registry.store import look_without, open_store
+
+    catalog, _ = look_without(open_store(settings.store, settings.home))
     for name in filter(None, (settings.default_model, *settings.models)):
         # A broken model is no reason not to start: the others can answer, and readiness says it.
         with suppress(NotReadyError):

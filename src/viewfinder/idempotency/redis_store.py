@@ -41,6 +41,7 @@ class RedisAnswers:
     """
 
     def __init__(self, link: Link, *, ttl_s: int, lease_s: float) -> None:
+        self.link: Link | None = link
         self._link = link
         self._ttl_s = ttl_s
         self._lease_ms = round(lease_s * 1000)

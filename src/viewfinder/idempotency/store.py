@@ -9,6 +9,7 @@ from typing import Protocol
 from cachetools import TTLCache
 
 from viewfinder.settings import MIB
+from viewfinder.shared.link import Link
 
 LONGEST_ANSWER = MIB
 """Bytes of the longest answer that is kept: 64 photos with the 100 best classes of each fit."""
@@ -66,7 +67,13 @@ class Claim:
 
 
 class AnswerStore(Protocol):
-    """Lets one of many with the same key through, and keeps its answer for the others."""
+    """Lets one of many with the same key through, and keeps its answer for the others.
+
+    Attributes:
+        link: The way to a Redis; None where there is none.
+    """
+
+    link: Link | None
 
     async def claim(self, key: str) -> Claim | Kept | None:
         """Ask to carry out the request of that key.
@@ -105,6 +112,7 @@ class MemoryAnswers:
         most_bytes: int = _MOST_BYTES,
         clock: Callable[[], float] = monotonic,
     ) -> None:
+        self.link: Link | None = None
         # As many as there are requests at a time.
         self._running: dict[str, Claim] = {}
         self._kept: TTLCache[str, Kept] = TTLCache(

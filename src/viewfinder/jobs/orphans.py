@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import uuid_utils
 
 from viewfinder.blobs.store import Blobs
+from viewfinder.blobs.threads import in_thread
 from viewfinder.errors import JobNotFoundError, ViewfinderError
 from viewfinder.jobs.opening import open_jobs
 from viewfinder.jobs.pace import longest_s
@@ -79,7 +80,7 @@ async def sweep(settings: Settings, blobs: Blobs, database: DatabaseLink, now: d
     """
     seconds = 2 * longest_s(settings.jobs.upload_bytes)
     last = now - max(_LEAST_AGE, timedelta(seconds=seconds))
-    names = await asyncio.to_thread(blobs.folders, _FOLDER)
+    names = await in_thread(blobs.folders, _FOLDER)
     old = [name for name in names if (began := _began(name)) is not None and began < last]
     if not old:
         return 0
@@ -88,7 +89,7 @@ async def sweep(settings: Settings, blobs: Blobs, database: DatabaseLink, now: d
         try:
             await jobs.get(name)
         except JobNotFoundError:
-            await asyncio.to_thread(blobs.clear, f"{_FOLDER}/{name}")
+            await in_thread(blobs.clear, f"{_FOLDER}/{name}")
             swept += 1
     return swept
 

@@ -1,11 +1,11 @@
 """Takes away what is left of jobs that are over: their images at once, the rest in due time."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from viewfinder.blobs.store import Blobs
+from viewfinder.blobs.threads import in_thread
 from viewfinder.settings import JobSettings
 from viewfinder.storage.link import DatabaseLink
 from viewfinder.storage.queue import JobQueue
@@ -55,7 +55,7 @@ class Sweeper:
             for job in found:
                 keys = await queue.inputs(job)
                 for first in range(0, len(keys), _KEYS):
-                    await asyncio.to_thread(self._blobs.delete, keys[first : first + _KEYS])
+                    await in_thread(self._blobs.delete, keys[first : first + _KEYS])
                 await queue.forget_inputs(job)
 
     async def _delete_old(self, queue: JobQueue) -> None:

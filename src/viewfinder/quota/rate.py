@@ -45,7 +45,13 @@ return {allowed and 1 or 0, previous, current, string.format('%.6f', age)}
 
 
 class Counter(Protocol):
-    """Counts the requests of each caller."""
+    """Counts the requests of each caller.
+
+    Attributes:
+        link: The way to a Redis; None where there is none.
+    """
+
+    link: Link | None
 
     async def hit(self, who: str, requests: int) -> Standing:
         """Count one request, unless it is one too many.
@@ -75,6 +81,7 @@ class MemoryCounter:
         callers: int = _CALLERS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.link: Link | None = None
         self._length = window_s
         self._windows: LRUCache[str, Window] = LRUCache(callers)
         self._clock = clock
@@ -104,6 +111,7 @@ class RedisCounter:
     """
 
     def __init__(self, link: Link, window_s: int) -> None:
+        self.link: Link | None = link
         self._link = link
         self._length = window_s
         self._meanwhile = MemoryCounter(window_s)

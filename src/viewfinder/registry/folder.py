@@ -24,12 +24,20 @@ class FolderStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._was_there = False
 
     def refresh(self) -> None:
-        """Nothing to do: the folder is the store."""
+        """See that the folder, which is the store, has not gone: see `ModelStore.refresh`.
+
+        Who deletes models deletes them in it. One that was there as a whole, and is there no more,
+        is on a disk that is away.
+        """
+        self._check_there()
+        self._was_there = self.folder.exists()
 
     def check_writable(self, name: str) -> None:
         """Try it with an empty folder: see `ModelStore.check_writable`."""
+        self._check_there()
         with _told():
             self.folder.mkdir(parents=True, exist_ok=True)
             model = self._model(name)
@@ -38,6 +46,7 @@ class FolderStore:
 
     def add(self, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
         """Write a version: see `ModelStore.add`."""
+        self._check_there()
         with _told():
             return write_bundle(self._model(manifest.name) / str(manifest.version), manifest, files)
 
@@ -53,6 +62,7 @@ class FolderStore:
 
     def route(self, name: str, change: Callable[[Routing], Routing]) -> Routing:
         """Change a model's routing: see `ModelStore.route`."""
+        self._check_there()
         path = self._model(name) / ROUTING
         with _told(), self._locked():
             changed = change(_routing(path))
@@ -64,6 +74,15 @@ class FolderStore:
                 os.fsync(file.fileno())
             partial.replace(path)
         return changed
+
+    def _check_there(self) -> None:
+        """A store that has gone is not made anew: it would be an empty one.
+
+        Raises:
+            StoreError: It was there, and is no more.
+        """
+        if self._was_there and not self.folder.exists():
+            raise StoreError(f"the model store {self.folder} is there no more")
 
     def _model(self, name: str) -> Path:
         return self.folder / name

@@ -21,6 +21,7 @@ from viewfinder.types import ModelRef, is_model_name, parse_version
 BUILTIN_STORE = Path(__file__).parent / "builtin"
 BUILTIN_MODEL = "efficientnet-lite0"
 _NAMES_SHOWN = 10
+_RETRY_S = 5
 
 Signature = tuple[tuple[str, int, int], ...]
 
@@ -73,18 +74,23 @@ class Catalog:
     Attributes:
         models: Every version by model name and number, in ascending order.
         routes: Where requests go, for models that have a say in it.
+        is_whole: Whether all stores could be looked at. What is not here may be there, if not.
     """
 
     models: Mapping[str, Versions]
     routes: Mapping[str, Route] = field(default_factory=dict)
+    is_whole: bool = True
 
     def versions(self, name: str) -> Versions:
         """All versions of a model.
 
         Raises:
             ModelNotFoundError: There is no such model.
+            NotReadyError: There may be one, in a store that could not be looked at.
         """
         if name not in self.models:
+            if is_model_name(name):
+                self._check_whole(f"the model {name!r}")
             called = repr(name) if is_model_name(name) else "of that name"
             known = ", ".join(list(self.models)[:_NAMES_SHOWN])
             raise ModelNotFoundError(f"There is no model {called}. Among those here: {known}.")
@@ -116,6 +122,7 @@ class Catalog:
         try:
             return self.versions(name)[version]
         except KeyError:
+            self._check_whole(f"version {version} of the model {name!r}")
             raise VersionNotFoundError(f"The model {name!r} has no version {version}.") from None
 
     def bundle(self, name: str, version: int) -> Bundle:
@@ -187,7 +194,17 @@ class Catalog:
             raise NotReadyError(
                 f"No version of the model {ref.name!r} can be used ({'; '.join(problems)})."
             )
+        self._check_whole(f"the alias {alias!r} of the model {ref.name!r}")
         raise VersionNotFoundError(f"The model {ref.name!r} has no alias {alias!r}.")
+
+    def _check_whole(self, what: str) -> None:
+        """Say of what is not here that it may be there, where that is so."""
+        if not self.is_whole:
+            raise NotReadyError(
+                f"The model store cannot be read now, and {what} is not known without it. "
+                "Try again later.",
+                retry_after_s=_RETRY_S,
+            )
 
 
 def open_catalog(store: Path, previous: Catalog | None = None) -> Catalog:

@@ -3,6 +3,7 @@
 import importlib
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -106,6 +107,24 @@ def look_at_start(store: ModelStore) -> Catalog:
             raise
         logger.warning("%s; the models are those of the last look at it", error.detail)
         return open_catalog(store.folder)
+
+
+def look_without(store: ModelStore) -> tuple[Catalog, StoreError | None]:
+    """As `look_at_start`; but if nothing was ever copied, the builtin model will do, too.
+
+    Returns:
+        The catalog, which says that it is not whole where it lacks the store's models, and why the
+        store could not be looked at, if so.
+    """
+    try:
+        return look(store), None
+    except StoreError as error:
+        try:
+            if scan([store.folder]).models:
+                return open_catalog(store.folder), error
+        except StoreError:  # the folder is the store
+            pass
+        return replace(scan([BUILTIN_STORE]), is_whole=False), error
 
 
 def default_model(settings: Settings) -> str:

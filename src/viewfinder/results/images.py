@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from viewfinder.blobs.store import Blobs
+from viewfinder.blobs.threads import in_thread
 from viewfinder.errors import ViewfinderError
 from viewfinder.imaging.decode import decode
 from viewfinder.imaging.thumbnail import small_jpeg
@@ -138,7 +139,7 @@ class ImageKeeper:
         if not results:
             return
         try:
-            await asyncio.to_thread(self._blobs.delete, [image_key(result) for result in results])
+            await in_thread(self._blobs.delete, [image_key(result) for result in results])
         except OSError:
             logger.warning("%d images of erased results could not be deleted", len(results))
 
@@ -172,7 +173,7 @@ class ImageKeeper:
             )
         async with self._writing:
             try:
-                await asyncio.to_thread(self._blobs.put, image_key(result), small)
+                await in_thread(self._blobs.put, image_key(result), small)
             except OSError as error:
                 self.failing = True
                 self._say(error.strerror or error)

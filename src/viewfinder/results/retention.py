@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from viewfinder.blobs.store import Blobs
+from viewfinder.blobs.threads import in_thread
 from viewfinder.errors import OperatorError
 from viewfinder.results.images import image_key
 from viewfinder.settings import ResultSettings
@@ -130,5 +131,5 @@ class Retention:
     async def _let_go(
         self, ids: Sequence[str], note: Callable[[Sequence[str]], Awaitable[None]]
     ) -> None:
-        await asyncio.to_thread(self._blobs.delete, [image_key(result) for result in ids])
+        await in_thread(self._blobs.delete, [image_key(result) for result in ids])
         await note(ids)

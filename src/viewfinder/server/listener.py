@@ -41,6 +41,21 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def url_of(host: str, listener: socket.socket) -> str:
+    """The URL of what listens there, by the name that it was given.
+
+    Args:
+        host: As for `listen`.
+        listener: What that has returned.
+    """
+    return f"http://{in_url(host)}:{listener.getsockname()[1]}"
+
+
+def in_url(host: str) -> str:
+    """An address as a URL has it: one of IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
 def allow_files(connections: int) -> None:
     """Let the process open as many files as it may have connections, as far as the system does."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

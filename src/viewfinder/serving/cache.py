@@ -14,7 +14,7 @@ from viewfinder.errors import RequestError
 from viewfinder.serving.compute import Computed, Scores
 from viewfinder.serving.redis_cache import RedisCache
 from viewfinder.settings import CacheSettings
-from viewfinder.shared.link import open_link
+from viewfinder.shared.link import Link, open_link
 from viewfinder.telemetry.tracing import span
 
 _LARGE = 256 * 1024
@@ -24,7 +24,13 @@ _REDIS_PATIENCE_S = 0.5
 
 
 class ResultCache(Protocol):
-    """Keeps bytes by name. It may forget, and it never fails."""
+    """Keeps bytes by name. It may forget, and it never fails.
+
+    Attributes:
+        link: The way to a Redis; None where there is none.
+    """
+
+    link: Link | None
 
     async def get(self, key: str) -> bytes | None:
         """What was put there, if it is still known."""
@@ -44,6 +50,7 @@ class MemoryCache:
     """
 
     def __init__(self, size: int) -> None:
+        self.link: Link | None = None
         self._values: LRUCache[str, bytes] = LRUCache(size)
 
     async def get(self, key: str) -> bytes | None:

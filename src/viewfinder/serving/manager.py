@@ -35,10 +35,11 @@ from viewfinder.errors import (
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.registry import Catalog
 from viewfinder.registry.routing import LATEST, STABLE, Routing, Traffic, check_alias
-from viewfinder.registry.store import ModelStore, look, look_at_start
+from viewfinder.registry.store import ModelStore, look, look_at_start, look_without
 from viewfinder.serving.compute import Computation
 from viewfinder.settings import Settings
 from viewfinder.shared.sample import Sample
+from viewfinder.shared.seldom import Seldom
 from viewfinder.types import ServedModel
 
 State = Literal["loading", "ready", "failed", "unloaded"]
@@ -50,6 +51,7 @@ _EACH_THREAD = {"litert", "fake"}
 # Measured with LiteRT: packed weights and tensors take about the graph's bytes each, per thread.
 _COPIES = 2
 _MB = 1_000_000
+_RETRY_S = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +112,30 @@ class ModelManager:
         store: The user's models.
         settings: How to load them, and how long to keep them.
         default: What a request without a model means, as `name[@version|@alias]`.
+        patient: Whether a store that cannot be read is waited for, with the builtin model where
+            there is no copy of it; it is an error else.
 
     Attributes:
         catalog: What there was when the store was last looked at, without what proved broken.
         loads: How often each model was brought into memory, and how often it could not be.
         looks: How often the store was looked at, and how often it could not be.
+        store_is_away: Whether the last look has failed.
+
+    Raises:
+        StoreError: The store cannot be read, there is no copy, and nobody is patient.
     """
 
-    def __init__(self, store: ModelStore, settings: Settings, *, default: str) -> None:
-        self.catalog = look_at_start(store)
+    def __init__(
+        self, store: ModelStore, settings: Settings, *, default: str, patient: bool = False
+    ) -> None:
+        self._log = Seldom()
+        self.store_is_away = False
+        if patient:
+            self.catalog, problem = look_without(store)
+            if problem is not None:
+                self._note_absence(problem)
+        else:
+            self.catalog = look_at_start(store)
         self.default = default
         self.loads: Counter[tuple[str, Literal["ready", "failed"]]] = Counter()
         self.looks: Counter[Literal["ok", "failed"]] = Counter()
@@ -380,7 +397,8 @@ class ModelManager:
         except StoreError as error:
             logger.warning("the routing of %s was not changed: %s", name, error.detail)
             raise NotReadyError(
-                "The model store cannot be written now; its log says why."
+                "The model store cannot be written now; the log says why.",
+                retry_after_s=_RETRY_S,
             ) from error
         return routing
 
@@ -406,8 +424,9 @@ class ModelManager:
         try:
             await self._look(afresh=afresh)
         except StoreError as error:
-            logger.warning("the model store was not read: %s", error.detail)
-            raise NotReadyError("The model store cannot be read now; the log says why.") from error
+            raise NotReadyError(
+                "The model store cannot be read now; the log says why.", retry_after_s=_RETRY_S
+            ) from error
 
     async def _look(self, *, afresh: bool = False) -> None:
         async with self._one_look:
@@ -415,10 +434,14 @@ class ModelManager:
             known = previous.forgiving() if afresh else previous
             try:
                 found = await asyncio.to_thread(look, self._store, known)
-            except Exception:
+            except Exception as error:
                 self.looks["failed"] += 1
+                self._note_absence(error)
                 raise
             self.looks["ok"] += 1
+            if self.store_is_away:
+                logger.info("the model store can be read again")
+            self.store_is_away = False
             if not afresh:
                 # What failed while the disk was read has been found out since.
                 for entry in _failures(self.catalog, previous):
@@ -431,13 +454,21 @@ class ModelManager:
         self._started = True
         while True:
             await asyncio.sleep(self._settings.store_poll_s)
-            try:
+            with contextlib.suppress(
+                Exception
+            ):  # it has been told, and the next look may be better
                 await self._look()
-            except StoreError as error:
-                logger.warning("the model store was not read: %s", error.detail)
-            except Exception:
-                logger.exception("the model store was not read")
             self._let_idle_go()
+
+    def _note_absence(self, error: Exception) -> None:
+        self.store_is_away = True
+        if self._log.may_speak():
+            known = isinstance(error, StoreError)
+            logger.warning(
+                "the model store was not read: %s",
+                error.detail if isinstance(error, StoreError) else type(error).__name__,
+                exc_info=None if known else error,
+            )
 
     async def settled(self, *, patience: float = math.inf) -> None:
         """Wait until nothing is being loaded or closed any more, for some seconds at most."""
@@ -565,6 +596,12 @@ class ModelManager:
             logger.warning("%s@%d could not be tried: %s", name, version, error.detail)
             raise
         except OperatorError as error:
+            if not await asyncio.to_thread(_is_there, bundle):
+                logger.warning("%s@%d cannot be read now: %s", name, version, error.detail)
+                raise NotReadyError(
+                    f"The files of the model {name!r} cannot be read now; try again later.",
+                    retry_after_s=_RETRY_S,
+                ) from error
             problem = error.detail
             logger.warning("%s@%d cannot be used: %s", name, version, problem)
             self.loads[name, "failed"] += 1
@@ -692,6 +729,14 @@ def _failures(now: Catalog, before: Catalog) -> Iterator[tuple[Bundle, str]]:
             found = now.models[name][version]
             if entry.bundle is not None and found.bundle is None:
                 yield entry.bundle, str(found.problem)
+
+
+def _is_there(bundle: Bundle) -> bool:
+    """Whether a version can still be read: else it is not the version that is at fault."""
+    try:
+        return Bundle.read(bundle.folder).digest == bundle.digest
+    except BundleError:
+        return False
 
 
 def _give_back(loaded: LoadedVariant) -> None:

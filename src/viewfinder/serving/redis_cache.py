@@ -18,6 +18,7 @@ class RedisCache:
     """
 
     def __init__(self, link: Link, *, ttl_s: int) -> None:
+        self.link: Link | None = link
         self._link = link
         self._writing: set[asyncio.Task[None]] = set()
         self._ttl_s = ttl_s

@@ -31,6 +31,11 @@ class ClassifyService:
         metrics: Count and time the answers; None where nobody looks at them.
         drift: Compares photos with those of before; None where nothing is compared.
 
+    Attributes:
+        callbacks: As given.
+        shadows: Show photos to versions that answer nobody.
+        cache_link: The way to a Redis that holds the cache; None where there is none.
+
     Raises:
         MissingExtraError: Something is asked for that is not installed.
     """
@@ -55,6 +60,7 @@ class ClassifyService:
         self._drift = drift
         cache = open_cache(settings.cache)
         self._cached = CachedComputation(cache) if cache is not None else None
+        self.cache_link = cache.link if cache is not None else None
         self.shadows = Shadows(models, devices)
 
     async def classify(

@@ -17,8 +17,15 @@ class Link(Protocol):
     """A Redis that is left alone for a while once it has not answered."""
 
     @property
+    def is_away(self) -> bool:
+        """Whether it could not be used when that was last tried."""
+
+    @property
     def left_alone(self) -> bool:
         """Whether it is not asked at present."""
+
+    async def look(self) -> None:
+        """Find out whether it answers, for `is_away`; raises nothing."""
 
     async def ask(self, command: Callable[[Any], Awaitable[Answer]]) -> Answer:
         """What Redis says.

@@ -1,6 +1,7 @@
 """A Redis that costs no time when it is away, and is asked again when it may be back."""
 
 import asyncio
+import contextlib
 import logging
 import math
 import time
@@ -51,9 +52,14 @@ class RedisLink:
         self._free = asyncio.Semaphore(connections)
         self._what = what
         self._patience_s = patience_s
-        self._away = False
+        self._away = self._refuses = False
         self._next_try = 0.0
         self._silent_since = math.inf
+
+    @property
+    def is_away(self) -> bool:
+        """See `Link.is_away`."""
+        return self._away
 
     @property
     def left_alone(self) -> bool:
@@ -81,6 +87,12 @@ class RedisLink:
             self._welcome()
             return answer
 
+    async def look(self) -> None:
+        """See `Link.look`. One that answers and refuses what is asked for would take this, too."""
+        if not self._refuses:
+            with contextlib.suppress(NoAnswerError):
+                await self.ask(lambda redis: redis.ping())
+
     async def close(self) -> None:
         """See `Link.close`."""
         await self._redis.aclose()
@@ -91,12 +103,13 @@ class RedisLink:
         if not self._away:
             logger.warning("%s in Redis is away: %s", self._what, type(error).__name__)
         self._away = True
+        self._refuses = isinstance(error, ResponseError)
         self._next_try = time.monotonic() + _LEFT_ALONE_S
 
     def _welcome(self) -> None:
         if self._away:
             logger.info("%s in Redis is back", self._what)
-        self._away = False
+        self._away = self._refuses = False
         self._silent_since = math.inf
 
 

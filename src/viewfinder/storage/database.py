@@ -7,16 +7,18 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine, event, make_url
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from viewfinder.errors import DatabaseError, MissingExtraError, SettingsError
 from viewfinder.settings import Settings, without_password
+from viewfinder.shared.breaker import Breaker, LeftAloneError
 from viewfinder.storage.link import FILE
 from viewfinder.telemetry.tracing import Block, span
 
@@ -34,8 +36,20 @@ _CONNECT_S = 5
 _PATIENCE_S = 15
 
 
+class Transactions(Protocol):
+    """A database, or a way to one."""
+
+    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """See `Database.reading`."""
+
+    def writing(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """See `Database.writing`."""
+
+
 class Database:
     """Connections to one database, whose tables are as this release wants them.
+
+    Of those who need a PostgreSQL that hangs, one waits at a time: the others are refused at once.
 
     Args:
         engine: Where the connections come from.
@@ -46,6 +60,8 @@ class Database:
         is_file = engine.url.get_backend_name() == SQLITE
         self._file = Path(str(engine.url.database)) if is_file else None
         self._inode: tuple[int, int] | None = None
+        # SQLite answers in time, or is held by another, who is waited for.
+        self._breaker = None if is_file else Breaker(DatabaseError)
 
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -54,7 +70,7 @@ class Database:
         Raises:
             DatabaseError: The database cannot be reached or read.
         """
-        with self._span("read"), told(self._engine.url):
+        with self._span("read"), self._guarded():
             await self._follow_file()
             async with asyncio.timeout(_PATIENCE_S), self._engine.begin() as connection:
                 yield connection
@@ -67,7 +83,7 @@ class Database:
             DatabaseError: The database cannot be reached or written.
         """
         writer = self._engine.execution_options(**{_WRITES: True})
-        with self._span("write"), told(self._engine.url):
+        with self._span("write"), self._guarded():
             await self._follow_file()
             async with asyncio.timeout(_PATIENCE_S), writer.begin() as connection:
                 yield connection
@@ -76,6 +92,20 @@ class Database:
         """No statement is in it: only how long a transaction took."""
         system = "postgresql" if self._file is None else SQLITE
         return span("storage", {"db.system.name": system, "db.operation.name": what}, "client")
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        url = self._engine.url
+        with contextlib.ExitStack() as held:
+            if self._breaker is not None:
+                try:
+                    held.enter_context(self._breaker.guarding())
+                except LeftAloneError as error:
+                    raise DatabaseError(
+                        f"the database {_shown(url)} does not answer", may_pass=True
+                    ) from error
+            held.enter_context(told(url))
+            yield
 
     async def _follow_file(self) -> None:
         """An open connection would go on with a file that another has replaced, or taken away.
@@ -167,8 +197,10 @@ def told(url: URL) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, OSError) as error:  # a TimeoutError is an OSError
-        reason = _reason(error, url)
-        raise DatabaseError(f"the database {_shown(url)} cannot be used: {reason}") from error
+        reason, may_pass = _reason(error, url), isinstance(error, (OperationalError, OSError))
+        raise DatabaseError(
+            f"the database {_shown(url)} cannot be used: {reason}", may_pass=may_pass
+        ) from error
     except ModuleNotFoundError as error:
         raise MissingExtraError("A database on PostgreSQL", "postgres") from error
 

@@ -8,7 +8,7 @@ from sqlalchemy import RowMapping, bindparam, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from viewfinder.errors import ConflictError
-from viewfinder.storage.database import Database
+from viewfinder.storage.database import Transactions
 from viewfinder.storage.tables import api_keys
 from viewfinder.types import AccessScope
 
@@ -43,7 +43,7 @@ class ApiKey:
 class ApiKeys:
     """The table of keys. Every method raises `DatabaseError` if the database cannot be used."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Transactions) -> None:
         self._database = database
 
     async def add(self, key: ApiKey) -> None:

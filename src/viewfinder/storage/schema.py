@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,10 +28,15 @@ from viewfinder.storage.database import (
     told,
 )
 
+logger = logging.getLogger(__name__)
+
 # Known here, so that Alembic is imported only by who has something to do with it.
 REVISION = "0002"
 """The newest step in `migrations`."""
 
+# A step leaves the release before it at work (docs/backup.md): so that one may start, or start
+# again, while the next release comes, or when that has been given up.
+_STEPS_AHEAD = 1
 _LOCK_S, _LOCK_PAUSE_S = 15.0, 0.05
 # Any number that is ours: whoever holds it upgrades, the others wait.
 _UPGRADING = 0x7669657766
@@ -40,20 +46,25 @@ async def open_database(settings: Settings) -> Database:
     """The database of the settings. SQLite is made, and upgraded, where that is needed.
 
     Raises:
-        DatabaseError: It cannot be reached, read or written; its tables are of a newer release; or,
-            on PostgreSQL, they are not there or of an older one.
+        DatabaseError: It cannot be reached, read or written; its tables are more than a step newer;
+            or, on PostgreSQL, they are not there or of an older release.
         MissingExtraError: PostgreSQL is asked for and not installed.
         SettingsError: The address makes no sense.
     """
     url = database_url(settings)
     if url.get_backend_name() == SQLITE:
-        await asyncio.to_thread(upgrade, settings)
-    else:
-        found = await asyncio.to_thread(_look, url)
-        if found != REVISION:
-            lacks = "has no tables yet" if found is None else "has the tables of an older release"
-            raise DatabaseError(f"the database {lacks}; run `viewfinder db upgrade`")
-    return connect(url)
+        _, found = await asyncio.to_thread(upgrade, settings)
+        _warn_of_newer(found)
+        return connect(url)
+    database = connect(url)
+    try:
+        # Not in a thread: one that waits for a server that hangs would never come back.
+        async with database.reading() as connection:
+            await connection.run_sync(_check_revision)
+    except BaseException:
+        await database.close()
+        raise
+    return database
 
 
 def upgrade(settings: Settings) -> tuple[str | None, str]:
@@ -63,7 +74,7 @@ def upgrade(settings: Settings) -> tuple[str | None, str]:
         The step at which it was, None if it was empty, and the one at which it is.
 
     Raises:
-        DatabaseError: It cannot be reached or written, or its tables are of a newer release.
+        DatabaseError: It cannot be reached or written, or its tables are more than a step newer.
         MissingExtraError: PostgreSQL is asked for and not installed.
         SettingsError: The address makes no sense.
     """
@@ -79,14 +90,10 @@ def _upgrade(url: URL) -> tuple[str | None, str]:
         if engine.dialect.name != SQLITE:
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_UPGRADING})"))
         found = _revision(connection)
-        if found != REVISION:
+        if found is None or found < REVISION:
             _migrate(connection)
-        return found, REVISION
-
-
-def _look(url: URL) -> str | None:
-    with _engine(url) as engine, engine.begin() as connection:
-        return _revision(connection)
+            return found, REVISION
+        return found, found
 
 
 @contextmanager
@@ -107,11 +114,29 @@ def _revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
     found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    if found is not None and found > REVISION:
+    if found is not None and int(found) > int(REVISION) + _STEPS_AHEAD:
         raise DatabaseError(
-            "the database has the tables of a newer release of Viewfinder; upgrade this one"
+            f"the database has the tables of a newer release of Viewfinder, at step {found}; "
+            f"this one knows {REVISION}: upgrade it"
         )
     return found
+
+
+def _check_revision(connection: Connection) -> None:
+    found = _revision(connection)
+    if found is None or found < REVISION:
+        lacks = "has no tables yet" if found is None else "has the tables of an older release"
+        raise DatabaseError(f"the database {lacks}; run `viewfinder db upgrade`")
+    _warn_of_newer(found)
+
+
+def _warn_of_newer(found: str) -> None:
+    if found > REVISION:
+        logger.warning(
+            "the database is at step %s, of a newer release; this one knows %s, and does with it",
+            found,
+            REVISION,
+        )
 
 
 def _migrate(connection: Connection) -> None:

@@ -1,82 +1,112 @@
 """Writing a log: what is said for each request costs that request as little as can be."""
 
+import atexit
 import contextlib
 import contextvars
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import TextIO
 
 _GATHER_S = 0.1
-_MOST_WAITING = 10_000
+_MOST_WAITING = 5_000  # each keeps a few kilobytes of its request
 
 
-class Lines(logging.StreamHandler[TextIO]):
-    """Writes a line at once; those of one logger a few at a time, on a thread of its own.
+class Later:
+    """Says on a thread of its own, a moment later and many together, what can wait.
 
-    Each write gives up the interpreter lock, which compute threads then hold for a while: one for
-    every request costs more than the line itself. And whoever reads the log may be slow: an answer
-    does not wait for that. Such a line is also put into words there, in the context in which it was
-    said: many after each other take half the time. What is written at once has all lines before it
-    written first.
-
-    Args:
-        stream: Where to.
-        gathered: The logger whose lines may wait a moment: warnings too, since an overloaded
-            server refuses many times as much as it answers.
+    After a model has run, nothing else is left in the processor's caches: what is done once then
+    takes several times as long as when it is done again and again.
     """
 
-    def __init__(self, stream: TextIO, gathered: str) -> None:
-        super().__init__(stream)
-        self._gathered = gathered
-        self._waiting: list[tuple[contextvars.Context, logging.LogRecord]] = []
+    def __init__(self) -> None:
+        self._waiting: list[tuple[contextvars.Context, Callable[[], None]]] = []
         self._dropped = 0
-        self._swap, self._writing = threading.Lock(), threading.Lock()
+        self._swap, self._settling = threading.Lock(), threading.RLock()
+        self._settler: int | None = None
         self._news = threading.Event()
-        self._writer: threading.Thread | None = None
+        self._thread: threading.Thread | None = None
 
-    def handle(self, record: logging.LogRecord) -> bool:
-        """Write a record, or let it wait."""
-        if record.name != self._gathered:
-            self._write_waiting()
-            return bool(super().handle(record))
-        self._wait(record)  # not under the lock of a handler, which a writer holds
-        return True
+    @property
+    def is_settling_here(self) -> bool:
+        """Whether it is this thread that says now what has waited."""
+        return self._settler == threading.get_ident()
 
-    def flush(self) -> None:
-        """Write what waits."""
-        self._write_waiting()
-        super().flush()
-
-    def _wait(self, record: logging.LogRecord) -> None:
+    def say(self, line: Callable[[], None]) -> None:
+        """Let something wait, to be said in the context that there is now. It must not fail."""
         with self._swap:
             if len(self._waiting) >= _MOST_WAITING:
                 self._dropped += 1
                 return
-            self._waiting.append((contextvars.copy_context(), record))
-            if self._writer is None:
-                self._writer = threading.Thread(target=self._write_on, name="log", daemon=True)
-                self._writer.start()
+            self._waiting.append((contextvars.copy_context(), line))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._go_on, name="log", daemon=True)
+                self._thread.start()
+                atexit.register(self.settle)
         if not self._news.is_set():
             self._news.set()
 
-    def _write_on(self) -> None:
-        while True:
-            self._news.wait()
-            time.sleep(_GATHER_S)
-            self._news.clear()
-            self._write_waiting()
-
-    def _write_waiting(self) -> None:
-        with self._writing:  # who comes second writes after this
+    def settle(self) -> None:
+        """Say all that waits, now."""
+        with self._settling:  # who comes second speaks after this
             with self._swap:
                 waiting, self._waiting = self._waiting, []
                 dropped, self._dropped = self._dropped, 0
             if not waiting:
                 return
-            lines = [context.run(self.format, record) for context, record in waiting]
-            with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
-                self.stream.write("".join(f"{line}\n" for line in lines))
-                self.stream.flush()
+            self._settler = threading.get_ident()
+            try:
+                for context, line in waiting:
+                    context.run(line)
+            finally:
+                self._settler = None
+            for handler in logging.getLogger().handlers:
+                handler.flush()
         if dropped:
             logging.getLogger(__name__).warning("%d lines of the log are lost", dropped)
+
+    def _go_on(self) -> None:
+        while True:
+            self._news.wait()
+            time.sleep(_GATHER_S)
+            self._news.clear()
+            self.settle()
+
+
+LATER = Later()
+"""That of this process, as its log is."""
+
+
+class Lines(logging.StreamHandler[TextIO]):
+    """Writes a line at once; those that have waited, together.
+
+    Each write gives up the interpreter lock, which compute threads then hold for a while. And
+    whoever reads the log may be slow: no answer waits for that. What is written at once has all
+    lines before it written first.
+
+    Args:
+        stream: Where to.
+        later: Where lines wait.
+    """
+
+    def __init__(self, stream: TextIO, later: Later = LATER) -> None:
+        super().__init__(stream)
+        self._later = later
+        self._together: list[str] = []
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write a record, or keep it until all that have waited are there."""
+        if self._later.is_settling_here:
+            self._together.append(self.format(record))
+            return True
+        self._later.settle()
+        return bool(super().handle(record))
+
+    def flush(self) -> None:
+        """Write what was kept."""
+        lines, self._together = self._together, []
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+            if lines:
+                self.stream.write("".join(f"{line}\n" for line in lines))
+            super().flush()

@@ -46,7 +46,7 @@ _JSON = json.JSONEncoder(default=repr)  # to make one for each line costs as muc
 
 def configure_logging(settings: LogSettings) -> None:
     """Have what is logged in this process written to stderr, a line each. Once is enough."""
-    handler = Lines(sys.stderr, _REQUESTS)
+    handler = Lines(sys.stderr)
     handler.setFormatter(formatter(settings, sys.stderr))
     level = logging.getLevelNamesMapping()[settings.level.upper()]
     # What libraries say in detail may hold anything: statements with their values, headers.

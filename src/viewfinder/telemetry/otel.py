@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,14 +22,14 @@ from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from viewfinder import __version__
 from viewfinder.shared.seldom import Seldom
-from viewfinder.telemetry.tracing import Attribute, Attributes, Kind
+from viewfinder.telemetry.tracing import Attribute, Attributes, Kind, Span
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ _WAITING, _TOGETHER, _GATHER_MS = 4096, 512, 2000
 _CLOSE_S = 1.5  # of the seven that the server has for what is left to do at its end
 _LONGEST_VALUE = 256
 _PROPAGATOR = TraceContextTextMapPropagator()
+_IDS = RandomIdGenerator()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,51 @@ class OpenTelemetrySpan:
         self._span.end(self._clock.at(self._clock.now()))
 
 
+class _Unkept:
+    """A span of a trace that nobody will look at: it only lends its name to those who ask.
+
+    Nine requests of ten have one: of the SDK's own, the sampler alone costs several times as much.
+    """
+
+    __slots__ = ("_ids",)
+    recording = False
+
+    def __init__(self) -> None:
+        self._ids: tuple[int, int] | None = None
+
+    def _known(self) -> tuple[int, int]:
+        if self._ids is None:
+            self._ids = _IDS.generate_trace_id(), _IDS.generate_span_id()
+        return self._ids
+
+    @property
+    def trace_id(self) -> str:
+        """See `Span.trace_id`."""
+        return f"{self._known()[0]:032x}"
+
+    @property
+    def traceparent(self) -> str:
+        """See `Span.traceparent`."""
+        trace, span = self._known()
+        return f"00-{trace:032x}-{span:016x}-00"
+
+    def set(self, name: str, value: Attribute) -> None:
+        """See `Span.set`."""
+
+    def child(self, _name: str, _attributes: Attributes, _kind: Kind) -> Self:
+        """See `Span.child`."""
+        return self
+
+    def past(self, name: str, began: float, ended: float, attributes: Attributes) -> None:
+        """See `Span.past`."""
+
+    def fail(self, kind: str) -> None:
+        """See `Span.fail`."""
+
+    def end(self) -> None:
+        """See `Span.end`."""
+
+
 class OpenTelemetryTracer:
     """See `tracing.Tracer`.
 
@@ -120,6 +167,7 @@ class OpenTelemetryTracer:
         sample: The share of traces to keep, 0-1, where the caller has not decided.
         wall: Nanoseconds since 1970.
         monotonic: Seconds, from any moment on.
+        chance: A number of 0-1, each as likely.
     """
 
     def __init__(
@@ -129,13 +177,16 @@ class OpenTelemetryTracer:
         sample: float,
         wall: Callable[[], int] = time.time_ns,
         monotonic: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
     ) -> None:
+        self._sample = sample
+        self._chance = chance
         self._wall = wall
         self._monotonic = monotonic
         # It would say the same of each batch; `_Told` says it once a minute.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         self._provider = TracerProvider(
-            sampler=ParentBased(TraceIdRatioBased(sample)),
+            sampler=ParentBased(ALWAYS_ON),
             resource=_resource(),
             shutdown_on_exit=False,
             span_limits=SpanLimits(max_attribute_length=_LONGEST_VALUE),
@@ -149,7 +200,6 @@ class OpenTelemetryTracer:
         self._provider.add_span_processor(self._outgoing)
         self._tracer = self._provider.get_tracer("viewfinder", __version__)
         self._scope = InstrumentationScope("viewfinder", __version__)
-        self._ids = RandomIdGenerator()
 
     @classmethod
     def sending(cls, endpoint: str, *, sample: float) -> Self:
@@ -164,10 +214,12 @@ class OpenTelemetryTracer:
 
     def begin(
         self, name: str, attributes: Attributes, kind: Kind, headers: Mapping[str, str]
-    ) -> OpenTelemetrySpan:
+    ) -> Span:
         """See `Tracer.begin`."""
-        clock = _Clock(self._wall(), self._monotonic(), self._monotonic)
         context = _PROPAGATOR.extract(headers, Context())
+        if not context and self._chance() >= self._sample:
+            return _Unkept()
+        clock = _Clock(self._wall(), self._monotonic(), self._monotonic)
         return self.start(name, attributes, kind, context, clock=clock, began=clock.began)
 
     def start(
@@ -189,7 +241,7 @@ class OpenTelemetryTracer:
         """A span that is over: a tenth of the work of one that might still change."""
         itself = SpanContext(
             parent.trace_id,
-            self._ids.generate_span_id(),
+            _IDS.generate_span_id(),
             is_remote=False,
             trace_flags=parent.trace_flags,
             trace_state=parent.trace_state,

@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from viewfinder.api.dependencies import principal_of, services_of
 from viewfinder.api.guards.paths import PHOTOS
 from viewfinder.api.guards.refusal import refuse
-from viewfinder.errors import ForbiddenError, UnauthenticatedError
+from viewfinder.errors import ForbiddenError, NotReadyError, UnauthenticatedError
 from viewfinder.types import AccessScope, Principal
 
 PUBLIC = frozenset({"/", "/docs", "/health", "/health/live", "/health/ready", "/openapi.json"})
@@ -45,7 +45,7 @@ class Identify:
     """Finds out who asks, and refuses nobody.
 
     It leaves `principal` in the state of the request, which is None for who shows no key, or one
-    that does not count; then `identity_error` says what is wrong with it.
+    that does not count, or of which nobody can say that now; then `identity_error` tells it.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -60,7 +60,7 @@ class Identify:
             anybody = needed_scope(scope["method"], scope["path"]) is None
             try:
                 state["principal"] = None if anybody else await _principal(scope)
-            except UnauthenticatedError as error:
+            except (UnauthenticatedError, NotReadyError) as error:
                 state["identity_error"] = error
         await self._app(scope, receive, send)
 
@@ -77,19 +77,25 @@ class Authorise:
             needed = needed_scope(scope["method"], scope["path"])
             principal = principal_of(scope)
             if needed is not None and principal is None:
-                error = scope["state"]["identity_error"] or UnauthenticatedError(
-                    "This server asks for a key: send it as `Authorization: Bearer <key>` or as "
-                    "`X-API-Key`."
-                )
-                shown = scope["state"]["identity_error"] is not None
-                challenge = 'Bearer error="invalid_token"' if shown else "Bearer"
-                await refuse(error, scope, receive, send, {"WWW-Authenticate": challenge})
+                await _refuse_stranger(scope, receive, send)
                 return
             if needed is not None and principal is not None and needed not in principal.scopes:
                 lacking = ForbiddenError(f"This key lacks the scope `{needed}`.")
                 await refuse(lacking, scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+async def _refuse_stranger(scope: Scope, receive: Receive, send: Send) -> None:
+    error = scope["state"]["identity_error"]
+    if isinstance(error, NotReadyError):
+        await refuse(error, scope, receive, send)
+        return
+    challenge = "Bearer" if error is None else 'Bearer error="invalid_token"'
+    error = error or UnauthenticatedError(
+        "This server asks for a key: send it as `Authorization: Bearer <key>` or as `X-API-Key`."
+    )
+    await refuse(error, scope, receive, send, {"WWW-Authenticate": challenge})
 
 
 async def _principal(scope: Scope) -> Principal | None:

@@ -6,11 +6,12 @@ from viewfinder.api.dependencies import services_of
 from viewfinder.api.endpoints import UNMATCHED, Endpoints, is_routine, known_method
 from viewfinder.api.guards.observe import unsent_status
 from viewfinder.api.request_log import shown_path
-from viewfinder.telemetry.tracing import Attribute, Span, Tracer, within
+from viewfinder.telemetry.tracing import Attributes, Span, Tracer, within
 
 _OWN_FAULT = 500
 # More of a `tracestate` than it must be possible to pass on (W3C Trace Context, 3.3.1.5).
 _LONGEST_HEADER = 512
+_NONE: Attributes = {}
 _HEADERS = {b"traceparent": "traceparent", b"tracestate": "tracestate"}
 
 
@@ -52,16 +53,12 @@ class Trace:
             await send(message)
 
         method = known_method(scope)
-        attributes: dict[str, Attribute] = {
-            "http.request.method": method or "_OTHER",
-            "url.path": shown_path(scope),
-            "url.scheme": scope["scheme"],
-        }
         name = method or "HTTP"
         if endpoint != UNMATCHED:
-            attributes["http.route"] = endpoint
             name = f"{name} {endpoint}"
-        span = tracer.begin(name, attributes, "server", _context(scope))
+        span = tracer.begin(name, _NONE, "server", _context(scope))
+        if span.recording:
+            _introduce(span, scope, method, endpoint)
         with within(span):
             try:
                 await self._app(scope, receive, send_noting)
@@ -81,6 +78,14 @@ def _context(scope: Scope) -> dict[str, str]:
         for name, values in found.items()
         if len(values) == 1 and len(values[0]) <= _LONGEST_HEADER
     }
+
+
+def _introduce(span: Span, scope: Scope, method: str | None, endpoint: str) -> None:
+    span.set("http.request.method", method or "_OTHER")
+    span.set("url.path", shown_path(scope))
+    span.set("url.scheme", scope["scheme"])
+    if endpoint != UNMATCHED:
+        span.set("http.route", endpoint)
 
 
 def _tell(span: Span, scope: Scope, status: int) -> None:

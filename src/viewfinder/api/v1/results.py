@@ -1,6 +1,5 @@
 """`GET /v1/results` and below: the answers that were given, and what people say of them."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from importlib import import_module
@@ -21,6 +20,7 @@ from viewfinder.api.result_schemas import (
     ResultQuery,
     SpanQuery,
 )
+from viewfinder.blobs.threads import in_thread
 from viewfinder.errors import (
     InvalidParameterError,
     ModelNotFoundError,
@@ -105,7 +105,7 @@ async def show_image(services: ServicesDep, identifier: str) -> Response:
             "or it has made room for newer ones."
         )
     try:
-        data = await asyncio.to_thread(services.blobs.get, image_key(result.id))
+        data = await in_thread(services.blobs.get, image_key(result.id))
     except FileNotFoundError as error:
         gone = "The image of this result was stored, and has been let go of since."
         raise ResultNotFoundError(gone) from error
@@ -253,7 +253,7 @@ async def _erase(services: Services, results: "Results", which: Iterable["Result
     found = list(which)
     try:
         keys = [image_key(result.id) for result in found]
-        await asyncio.to_thread(services.blobs.delete, keys)
+        await in_thread(services.blobs.delete, keys)
     except OSError as error:
         raise _no_blobs(
             "The stored images cannot be erased now, and so nothing more was; try again later."
