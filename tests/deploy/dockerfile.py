@@ -1,6 +1,5 @@
 """A Dockerfile as it is meant: its stages, and what is in force at each of their instructions."""
 
-import importlib
 import json
 import re
 import shlex
@@ -117,15 +116,15 @@ def _filled_in(text: str, known: dict[str, str]) -> str:
 
 
 def _read(path: Path) -> Iterator[Instruction]:
-    library = importlib.import_module("dockerfile_parse")  # without types of its own
-    with path.open("rb") as file:
-        parser = library.DockerfileParser(fileobj=file, env_replace=False)
-        for one in parser.structure:
-            if one["instruction"] == "COMMENT":
-                continue
-            flags: dict[str, list[str]] = {}
-            value = one["value"].strip()
-            while match := re.match(r"--([\w-]+)=(\S+)\s+", value):
-                flags.setdefault(match[1], []).append(match[2])
-                value = value[match.end() :]
-            yield Instruction(one["instruction"], value, flags)
+    lines = [line for line in path.read_text().splitlines() if not line.lstrip().startswith("#")]
+    for text in re.sub(r"\\\n\s*", " ", "\n".join(lines)).splitlines():
+        if not text.strip():
+            continue
+        name, _, value = text.partition(" ")
+        assert name.isupper(), f"{path.name}: {text}"
+        flags: dict[str, list[str]] = {}
+        value = value.strip()
+        while match := re.match(r"--([\w-]+)=(\S+)\s+", value):
+            flags.setdefault(match[1], []).append(match[2])
+            value = value[match.end() :]
+        yield Instruction(name, value, flags)

@@ -167,6 +167,14 @@ def test_what_waits_waits_for_something_that_comes() -> None:
             else:
                 assert how["condition"] == "service_completed_successfully"
                 assert found[other]["restart"] == "no"
+    # `up --wait` takes the end of a service for a failure, unless one that goes on waits for it.
+    awaited = {
+        other
+        for name, others in before.items()
+        if found[name]["restart"] != "no"
+        for other in others
+    }
+    assert {name for name, one in found.items() if one["restart"] == "no"} <= awaited
     while before:
         ready = {name for name, others in before.items() if not others & {*before}}
         assert ready, f"each waits for another: {before}"
