@@ -151,7 +151,7 @@ class Gateway:
         tls = self.tls
         tls.set_alpn_protocols([protocol])
         with (
-            socket.create_connection(self.address, 60, (source, 0)) as plain,
+            socket.create_connection(self.address, 20, (source, 0)) as plain,
             tls.wrap_socket(plain, server_hostname="localhost") as secure,
         ):
             yield secure
@@ -192,10 +192,14 @@ class Gateway:
         return (self.folder / "error.log").read_text()
 
     @property
-    def temporary(self) -> list[Path]:
-        """What lies among its temporary files."""
-        found = (self.folder / "tmp").rglob("*")
-        return [path for path in found if path.is_file() and path.name != "nginx.pid"]
+    def temporary(self) -> list[str]:
+        """The temporary files that it has open; their names are taken away at once."""
+        found = []
+        for worker in self.workers:
+            for file in Path(f"/proc/{worker}/fd").iterdir():
+                with contextlib.suppress(FileNotFoundError):  # closed since
+                    found.append(str(file.readlink()))
+        return [name for name in found if name.startswith(str(self.folder / "tmp"))]
 
 
 @contextlib.contextmanager

@@ -15,7 +15,15 @@ import pytest
 from tests.deploy.gateway import Gateway, gateway
 from tests.postgres import PostgresServer
 from tests.s3 import fake_version, running_s3
-from tests.support import COMMAND, Server, environment, run_command, running_redis, serving
+from tests.support import (
+    COMMAND,
+    RedisServer,
+    Server,
+    environment,
+    run_command,
+    running_redis,
+    serving,
+)
 
 from viewfinder.registry.store import open_store
 
@@ -37,6 +45,9 @@ class Fleet:
 
     Attributes:
         servers: Those that are alive, by their number; a number is given once.
+        workers: All that were started.
+        gateway: Before the servers.
+        redis: What they share.
     """
 
     def __init__(self, folder: Path, settings: dict[str, Any], stack: ExitStack) -> None:
@@ -45,6 +56,7 @@ class Fleet:
         self.servers: dict[int, Server] = {}
         self.workers: list[subprocess.Popen[bytes]] = []
         self.gateway: Gateway
+        self.redis: RedisServer
 
     def start_servers(self, count: int) -> None:
         """Start some more, side by side."""
@@ -152,6 +164,7 @@ def running_fleet(folder: Path, postgres: PostgresServer) -> Iterator[Fleet]:
             "JOBS__LEASE_S": 2,
         }
         fleet = Fleet(folder, settings, stack)
+        fleet.redis = redis
         fleet.command("db", "upgrade")
         fleet.start_worker()
         fleet.start_servers(_SERVERS)
