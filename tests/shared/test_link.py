@@ -57,3 +57,34 @@ async def test_one_silence_is_overlooked_and_a_second_is_not(redis: RedisServer)
     left_alone.append(link.left_alone)
     assert left_alone == [False, True]
     await link.close()
+
+
+async def test_one_that_answers_and_refuses_is_away_until_it_takes_what_is_asked(
+    redis: RedisServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("viewfinder.shared.redis_link._LEFT_ALONE_S", 0.0)
+    link = open_link(redis.url, setting="redis_url", what="it", patience_s=30)
+    redis.ask("CONFIG", "SET", "maxmemory", "1")
+    for _ in range(3):
+        with pytest.raises(NoAnswerError):
+            await link.ask(lambda client: client.set("a", 1))
+        await link.look()
+        assert link.is_away
+    assert caplog.text.count("is away") == 1
+    redis.ask("CONFIG", "SET", "maxmemory", "0")
+    await link.ask(lambda client: client.set("a", 1))
+    assert not link.is_away
+    await link.close()
+
+
+async def test_a_look_finds_out_that_it_is_away_and_that_it_is_back(redis: RedisServer) -> None:
+    link = open_link(redis.url, setting="redis_url", what="it", patience_s=30)
+    redis.signal(signal.SIGKILL)
+    await link.look()
+    assert link.is_away
+    redis.start()
+    async with asyncio.timeout(30):
+        while link.is_away:
+            await link.look()
+            await asyncio.sleep(0.05)
+    await link.close()

@@ -454,21 +454,17 @@ class ModelManager:
         self._started = True
         while True:
             await asyncio.sleep(self._settings.store_poll_s)
-            with contextlib.suppress(
-                Exception
-            ):  # it has been told, and the next look may be better
+            with contextlib.suppress(Exception):  # told already; the next look may be better
                 await self._look()
             self._let_idle_go()
 
     def _note_absence(self, error: Exception) -> None:
         self.store_is_away = True
         if self._log.may_speak():
-            known = isinstance(error, StoreError)
-            logger.warning(
-                "the model store was not read: %s",
-                error.detail if isinstance(error, StoreError) else type(error).__name__,
-                exc_info=None if known else error,
-            )
+            if isinstance(error, StoreError):
+                logger.warning("the model store was not read: %s", error.detail)
+            else:  # a fault of ours
+                logger.error("the model store was not read", exc_info=error)
 
     async def settled(self, *, patience: float = math.inf) -> None:
         """Wait until nothing is being loaded or closed any more, for some seconds at most."""
