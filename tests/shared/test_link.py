@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.support import RedisServer, run_command
 
-from viewfinder.shared.link import NoAnswerError, open_link
+from viewfinder.shared.link import Link, NoAnswerError, open_link
 
 
 @pytest.mark.parametrize("url", ["localhost:6379", "redis://localhost:port", "redis://x?colour=1"])
@@ -84,7 +84,11 @@ async def test_a_look_finds_out_that_it_is_away_and_that_it_is_back(redis: Redis
     assert link.is_away
     redis.start()
     async with asyncio.timeout(30):
-        while link.is_away:
-            await link.look()
+        while await _is_away(link):
             await asyncio.sleep(0.05)
     await link.close()
+
+
+async def _is_away(link: Link) -> bool:
+    await link.look()
+    return link.is_away
