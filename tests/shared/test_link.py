@@ -80,11 +80,11 @@ async def test_one_that_answers_and_refuses_is_away_until_it_takes_what_is_asked
 async def test_a_look_finds_out_that_it_is_away_and_that_it_is_back(redis: RedisServer) -> None:
     link = open_link(redis.url, setting="redis_url", what="it", patience_s=30)
     redis.signal(signal.SIGKILL)
-    await link.look()
-    assert link.is_away
+    assert await _is_away(link)
     redis.start()
     async with asyncio.timeout(30):
-        while await _is_away(link):
+        while link.is_away:
+            await link.look()
             await asyncio.sleep(0.05)
     await link.close()
 
