@@ -83,7 +83,10 @@ async def test_what_does_not_fit_is_counted_and_said(settings: Settings) -> None
     assert recorder.state == "ready"
 
 
-async def test_what_waits_at_the_end_is_written(settings: Settings, database: Database) -> None:
+async def test_what_waits_at_the_end_is_written(
+    settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("viewfinder.results.recorder._CLOSE_S", 60)
     async with recording(settings, gather_s=60) as recorder:
         for _ in range(700):
             recorder.record(answered())

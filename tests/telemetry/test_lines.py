@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from functools import partial
 from pathlib import Path
 
@@ -76,6 +76,29 @@ def test_what_waits_is_written_at_the_end_of_the_process() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert b"the last word" in ended.stderr
+
+
+def test_a_line_that_fails_takes_no_other_with_it(later: Later, out: io.StringIO) -> None:
+    later.say(lambda: _LOGGER.info("%d", 1 / 0))
+    later.say(partial(_LOGGER.info, "b"))
+    eventually(lambda: out.getvalue() == "b\n")
+    later.say(partial(_LOGGER.info, "c"))
+    eventually(lambda: out.getvalue() == "b\nc\n")
+
+
+def test_what_is_logged_while_a_line_is_laid_aside_waits_for_nothing(
+    later: Later, out: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As garbage does that is collected there.
+    def logging_copy() -> Context:
+        _LOGGER.info("garbage")
+        return copy_context()
+
+    later.say(partial(_LOGGER.info, "a"))
+    monkeypatch.setattr("contextvars.copy_context", logging_copy)
+    later.say(partial(_LOGGER.info, "b"))
+    later.settle()
+    assert out.getvalue() == "a\ngarbage\nb\n"
 
 
 def test_a_line_is_said_in_the_context_in_which_it_came_up(later: Later, out: io.StringIO) -> None:

@@ -41,6 +41,7 @@ def worker(
 
     Example:  VIEWFINDER_DATABASE__URL=postgresql://user@host/name viewfinder worker --port 8001
     """
+    from viewfinder.net.addresses import is_loopback
     from viewfinder.server.listener import listen
     from viewfinder.settings import load_settings
     from viewfinder.telemetry.logs import configure_logging
@@ -50,6 +51,10 @@ def worker(
     jobs = settings.jobs.model_copy(update={"run": True})
     settings = settings.model_copy(update={"jobs": jobs})
     port = settings.worker.port
+    if not is_loopback(settings.host) and settings.auth.enabled is False:
+        # A server says `--insecure` for that; nobody has said it for a worker's metrics.
+        auth = settings.auth.model_copy(update={"enabled": True})
+        settings = settings.model_copy(update={"auth": auth})
     listener = None if port is None else listen(settings.host, port)
     configure_logging(settings.log)
     asyncio.run(_work(settings, listener, as_json=as_json))

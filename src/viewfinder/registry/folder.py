@@ -32,8 +32,7 @@ class FolderStore:
         Who deletes models deletes them in it. One that was there as a whole, and is there no more,
         is on a disk that is away.
         """
-        self._check_there()
-        self._was_there = self.folder.exists()
+        self._was_there = self._check_there()
 
     def check_writable(self, name: str) -> None:
         """Try it with an empty folder: see `ModelStore.check_writable`."""
@@ -75,14 +74,23 @@ class FolderStore:
             partial.replace(path)
         return changed
 
-    def _check_there(self) -> None:
-        """A store that has gone is not made anew: it would be an empty one.
+    def _check_there(self) -> bool:
+        """Whether there is a folder. One that has gone is not made anew: it would be an empty one.
 
         Raises:
-            StoreError: It was there, and is no more.
+            StoreError: It was there, and is no more; or that cannot be told.
         """
-        if self._was_there and not self.folder.exists():
+        try:
+            self.folder.stat()
+            is_there = True
+        except (FileNotFoundError, NotADirectoryError):
+            is_there = False
+        except OSError as error:
+            detail = f"cannot read the model store {self.folder}: {error.strerror}"
+            raise StoreError(detail) from error
+        if self._was_there and not is_there:
             raise StoreError(f"the model store {self.folder} is there no more")
+        return is_there
 
     def _model(self, name: str) -> Path:
         return self.folder / name

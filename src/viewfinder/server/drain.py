@@ -19,6 +19,7 @@ from viewfinder.api.health import DRAINING
 from viewfinder.api.metrics import METRICS
 from viewfinder.server.config import ServerConfig
 from viewfinder.server.protocol import GuardedProtocol
+from viewfinder.telemetry.lines import LATER
 
 if TYPE_CHECKING:
     from viewfinder.telemetry.metrics import Metrics
@@ -93,6 +94,7 @@ class DrainingServer(uvicorn.Server):
         await self._cut()
         await self.lifespan.shutdown()
         logger.info("stopped")
+        LATER.settle()  # the process may end at once after this
 
     @property
     def _delay_s(self) -> float:

@@ -14,7 +14,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
@@ -454,12 +454,17 @@ class ModelManager:
         self._started = True
         while True:
             await asyncio.sleep(self._settings.store_poll_s)
-            with contextlib.suppress(Exception):  # told already; the next look may be better
+            failed = self.looks["failed"]
+            try:
                 await self._look()
+            except Exception:
+                if self.looks["failed"] == failed:  # else it has been told
+                    logger.exception("what is in the model store was not followed")
             self._let_idle_go()
 
     def _note_absence(self, error: Exception) -> None:
         self.store_is_away = True
+        self.catalog = replace(self.catalog, is_whole=False)  # until a look that succeeds
         if self._log.may_speak():
             if isinstance(error, StoreError):
                 logger.warning("the model store was not read: %s", error.detail)

@@ -34,6 +34,7 @@ _FORMS = "is neither postgresql://user@host/name nor sqlite:////path/of/a.db"
 _WRITES = "viewfinder_writes"
 _CONNECT_S = 5
 _PATIENCE_S = 15
+_HANGS_S = 4.0
 
 
 class Transactions(Protocol):
@@ -61,7 +62,8 @@ class Database:
         self._file = Path(str(engine.url.database)) if is_file else None
         self._inode: tuple[int, int] | None = None
         # SQLite answers in time, or is held by another, who is waited for.
-        self._breaker = None if is_file else Breaker(DatabaseError)
+        # PostgreSQL itself waits a second before it refuses one side of a deadlock.
+        self._breaker = None if is_file else Breaker(DatabaseError, slow_s=_HANGS_S)
 
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:

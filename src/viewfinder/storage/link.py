@@ -42,6 +42,7 @@ class DatabaseLink:
         self._failure: tuple[float, str, bool] | None = None
         self._looking = asyncio.Lock()
         self._look: tuple[float, bool] | None = None
+        self._asked: asyncio.Task[bool] | None = None
 
     @property
     def is_there(self) -> bool:
@@ -115,17 +116,25 @@ class DatabaseLink:
             return self._look[1]
 
     async def _try(self) -> bool:
+        # Not cancelled: that takes the driver long, and what comes of it tells the breaker.
+        if self._asked is None or self._asked.done():
+            self._asked = asyncio.create_task(self._read_one())
+        done, _ = await asyncio.wait({self._asked}, timeout=_LOOK_S)
+        return bool(done) and self._asked.result()
+
+    async def _read_one(self) -> bool:
         try:
-            async with asyncio.timeout(_LOOK_S):
-                database = await self.open()
-                async with database.reading() as connection:
-                    await connection.exec_driver_sql("SELECT 1")
-        except (DatabaseError, TimeoutError):
+            async with self.reading() as connection:
+                await connection.exec_driver_sql("SELECT 1")
+        except DatabaseError:
             return False
         return True
 
     async def close(self) -> None:
         """Close all connections; who asks after that opens it anew."""
+        if self._asked is not None:
+            self._asked.cancel()
+            await asyncio.wait({self._asked})
         database, self._database = self._database, None
         if database is not None:
             await database.close()

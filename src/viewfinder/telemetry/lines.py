@@ -6,8 +6,11 @@ import contextvars
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import TextIO
+
+logger = logging.getLogger(__name__)
 
 _GATHER_S = 0.1
 _MOST_WAITING = 5_000  # each keeps a few kilobytes of its request
@@ -21,9 +24,10 @@ class Later:
     """
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[contextvars.Context, Callable[[], None]]] = []
+        # No lock around it: whatever is done may collect garbage, and garbage may log.
+        self._waiting: deque[tuple[contextvars.Context, Callable[[], None]]] = deque()
         self._dropped = 0
-        self._swap, self._settling = threading.Lock(), threading.RLock()
+        self._starting, self._settling = threading.Lock(), threading.RLock()
         self._settler: int | None = None
         self._news = threading.Event()
         self._thread: threading.Thread | None = None
@@ -34,37 +38,47 @@ class Later:
         return self._settler == threading.get_ident()
 
     def say(self, line: Callable[[], None]) -> None:
-        """Let something wait, to be said in the context that there is now. It must not fail."""
-        with self._swap:
-            if len(self._waiting) >= _MOST_WAITING:
-                self._dropped += 1
-                return
-            self._waiting.append((contextvars.copy_context(), line))
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._go_on, name="log", daemon=True)
-                self._thread.start()
-                atexit.register(self.settle)
+        """Let something wait, to be said in the context that there is now."""
+        if len(self._waiting) >= _MOST_WAITING:
+            self._dropped += 1
+            return
+        self._waiting.append((contextvars.copy_context(), line))
+        if self._thread is None:
+            self._start()
         if not self._news.is_set():
             self._news.set()
 
     def settle(self) -> None:
         """Say all that waits, now."""
         with self._settling:  # who comes second speaks after this
-            with self._swap:
-                waiting, self._waiting = self._waiting, []
-                dropped, self._dropped = self._dropped, 0
-            if not waiting:
+            if not self._waiting:
                 return
-            self._settler = threading.get_ident()
+            outer, self._settler = self._settler, threading.get_ident()
             try:
-                for context, line in waiting:
-                    context.run(line)
+                for _ in range(len(self._waiting)):
+                    self._say_one()
             finally:
-                self._settler = None
+                self._settler = outer
             for handler in logging.getLogger().handlers:
                 handler.flush()
+            dropped, self._dropped = self._dropped, 0
         if dropped:
-            logging.getLogger(__name__).warning("%d lines of the log are lost", dropped)
+            logger.warning("%d lines of the log are lost", dropped)
+
+    def _say_one(self) -> None:
+        with contextlib.suppress(IndexError):  # said meanwhile, by what was logged in here
+            context, line = self._waiting.popleft()
+            try:
+                context.run(line)
+            except Exception:
+                logger.exception("a line of the log is lost")
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._go_on, name="log", daemon=True)
+                self._thread.start()
+                atexit.register(self.settle)
 
     def _go_on(self) -> None:
         while True:
@@ -98,8 +112,10 @@ class Lines(logging.StreamHandler[TextIO]):
     def handle(self, record: logging.LogRecord) -> bool:
         """Write a record, or keep it until all that have waited are there."""
         if self._later.is_settling_here:
-            self._together.append(self.format(record))
-            return True
+            if is_wanted := bool(self.filter(record)):
+                line = self.format(record)  # first: another thread may take the list meanwhile
+                self._together.append(line)
+            return is_wanted
         self._later.settle()
         return bool(super().handle(record))
 
@@ -109,4 +125,5 @@ class Lines(logging.StreamHandler[TextIO]):
         with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
             if lines:
                 self.stream.write("".join(f"{line}\n" for line in lines))
-            super().flush()
+            # Without the handler's lock: who holds it may wait for what is settled here.
+            self.stream.flush()

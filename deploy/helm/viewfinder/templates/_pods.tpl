@@ -106,7 +106,11 @@ AWS_ENDPOINT_URL: {{ . | quote }}
 {{- if or $root.Values.database.url $root.Values.redis.url }}
 checksum/secret: {{ include (print $root.Template.BasePath "/secret.yaml") $root | sha256sum }}
 {{- end }}
-{{- with $root.Values.podAnnotations }}
+{{- $annotations := deepCopy $root.Values.podAnnotations }}
+{{- if and (eq (index . 1) "worker") (hasKey $annotations "prometheus.io/port") }}
+{{- $annotations = set $annotations "prometheus.io/port" "8001" }}
+{{- end }}
+{{- with $annotations }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
