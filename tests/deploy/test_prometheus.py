@@ -225,8 +225,8 @@ def test_it_reads_them_with_a_key_from_a_file(run: Run) -> None:
 def test_it_finds_the_pods_that_are_annotated(run: Run) -> None:
     target = _target(run, "viewfinder-kubernetes")
     assert target["scrapeUrl"] == f"http://127.0.0.1:{run.port}/metrics"
-    expected = {"job": "viewfinder-kubernetes", "instance": "viewfinder-0", "namespace": "shop"}
-    assert target["labels"] == expected
+    pod = {"instance": "viewfinder-0", "pod": "viewfinder-0", "namespace": "shop"}
+    assert target["labels"] == {"job": "viewfinder-kubernetes", **pod}
     assert run.prometheus.value('up{job="viewfinder-kubernetes"}') == 1
 
 
