@@ -485,8 +485,8 @@ def needs(what: str, *, met: bool) -> None:
 
 
 @contextlib.contextmanager
-def running_redis(folder: Path) -> Iterator[RedisServer]:
-    """A real Redis for a while."""
+def running_redis(folder: Path, *, started: bool = True) -> Iterator[RedisServer]:
+    """A real Redis for a while, or one that is yet to be started."""
     needs(
         "redis-server (apt-get install redis-server)", met=shutil.which("redis-server") is not None
     )
@@ -495,7 +495,8 @@ def running_redis(folder: Path) -> Iterator[RedisServer]:
         met=importlib.util.find_spec("redis") is not None,
     )
     server = RedisServer(folder)
-    server.start()
+    if started:
+        server.start()
     yield server
     server.close()
 

@@ -1,8 +1,6 @@
 """Redis away, hanging, or refusing: photos are answered, and everything else is as documented."""
 
-import importlib.util
 import itertools
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.faults.service import MANY, PATIENCE_S, Asked, asking_one, is_refused
-from tests.support import RedisServer, eventually, needs
+from tests.support import RedisServer, eventually, running_redis
 
 WRONG = {
     "cache": "Redis cannot be used; answers are worked out anew",
@@ -23,16 +21,8 @@ WRONG = {
 @pytest.fixture
 def late(tmp_path: Path) -> Iterator[RedisServer]:
     """A Redis that has not been started yet."""
-    needs(
-        "redis-server (apt-get install redis-server)", met=shutil.which("redis-server") is not None
-    )
-    needs(
-        "the extra redis (make test EXTRAS=redis)",
-        met=importlib.util.find_spec("redis") is not None,
-    )
-    server = RedisServer(tmp_path)
-    yield server
-    server.close()
+    with running_redis(tmp_path, started=False) as server:
+        yield server
 
 
 def _settings(redis: RedisServer, requests: int) -> dict[str, Any]:
