@@ -102,4 +102,7 @@ async def callbacks_of(database: Database) -> list[str]:
 
 def inputs_of(settings: Settings, job: Job) -> list[Path]:
     """Its images that still lie among the blobs."""
-    return sorted((settings.home / "blobs" / "jobs" / job.id).glob("*"))
+    try:
+        return sorted((settings.home / "blobs" / "jobs" / job.id).iterdir())
+    except FileNotFoundError:  # Never written, or swept away together with the last of them.
+        return []
