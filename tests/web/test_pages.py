@@ -11,7 +11,7 @@ STATIC = ROOT / "src" / "viewfinder" / "web" / "static"
 OWN = [path for path in STATIC.rglob("*") if path.is_file() and "vendor" not in path.parts]
 
 
-@pytest.mark.parametrize("page", ["/", "/docs"])
+@pytest.mark.parametrize("page", ["/", "/docs", "/models", "/review", "/activity", "/live"])
 def test_a_page_and_all_it_links_are_served_from_here(client: httpx2.Client, page: str) -> None:
     answer = client.get(page)
     assert answer.status_code == 200
@@ -20,7 +20,7 @@ def test_a_page_and_all_it_links_are_served_from_here(client: httpx2.Client, pag
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
     assert "http" not in policy
-    links = re.findall(r'(?:src|href)="([^"]+)"', answer.text)
+    links = re.findall(r'(?:src|href)="([^"#]+)"', answer.text)
     assert links
     for link in links:
         assert link.startswith("/"), link
@@ -38,7 +38,7 @@ def test_static_serves_nothing_but_the_assets(client: httpx2.Client) -> None:
         assert client.get(path).status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/static/app.js"])
+@pytest.mark.parametrize("path", ["/", "/docs", "/models", "/static/js/api.js"])
 @pytest.mark.parametrize("given", ["bytes=abc", "bytes=5-2", "lines=1-2", "bytes=99999999-"])
 def test_whatever_range_is_asked_for_the_whole_file_comes(
     client: httpx2.Client, path: str, given: str

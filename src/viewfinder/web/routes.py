@@ -1,33 +1,40 @@
-"""`/` (drop a photo), `/docs` (the API, also offline) and their assets."""
+"""The pages (`/` and beside it), `/docs` (the API, also offline) and their assets."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from viewfinder.web.pages import render_pages
 
 _STATIC = Path(__file__).parent / "static"
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
     "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
 }
 
-router = APIRouter(include_in_schema=False)
+
+def _page_router() -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+    for page, text in render_pages().items():
+        router.add_api_route(page.path, _answer(text), methods=["GET", "HEAD"], name=page.name)
+    return router
 
 
-@router.head("/")
-@router.get("/")
-async def home() -> FileResponse:
-    """The page to drop a photo on."""
-    return FileResponse(_STATIC / "index.html", headers=_HEADERS)
+def _answer(text: str) -> Callable[[], HTMLResponse]:
+    # What is on the page is no secret, but may change with the next release.
+    headers = {**_HEADERS, "Cache-Control": "no-cache"}
+    return lambda: HTMLResponse(text, headers=headers)
 
 
-@router.head("/docs")
-@router.get("/docs")
 async def docs() -> FileResponse:
     """The API, to read and to try."""
     return FileResponse(_STATIC / "docs.html", headers=_HEADERS)
@@ -48,11 +55,13 @@ class WholeFiles:
 
 
 def _is_file(path: str) -> bool:
-    return path in {"/", "/docs"} or path.startswith("/static/")
+    return path == "/docs" or path.startswith("/static/")
 
 
 def install(app: FastAPI) -> None:
     """Add the pages to the application."""
     app.add_middleware(WholeFiles)
+    router = _page_router()
+    router.add_api_route("/docs", docs, methods=["GET", "HEAD"], name="docs")
     app.include_router(router)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")

@@ -10,8 +10,13 @@ from viewfinder.api.guards.refusal import refuse
 from viewfinder.errors import ForbiddenError, NotReadyError, UnauthenticatedError
 from viewfinder.types import AccessScope, Principal
 
-PUBLIC = frozenset({"/", "/docs", "/health", "/health/live", "/health/ready", "/openapi.json"})
-"""What anybody may look at; so are the files below `/static/`."""
+PUBLIC = frozenset(
+    {
+        *("/", "/models", "/review", "/activity", "/live", "/docs", "/openapi.json"),
+        *("/health", "/health/live", "/health/ready"),
+    }
+)
+"""What anybody may look at; so are the files below `/static/`. Pages hold nothing: they ask the API."""
 
 _LOOKS = {"GET", "HEAD"}
 # Who sends photos may send them as a job, call that off, verify its callback, and say what an
