@@ -39,7 +39,11 @@ ROUTES: dict[str, AccessScope | None] = {
     "GET /": None,
     "GET /docs": None,
     "GET /openapi.json": None,
-    "GET /static/app.js": None,
+    "GET /static/js/api.js": None,
+    "GET /models": None,
+    "GET /review": None,
+    "GET /activity": None,
+    "GET /live": None,
     "GET /health": None,
     "GET /health/live": None,
     "GET /health/ready": None,
@@ -93,7 +97,7 @@ NO_ROUTES: dict[str, AccessScope] = {
     "POST /health": "manage",
     "POST /v1/nothing": "manage",
     "DELETE /v1/classify": "manage",
-    "PUT /static/app.js": "manage",
+    "PUT /static/js/api.js": "manage",
     "OPTIONS /v1/models": "manage",
     "TRACE /": "manage",
 }
@@ -151,7 +155,7 @@ def _bearer(token: str) -> dict[str, str]:
 def test_the_table_has_every_route() -> None:
     found = set()
     for route in iter_route_contexts(create_app(Settings()).routes):
-        path = "/static/app.js" if route.path == "/static" else route.path
+        path = "/static/js/api.js" if route.path == "/static" else route.path
         found |= {f"{method} {path}" for method in route.methods or {"GET"}}
     looks = {name for name in ROUTES if name.startswith("GET")}
     heads = {name.replace("GET", "HEAD", 1) for name in looks}

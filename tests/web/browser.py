@@ -63,7 +63,7 @@ class Visitor:
 
     def picture(self, name: str) -> bytes:
         """A picture of what is to be seen; kept for the documentation where that is wanted."""
-        shot = self.page.screenshot(animations="disabled")
+        shot: bytes = self.page.screenshot(animations="disabled")
         if os.environ.get(PICTURES):
             folder = ROOT / "docs" / "images"
             folder.mkdir(exist_ok=True)

@@ -16,7 +16,7 @@ PUBLIC = frozenset(
         *("/health", "/health/live", "/health/ready"),
     }
 )
-"""What anybody may look at; so are the files below `/static/`. Pages hold nothing: they ask the API."""
+"""What anybody may look at; so are the files below `/static/`. What pages show, they ask for."""
 
 _LOOKS = {"GET", "HEAD"}
 # Who sends photos may send them as a job, call that off, verify its callback, and say what an
