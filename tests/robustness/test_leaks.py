@@ -37,7 +37,7 @@ PATHS = [
     "/health/ready",
     "/openapi.json",
     "/docs",
-    "/static/app.css",
+    "/static/css/base.css",
     "/static/../../../etc/passwd",
     "/static/%2e%2e/%2e%2e/routes",
     "/",

@@ -72,7 +72,7 @@ def test_errors_count_and_say_so(store: Path) -> None:
 
 def test_health_and_the_parts_of_pages_are_free(store: Path) -> None:
     with _client(store, requests=1) as client:
-        for path in ("/health", "/health/live", "/health/ready", "/static/app.js") * 2:
+        for path in ("/health", "/health/live", "/health/ready", "/static/js/api.js") * 2:
             answer = client.get(path)
             assert answer.status_code != 429
             assert "RateLimit" not in answer.headers
