@@ -14,12 +14,13 @@ EMPTY :=
 READY = .venv/ready-$(1)$(subst $(EMPTY) $(EMPTY),$(COMMA),$(sort $(EXTRAS)))
 BIN := .venv/bin
 
-.PHONY: help setup dev serve test fuzz soak check format bench dist sbom audit clean
+.PHONY: help setup dev serve test pictures fuzz soak check format bench dist sbom audit clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make serve    set up and serve on http://127.0.0.1:$(PORT)   (PORT=8080 for another)"
 	@echo "make test     set up and run the tests    (EXTRAS=train for those that need TensorFlow)"
+	@echo "make pictures take the documentation's pictures of the pages anew    (needs Chromium)"
 	@echo "make fuzz     post 10,000 broken images to a server   (MUTANTS_SEED=2 for others)"
 	@echo "make soak     show the promises of robustness in full, which takes long"
 	@echo "make setup    set up only: .venv/bin/viewfinder"
@@ -62,6 +63,11 @@ ALONE := tests/robustness/test_overload.py
 test: dev
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(ALONE:%=--ignore %)
 	$(BIN)/pytest $(ALONE)
+
+# The documentation's, taken by the tests that look at the pages.
+pictures: dev
+	$(UV) sync --frozen --inexact --quiet --only-group browser --python $(BIN)/python
+	TESTS_PICTURES=1 $(BIN)/pytest tests/web
 
 fuzz: dev
 	TESTS_FULL=1 $(BIN)/pytest -s tests/robustness/test_mutated_images.py
