@@ -1,9 +1,10 @@
 """What telemetry costs: throughput with none, with metrics, and with all of it; and `/metrics`.
 
-    python -m benchmarks.telemetry [--starts 6] [--rounds 2] [--seconds 4] [--quick]
+    python -m benchmarks.telemetry [--starts 8] [--rounds 12] [--seconds 1] [--quick]
 
 A server of each kind runs, and wrk asks them in turns, with raw bodies and each round in another
 order; the rates of a round are compared with each other, and the medians of these ratios are told.
+The turns are short: what else happens on the machine lasts longer than one, and so concerns all.
 Two processes of the very same kind differ by as much as is to be seen here: all servers are started
 anew several times. So is the processor time for each answer, which depends less on
 what else the machine does. `all` has metrics, a line of JSON for each request, a trace of each
@@ -43,7 +44,7 @@ _WORKERS = (1, 4)
 def main() -> None:
     """Measure, print and save."""
     arguments = parse(
-        parser(__doc__, starts=(6, 1), rounds=(2, 1), seconds=(4, 2), connections=(8, 8))
+        parser(__doc__, starts=(8, 1), rounds=(12, 1), seconds=(1, 2), connections=(8, 8))
     )
     bodies = [raw(picture) for picture in photos()]
     rounds: list[dict[str, Load]] = []
