@@ -63,15 +63,17 @@ def test_a_feature_map_beside_the_logits_changes_none_of_them(kind: str) -> None
     from viewfinder.conversion.quantization import quantize_int8, to_dynamic, to_float16
 
     photos, model = pictures(8), classifier()
-    kept = next(
-        layer.name for layer in layers_of(to_litert(model)) if layer.kind == "DEPTHWISE_CONV_2D"
-    )
+
+    def mixed(graph: bytes) -> bytes:
+        kept = next(layer.name for layer in layers_of(graph) if layer.kind == "DEPTHWISE_CONV_2D")
+        return quantize_int8(graph, list(photos), keep_float=[kept])
+
     recipes: dict[str, Callable[[bytes], bytes]] = {
         "float32": lambda graph: graph,
         "float16": to_float16,
         "dynamic": to_dynamic,
         "int8": lambda graph: quantize_int8(graph, list(photos)),
-        "int8-mixed": lambda graph: quantize_int8(graph, list(photos), keep_float=[kept]),
+        "int8-mixed": mixed,
     }
     make = recipes[kind]
     alone, both = make(to_litert(model)), make(to_litert(model, pool="pool"))
@@ -79,10 +81,9 @@ def test_a_feature_map_beside_the_logits_changes_none_of_them(kind: str) -> None
     expected = scores(alone, photos)
     for graph in (both, scores_only(both)):
         assert np.array_equal(scores(graph, photos), expected)
-    maps = feature_maps(both, photos)
     kernel, bias = model.get_layer("logits").get_weights()
-    made = maps.mean(axis=(1, 2)) @ kernel + bias
-    assert np.abs(made - expected).max() < 0.05 * np.abs(expected).max()
+    made = feature_maps(both, photos).mean(axis=(1, 2)) @ kernel + bias
+    assert np.corrcoef(made.ravel(), expected.ravel())[0, 1] > 0.98
 
 
 def test_without_its_feature_map_a_graph_has_one_output_by_its_name() -> None:
