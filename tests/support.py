@@ -36,7 +36,7 @@ from viewfinder.app import create_app
 from viewfinder.engines.fake import FakeEngine
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.registry.bundle import Bundle, describe, write_bundle
-from viewfinder.registry.manifest import Golden, Label, Manifest, Variant
+from viewfinder.registry.manifest import Features, Golden, Label, Manifest, Variant
 from viewfinder.server.drain import DrainingServer
 from viewfinder.server.run import configure
 from viewfinder.settings import CacheSettings, Settings
@@ -102,6 +102,7 @@ def fake_bundle(
     *,
     classes: int = 16,
     padding: int = 0,
+    head: NDArray[Any] | bytes | None = None,
     **options: Any,
 ) -> Bundle:
     """Write a bundle that the fake engine runs; class `step-N` is the N-th step of brightness.
@@ -112,9 +113,15 @@ def fake_bundle(
         version: Of the model.
         classes: How many steps there are.
         padding: By how much the graph is longer than it need be.
+        head: The weights of its head, float32 `[classes, classes]`, or a file in place of them;
+            with the identity, a class is seen where pixels have its brightness.
         options: What else the graph says: `milliseconds`, `device`, `max_useful_batch`, `poison`.
     """
     graph = json.dumps({"classes": classes, **options}).encode() + b" " * padding
+    files, features = {"graph.json": graph}, None
+    if head is not None:
+        files["head.npy"] = head if isinstance(head, bytes) else as_npy(head)
+        features = Features(weights=describe("head.npy", files["head.npy"]))
     manifest = Manifest(
         name=name,
         version=version,
@@ -128,12 +135,20 @@ def fake_bundle(
                 file=describe("graph.json", graph),
                 preprocess=PreprocessSpec(width=8, height=8),
                 golden=Golden(tolerance=0.01),
+                features=features,
             ),
         ),
         recommended="only",
         provenance={},
     )
-    return write_bundle(store / name / str(version), manifest, {"graph.json": graph})
+    return write_bundle(store / name / str(version), manifest, files)
+
+
+def as_npy(array: NDArray[Any]) -> bytes:
+    """A file of NumPy's."""
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
 
 
 def pixel_quantization(graph: bytes) -> list[tuple[float, int]]:

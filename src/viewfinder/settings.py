@@ -355,7 +355,9 @@ class ExplainSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    enabled: bool = Field(True, description="Answer `explain=heatmap`: the work of 66 photos.")
+    enabled: bool = Field(
+        True, description="Answer `explain=heatmap`, which may take the work of 66 photos."
+    )
 
 
 class Settings(BaseSettings):

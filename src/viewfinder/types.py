@@ -96,6 +96,7 @@ class Box:
 
 
 Explain = Literal["none", "heatmap"]
+Method = Literal["class-activation", "occlusion"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class Explanation:
         box: The part of the photo that the grid covers.
     """
 
-    method: Literal["class-activation", "occlusion"]
+    method: Method
     label: str
     index: int
     values: tuple[tuple[float, ...], ...]

@@ -68,16 +68,26 @@ def _scaled(layers: Any, x: Any, factor: float, name: str) -> Any:
 
 def scores(graph: bytes, photos: Pictures) -> NDArray[np.float32]:
     """What LiteRT gives."""
+    return _outputs(graph, photos, rank=2)
+
+
+def feature_maps(graph: bytes, photos: Pictures) -> NDArray[np.float32]:
+    """What LiteRT gives beside the scores, float32 `[N, h, w, F]`."""
+    return _outputs(graph, photos, rank=4)
+
+
+def _outputs(graph: bytes, photos: Pictures, rank: int) -> NDArray[np.float32]:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_content=graph, num_threads=1)
     interpreter.allocate_tensors()
-    (image,), (logits,) = interpreter.get_input_details(), interpreter.get_output_details()
+    (image,) = interpreter.get_input_details()
+    (wanted,) = (one for one in interpreter.get_output_details() if len(one["shape"]) == rank)
     rows = []
     for photo in photos:
         interpreter.set_tensor(image["index"], photo[np.newaxis])
         interpreter.invoke()
-        rows.append(interpreter.get_tensor(logits["index"])[0])
+        rows.append(interpreter.get_tensor(wanted["index"])[0])
     return np.stack(rows)
 
 

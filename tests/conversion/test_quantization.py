@@ -3,13 +3,16 @@
 import logging
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from tests.conversion.small import SIDE, agreement, classifier, pictures, scores
+from tests.conversion.small import SIDE, agreement, classifier, feature_maps, pictures, scores
 
 from viewfinder.errors import ConversionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
@@ -50,6 +53,54 @@ def test_a_layer_that_is_kept_gives_floats_and_the_others_int8(graph: bytes) -> 
     before, after = _dtypes(plain), _dtypes(mixed)
     assert (before[kept], after[kept]) == (np.int8, np.float32)
     assert sum(dtype is np.int8 for dtype in after.values()) > 5
+
+
+@pytest.mark.parametrize("kind", ["float32", "float16", "dynamic", "int8", "int8-mixed"])
+def test_a_feature_map_beside_the_logits_changes_none_of_them(kind: str) -> None:
+    from viewfinder.conversion.layers import layers_of
+    from viewfinder.conversion.litert import check_contract, to_litert
+    from viewfinder.conversion.outputs import scores_only
+    from viewfinder.conversion.quantization import quantize_int8, to_dynamic, to_float16
+
+    photos, model = pictures(8), classifier()
+
+    def mixed(graph: bytes) -> bytes:
+        kept = next(layer.name for layer in layers_of(graph) if layer.kind == "DEPTHWISE_CONV_2D")
+        return quantize_int8(graph, list(photos), keep_float=[kept])
+
+    recipes: dict[str, Callable[[bytes], bytes]] = {
+        "float32": lambda graph: graph,
+        "float16": to_float16,
+        "dynamic": to_dynamic,
+        "int8": lambda graph: quantize_int8(graph, list(photos)),
+        "int8-mixed": mixed,
+    }
+    make = recipes[kind]
+    alone, both = make(to_litert(model)), make(to_litert(model, pool="pool"))
+    check_contract(both)
+    expected = scores(alone, photos)
+    for graph in (both, scores_only(both)):
+        assert np.array_equal(scores(graph, photos), expected)
+    kernel, bias = model.get_layer("logits").get_weights()
+    made = feature_maps(both, photos).mean(axis=(1, 2)) @ kernel + bias
+    assert np.corrcoef(made.ravel(), expected.ravel())[0, 1] > 0.98
+
+
+def test_without_its_feature_map_a_graph_has_one_output_by_its_name() -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    from viewfinder.conversion.litert import to_litert
+    from viewfinder.conversion.outputs import scores_only
+
+    both = to_litert(classifier(), pool="pool")
+    graph = scores_only(both)
+    assert len(graph) == len(both)
+    interpreter = Interpreter(model_content=graph, num_threads=1)
+    (signature,) = interpreter.get_signature_list().values()
+    assert signature == {"inputs": ["image"], "outputs": ["logits"]}
+    assert len(interpreter.get_output_details()) == 1
+    alone = to_litert(classifier())
+    assert scores_only(alone) == alone
 
 
 def test_a_layer_that_is_not_there_cannot_be_kept(graph: bytes) -> None:

@@ -115,6 +115,14 @@ def test_each_is_measured_in_full(run: Run) -> None:
         assert (row.difference is None) == (row.name == "float32")
 
 
+def test_graphs_of_the_model_itself_give_their_feature_map(run: Run) -> None:
+    variants = run.bundle(2).manifest.variants
+    itself = {"float32", "float16", "dynamic", "int8", "int8-mixed"}
+    assert {one.name for one in variants if one.features is not None} == itself & {
+        one.name for one in variants
+    }
+
+
 def test_bytes_are_those_of_the_files(run: Run) -> None:
     manifest = run.bundle(2).manifest
     for row in run.ladder.rows:

@@ -13,11 +13,13 @@ from typing import Any
 import httpx2
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 from PIL import Image, ImageEnhance
 from tests.support import (
     COMMAND,
     PHOTOS,
     Server,
+    encode,
     environment,
     eventually,
     run_command,
@@ -221,6 +223,38 @@ def _order_of_scoring(paths: list[Path]) -> list[int]:
     return sorted(range(len(paths)), key=lambda n: (digests[n], paths[n]))
 
 
+@pytest.mark.parametrize("corner", [(0, 0), (1, 0), (0, 1), (1, 1)])
+def test_its_heat_map_points_at_the_object(run: Run, corner: tuple[int, int]) -> None:
+    canvas = Image.new("RGB", (512, 512), (200, 190, 180))
+    with Image.open(PHOTOS / "espresso.jpg") as image:
+        canvas.paste(image.convert("RGB").resize((256, 256)), (256 * corner[0], 256 * corner[1]))
+    answer = httpx2.post(
+        f"{run.server.url}/v1/classify",
+        params={"model": NAME, "explain": "heatmap"},
+        files={"file": encode(canvas)},
+        timeout=60,
+        trust_env=False,
+    ).json()
+    assert answer["class"] == "espresso"
+    explanation = answer["explanation"]
+    assert explanation["method"] == "class-activation"
+    values = np.array(explanation["values"])
+    assert values.shape == (7, 7)
+    row, column = np.unravel_index(values.argmax(), values.shape)
+    assert (int(column > 3), int(row > 3)) == corner
+
+
+def test_what_is_exported_gives_scores_alone(run: Run, tmp_path: Path) -> None:
+    for variant in ("float32", "int8"):
+        folder = tmp_path / variant
+        options = ("--format", "litert", "--variant", variant, "--with-metadata", "--to", folder)
+        done = run_command("models", "export", NAME, *options, home=run.home)
+        assert done.returncode == 0, done.stderr
+        interpreter = Interpreter(str(folder / "model.tflite"), num_threads=1)
+        assert len(interpreter.get_output_details()) == 1
+        assert not (folder / "head.npy").exists()
+
+
 def test_an_evaluation_afterwards_says_the_same(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in environment(run.home).items():
         monkeypatch.setenv(name, value)
@@ -324,4 +358,8 @@ def test_from_a_table_by_python_with_a_hidden_layer_and_nothing_else(
     assert manifest.provenance["head"] == "mlp"
     assert len(trained.evaluation.history) <= 20
     assert {epoch.phase for epoch in trained.evaluation.history} == {"head"}
-    assert viewfinder.Classifier.load("tabled")(photos[0]).top.label in CLASSES
+    assert manifest.variant().features is None  # a hidden layer mixes the places
+    prediction = viewfinder.Classifier.load("tabled")(photos[0], explain="heatmap")
+    assert prediction.top.label in CLASSES
+    assert prediction.explanation is not None
+    assert prediction.explanation.method == "occlusion"

@@ -54,6 +54,10 @@ def converted(name: str, graphs: Path, store: Path) -> Bundle:
         top = [{"index": best, "confidence": float(confidence[best])}]
         samples.append(GoldenSample.model_validate({"file": sample.file, "top": top}))
         files[sample.file.path] = shipped_bundle.verified(sample.file).read_bytes()
+    features = None
+    if name == "litert":  # the only one whose graph gives its map
+        files["head.npy"] = (graphs / "head.npy").read_bytes()
+        features = {"weights": describe("head.npy", files["head.npy"])}
     variant = Variant.model_validate(
         {
             "name": "float32",
@@ -63,6 +67,7 @@ def converted(name: str, graphs: Path, store: Path) -> Bundle:
             "assets": tuple(described.values()),
             "preprocess": shipped.preprocess,
             "golden": Golden(tolerance=0.001, samples=tuple(samples)),
+            "features": features,
         }
     )
     manifest = shipped_bundle.manifest.model_copy(

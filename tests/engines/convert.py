@@ -11,6 +11,7 @@ from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
+import keras
 import numpy as np
 from tests.support import PHOTOS
 
@@ -22,6 +23,7 @@ from viewfinder.errors import MissingExtraError
 from viewfinder.imaging.preprocess import preprocess
 from viewfinder.modeling.backbones import BACKBONES
 from viewfinder.modeling.classifier import imagenet_classifier
+from viewfinder.modeling.features import POOL, head_weights
 from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE, scan
 from viewfinder.settings import Limits
 
@@ -34,9 +36,12 @@ def main(folder: Path) -> None:
     pixels = np.stack([preprocess(photo.read_bytes(), spec, Limits()) for photo in photos])
     np.save(folder / "pixels.npy", pixels)
     np.save(folder / "logits.npy", model(pixels, training=False).numpy())
+    np.save(folder / "head.npy", head_weights(model))
+    maps = keras.Model(model.input, model.get_layer(POOL).input)
+    np.save(folder / "features.npy", maps(pixels, training=False).numpy())
     for engine in ("litert", "onnx", "openvino", "tensorflow"):
         (folder / engine).mkdir()
-    (folder / "litert" / "model.tflite").write_bytes(to_litert(model))
+    (folder / "litert" / "model.tflite").write_bytes(to_litert(model, pool=POOL))
     (folder / "onnx" / "model.onnx").write_bytes(to_onnx(model))
     to_saved_model(model, folder / "tensorflow")
     with contextlib.suppress(MissingExtraError):  # its tests are skipped, the others are not

@@ -41,13 +41,14 @@ CONVERTED = [
         for name in ("onnx", "openvino", "tensorflow")
     ),
 ]
+FEATURED = [pytest.param("fake"), CONVERTED[0]]
 EVERY = [pytest.param("builtin"), pytest.param("fake"), *CONVERTED]
 OPTIONAL = [("onnx", "onnxruntime"), ("openvino", "openvino"), ("tensorflow", "tensorflow")]
 
 
 def _bundle(name: str, request: pytest.FixtureRequest, store: Path) -> Bundle:
     if name == "fake":
-        return fake_bundle(store)
+        return fake_bundle(store, head=np.eye(16, dtype=np.float32))
     if name == "builtin":
         return builtin()
     return converted(name, request.getfixturevalue("graphs"), store)
@@ -107,6 +108,35 @@ def test_logits_are_those_of_keras(loaded: LoadedVariant, graphs: Path) -> None:
     got = loaded.engine.predict(_photos(loaded))
     assert np.abs(got - expected).max() < 1e-3
     assert (got.argmax(axis=1) == expected.argmax(axis=1)).all()
+
+
+@pytest.mark.parametrize("bundle", FEATURED, indirect=True)
+def test_a_graph_that_gives_its_feature_map_gives_one_for_each_image(
+    loaded: LoadedVariant, batch: Batch
+) -> None:
+    engine: Any = loaded.engine
+    assert loaded.head is not None
+    maps = loaded.features(batch)
+    assert maps.shape == (len(batch), *engine.feature_shape)
+    assert maps.dtype == np.float32
+    assert loaded.head.shape == (maps.shape[-1], engine.classes)
+    alone = np.concatenate([loaded.features(image[np.newaxis]) for image in batch])
+    assert (alone == maps).all()
+    kept = maps.copy()
+    loaded.features(batch[::-1])
+    assert (maps == kept).all()
+
+
+@pytest.mark.parametrize("bundle", CONVERTED[:1], indirect=True)
+def test_the_feature_map_is_that_of_keras_and_makes_the_logits(
+    loaded: LoadedVariant, graphs: Path, batch: Batch
+) -> None:
+    maps = loaded.features(batch)
+    assert np.abs(maps - np.load(graphs / "features.npy")).max() < 1e-3
+    assert loaded.head is not None
+    made, given = maps.mean(axis=(1, 2)) @ loaded.head, loaded.engine.predict(batch)
+    bias = given - made  # the same for every photo
+    assert np.abs(bias - bias[0]).max() < 1e-3
 
 
 def test_a_batch_answers_as_its_images_do_alone(engine: Engine, batch: Batch) -> None:

@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from tests.support import fake_bundle, grey
+from tests.support import as_npy, fake_bundle, grey
 
 from viewfinder.engines.loader import load_variant
 from viewfinder.errors import BundleError
-from viewfinder.registry.bundle import MANIFEST, Bundle, describe
+from viewfinder.registry.bundle import MANIFEST, Bundle, describe, write_bundle
+from viewfinder.registry.manifest import Features
+from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE, scan
 
 
 def _with_variant(bundle: Bundle, **changes: Any) -> Bundle:
@@ -62,3 +65,66 @@ def test_a_geometry_that_is_not_the_graphs_is_refused(store: Path) -> None:
     bundle = _with_variant(fake_bundle(store), preprocess={"width": 9, "height": 8})
     with pytest.raises(BundleError, match="input size"):
         load_variant(bundle, threads=1)
+
+
+# The weights of a head
+
+IDENTITY = np.eye(16, dtype=np.float32)
+
+
+def test_the_weights_of_a_head_are_loaded(store: Path) -> None:
+    head = load_variant(fake_bundle(store, head=IDENTITY), threads=1).head
+    assert head is not None
+    assert np.array_equal(head, IDENTITY)
+
+
+def test_without_weights_there_is_no_head(store: Path) -> None:
+    assert load_variant(fake_bundle(store), threads=1).head is None
+
+
+def test_weights_that_were_changed_are_refused(store: Path) -> None:
+    bundle = fake_bundle(store, head=IDENTITY)
+    (bundle.folder / "head.npy").write_bytes(as_npy(2 * IDENTITY))
+    with pytest.raises(BundleError, match=r"head\.npy is not what bundle\.json says"):
+        load_variant(bundle, threads=1)
+
+
+@pytest.mark.parametrize("shape", [(15, 16), (16, 15), (16,), (16, 16, 1)])
+def test_weights_of_another_shape_are_refused(store: Path, shape: tuple[int, ...]) -> None:
+    with pytest.raises(BundleError, match=r"\[16, 16\]"):
+        load_variant(fake_bundle(store, head=np.zeros(shape, np.float32)), threads=1)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no array",
+        as_npy(IDENTITY)[:-1],
+        as_npy(IDENTITY.astype(np.float64)),
+        as_npy(np.where(IDENTITY > 0, np.nan, IDENTITY).astype(np.float32)),
+        as_npy(np.array([{"runs": "code"}], dtype=object)),
+        as_npy(np.zeros(0, np.float32)).replace(b"(0,), ", b"(10**15,), "),
+    ],
+    ids=["empty", "text", "cut", "float64", "nan", "pickle", "bomb"],
+)
+def test_what_is_no_head_is_refused(store: Path, content: bytes) -> None:
+    with pytest.raises(BundleError, match="does not hold the weights of a head"):
+        load_variant(fake_bundle(store, head=content), threads=1)
+
+
+def test_a_head_without_a_feature_map_is_refused(store: Path) -> None:
+    shipped = scan([BUILTIN_STORE]).resolve(BUILTIN_MODEL)
+    weights = as_npy(np.zeros((1280, 1000), np.float32))
+    features = Features(weights=describe("head.npy", weights))
+    variant = shipped.manifest.variant().model_copy(update={"features": features})
+    manifest = shipped.manifest.model_copy(update={"variants": (variant,)})
+    files = shipped.contents() | {"head.npy": weights}
+    bundle = write_bundle(store / BUILTIN_MODEL / "1", manifest, files)
+    with pytest.raises(BundleError, match="the graph no feature map"):
+        load_variant(bundle, threads=1)
+
+
+def test_a_manifest_without_the_field_is_what_it_was(store: Path) -> None:
+    text = (fake_bundle(store).folder / MANIFEST).read_text()
+    assert "features" not in text

@@ -8,8 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from tests.support import Engine, fake_bundle, grey, soon
+from PIL import Image
+from tests.support import Engine, encode, fake_bundle, grey, soon
 
 from viewfinder.api.dependencies import Services
 from viewfinder.app import build_services, running
@@ -34,8 +36,9 @@ async def serving(
     store: Path, *, threads: int = 1, metrics: Metrics | None = None, **options: Any
 ) -> AsyncIterator[Services]:
     """The parts of a process whose model is the fake one, warmed up."""
-    fake_bundle(store, **options)
-    settings = Settings(model_store=store, default_model="fake", threads=threads)
+    bundle = fake_bundle(store, **options)
+    name = bundle.manifest.name
+    settings = Settings(model_store=store, default_model=name, threads=threads)
     services = build_services(settings, metrics=metrics)
     async with running(services):
         yield services
@@ -156,6 +159,44 @@ async def test_a_question_that_fails_ends_it(store: Path, engine: Engine) -> Non
             await explained(services.classify, grey(10))
         assert services.devices.cpu.depth == 0
     assert len(engine.calls) < QUESTIONS
+
+
+def half(left: int, right: int) -> bytes:
+    """A photo whose halves have a brightness each."""
+    image = Image.new("L", (32, 32), right)
+    image.paste(left, (0, 0, 16, 32))
+    return encode(image)
+
+
+async def test_a_graph_that_gives_its_feature_map_is_asked_once(
+    store: Path, engine: Engine
+) -> None:
+    async with serving(store, head=np.eye(16, dtype=np.float32)) as services:
+        engine.forget()
+        answer = await explained(services.classify, half(100, 110))
+    explanation = answer.explanation
+    assert explanation is not None
+    assert answer.top.label == "step-6"
+    assert (explanation.method, explanation.label) == ("class-activation", "step-6")
+    # Both halves are of the sixth step, and so is what the class was seen in.
+    assert explanation.values == ((1.0,) * 8,) * 8
+    assert len(engine.calls) == 1
+
+
+async def test_the_class_is_seen_where_it_is(store: Path) -> None:
+    async with serving(store, head=np.eye(16, dtype=np.float32)) as services:
+        answer = await explained(services.classify, half(122, 131))
+    explanation = answer.explanation
+    assert explanation is not None
+    assert explanation.label == "step-7"
+    assert all(row[:3] == (1.0,) * 3 and row[5:] == (0.0,) * 3 for row in explanation.values)
+
+
+async def test_one_question_waits_for_no_turn(store: Path) -> None:
+    async with serving(store, head=np.eye(16, dtype=np.float32)) as services:
+        assert not (await services.models.get(None)).explainer.takes_long
+    async with serving(store, name="other") as services:
+        assert (await services.models.get(None)).explainer.takes_long
 
 
 class _Heard:

@@ -10,7 +10,7 @@ from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.manifest import Calibration, Label
 from viewfinder.registry.routing import Traffic, VersionNumber
 from viewfinder.serving.shadow import Comparison
-from viewfinder.types import Box, ClassScore, Explain, Explanation, Prediction
+from viewfinder.types import Box, ClassScore, Explain, Explanation, Method, Prediction
 
 
 class ClassifyOptions(BaseModel):
@@ -122,7 +122,7 @@ class CoveredPart(_Answer):
 class HeatMap(_Answer):
     """Where the model saw the class."""
 
-    method: Literal["class-activation", "occlusion"] = Field(description="How it was found out.")
+    method: Method = Field(description="How it was found out.")
     label: str = Field(serialization_alias="class", description="The class that it is about.")
     index: int = Field(description="The class's place in the model's output.")
     rows: int

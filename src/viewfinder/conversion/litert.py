@@ -16,12 +16,17 @@ from viewfinder.errors import ConversionError, MissingExtraError
 INPUT = "image"
 """What a graph calls its input."""
 
+# By which a feature map is told from scores: quantising renames outputs.
+_SCORES_RANK, _MAP_RANK = 2, 4
 
-def to_litert(model: Any) -> bytes:
+
+def to_litert(model: Any, *, pool: str | None = None) -> bytes:
     """Convert a classifier to a float32 LiteRT graph.
 
     Args:
         model: A `keras.Model` of uint8 `[N, H, W, 3]` to float32 `[N, C]` logits.
+        pool: The name of the layer that takes the mean of the last feature map: the graph gives
+            that map too, float32 `[1, h, w, F]`.
 
     Returns:
         The flatbuffer, for a batch of one image.
@@ -37,6 +42,9 @@ def to_litert(model: Any) -> bytes:
         raise MissingExtraError("Converting a Keras model", "train") from error
 
     as_numbers(model)
+    if pool is not None:
+        features = keras.ops.cast(model.get_layer(pool).input, "float32")
+        model = keras.Model(model.input, {"logits": model.output, "features": features})
     image = keras.Input(batch_shape=(1, *model.input_shape[1:]), dtype="uint8", name=INPUT)
     one_image = keras.Model(image, model(image, training=False), name="classifier")
     # `from_keras_model` traces the model seven times on its way to the same graph, in twice the
@@ -55,17 +63,20 @@ def to_litert(model: Any) -> bytes:
 def check_contract(graph: bytes) -> None:
     """Refuse a graph that LiteRT cannot run, or that is not uint8 pixels in, float32 scores out.
 
+    It may give a feature map too, `[1, h, w, F]`.
+
     Raises:
         ConversionError: It is not, its input is quantised by other than scale 1, zero point 0, or
             it holds an operation that LiteRT does not have.
     """
     interpreter = _prepared(graph)
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise ConversionError("a graph has one input and one output")
+    ranks = sorted(len(output["shape"]) for output in outputs)
+    if len(inputs) != 1 or not (len(ranks) == 1 or ranks == [_SCORES_RANK, _MAP_RANK]):
+        raise ConversionError("a graph has one input and one output, and maybe a feature map")
     if inputs[0]["dtype"] is not np.uint8 or inputs[0]["quantization"] not in {(0.0, 0), (1.0, 0)}:
         raise ConversionError("the input must be uint8 pixels with scale 1 and zero point 0")
-    if outputs[0]["dtype"] is not np.float32:
+    if any(output["dtype"] is not np.float32 for output in outputs):
         raise ConversionError("the output must be float32")
 
 

@@ -23,6 +23,7 @@ from flatbuffers.number_types import (
 )
 from flatbuffers.table import Table
 
+from viewfinder.conversion.tables import field_at, number_at, tables_in
 from viewfinder.errors import ConversionError
 
 LABELS = "labels.txt"
@@ -259,7 +260,7 @@ def _with_entry(graph: bytes, metadata: bytes) -> bytes:
     if graph[4:8] != _GRAPH_ID:
         raise ConversionError("it is not a LiteRT file")
     model = Table(graph, int.from_bytes(graph[:_WORD], "little"))
-    buffers, entries = _elements(model, _BUFFERS), _elements(model, _METADATA)
+    buffers, entries = tables_in(model, _BUFFERS), tables_in(model, _METADATA)
     _check_known(model)
 
     # A builder works from the end to the front, and counts places from the end.
@@ -271,7 +272,7 @@ def _with_entry(graph: bytes, metadata: bytes) -> bytes:
     new_entries = [start - entry.Pos for entry in entries]
     ours = [entry for entry in entries if _name(entry) == _ENTRY]
     if ours:
-        new_buffers[_number(ours[0], _ENTRY_BUFFER, Uint32Flags)] = new_buffer
+        new_buffers[number_at(ours[0], _ENTRY_BUFFER, Uint32Flags)] = new_buffer
     else:
         new_entries.append(_write_entry(builder, len(new_buffers)))
         new_buffers.append(new_buffer)
@@ -280,9 +281,9 @@ def _with_entry(graph: bytes, metadata: bytes) -> bytes:
         _METADATA: _write_references(builder, new_entries),
     }
     builder.StartObject(_MODEL_FIELDS)
-    builder.PrependUint32Slot(_VERSION, _number(model, _VERSION, Uint32Flags), 0)
+    builder.PrependUint32Slot(_VERSION, number_at(model, _VERSION, Uint32Flags), 0)
     for number in range(_VERSION + 1, _MODEL_FIELDS):
-        if place := _field(model, number):
+        if place := field_at(model, number):
             old = start - model.Indirect(model.Pos + place)
             builder.PrependUOffsetTRelativeSlot(number, replaced.pop(number, old), 0)
     for number, place in replaced.items():
@@ -297,15 +298,15 @@ def _named_places(model: Any, buffers: Sequence[Any]) -> list[int]:
     """Where the graph names a place in the file; 0 and 1 name none."""
     operators = [
         one
-        for graph in _elements(model, _SUBGRAPHS)
-        for one in _elements(graph, _SUBGRAPH_OPERATORS)
+        for graph in tables_in(model, _SUBGRAPHS)
+        for one in tables_in(graph, _SUBGRAPH_OPERATORS)
     ]
     fields = [(one, _BUFFER_OFFSET) for one in buffers]
     fields += [(one, _OPERATOR_OFFSET) for one in operators]
     return [
-        table.Pos + _field(table, number)
+        table.Pos + field_at(table, number)
         for table, number in fields
-        if _number(table, number, Uint64Flags) > 1
+        if number_at(table, number, Uint64Flags) > 1
     ]
 
 
@@ -338,26 +339,6 @@ def _write_entry(builder: Any, buffer: int) -> int:
     return int(builder.EndObject())
 
 
-def _field(table: Any, number: int) -> int:
-    """Where a field lies in its table; 0 if it is not there."""
-    return int(table.Offset(_WORD + 2 * number))
-
-
-def _elements(table: Any, number: int) -> list[Any]:
-    """The tables in a vector."""
-    place = _field(table, number)
-    if not place:
-        return []
-    first = table.Vector(place)
-    places = range(first, first + _WORD * table.VectorLen(place), _WORD)
-    return [Table(table.Bytes, table.Indirect(one)) for one in places]
-
-
-def _number(table: Any, number: int, kind: Any) -> int:
-    place = _field(table, number)
-    return int(table.Get(kind, table.Pos + place)) if place else 0
-
-
 def _name(entry: Any) -> str:
-    place = _field(entry, _ENTRY_NAME)
+    place = field_at(entry, _ENTRY_NAME)
     return str(entry.String(entry.Pos + place).decode()) if place else ""

@@ -11,6 +11,8 @@ from viewfinder.errors import MissingExtraError
 def to_saved_model(model: Any, folder: Path) -> None:
     """Write a classifier as a SavedModel whose `serving_default` takes `image`, gives `logits`.
 
+    The outputs of a model that names them are called as it does.
+
     Keras' own export writes every weight twice, which doubles the file.
 
     Args:
@@ -29,9 +31,12 @@ def to_saved_model(model: Any, folder: Path) -> None:
 
     image = tf.TensorSpec(model.input_shape, tf.uint8, name="image")
     as_numbers(model)
-    serve = tf.function(
-        lambda image: {"logits": model(image, training=False)}, input_signature=[image]
-    )
+
+    def named(image: Any) -> Any:
+        answer = model(image, training=False)
+        return answer if isinstance(answer, dict) else {"logits": answer}
+
+    serve = tf.function(named, input_signature=[image])
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
     with quiet():

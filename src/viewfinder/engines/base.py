@@ -75,6 +75,24 @@ class Engine(Protocol):
         """Give the memory back, as soon as the last call has ended; no other may begin."""
 
 
+class FeatureEngine(Engine, Protocol):
+    """An engine whose graph may give its last feature map too, from which heat maps are drawn."""
+
+    @property
+    def feature_shape(self) -> tuple[int, int, int] | None:
+        """Height, width and channels of one image's map; None where the graph gives none."""
+
+    def features(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The feature maps of images; to be asked for only where there is a shape.
+
+        Args:
+            batch: uint8 `[N, height, width, 3]`, 0-255.
+
+        Returns:
+            float32 `[N, *feature_shape]`.
+        """
+
+
 class EngineModule(Protocol):
     """What each engine's file offers the loader."""
 

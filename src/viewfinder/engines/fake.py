@@ -3,7 +3,8 @@
 Its graph is a JSON file: `{"height": 8, "width": 8, "classes": 16, "milliseconds": 0}`. Brightness
 0-255 is cut into as many equal steps as there are classes; the step the image lies in scores 10,
 every other 0. It can pose as a device that likes batches (`max_useful_batch`, `device`), and fails
-a call that holds an image of the brightness `poison`.
+a call that holds an image of the brightness `poison`. Its feature map has a channel for each step,
+1 at the pixels that lie in it.
 """
 
 import math
@@ -41,6 +42,7 @@ class FakeEngine:
     def __init__(self, graph: FakeGraph, options: EngineOptions) -> None:
         self.input_shape = (graph.height, graph.width, 3)
         self.classes = graph.classes
+        self.feature_shape = (graph.height, graph.width, graph.classes)
         self.traits = EngineTraits(graph.max_useful_batch, options.threads, graph.device)
         self._seconds = graph.milliseconds / 1000
         self._poison = graph.poison
@@ -69,6 +71,12 @@ class FakeEngine:
         scores = np.zeros((len(batch), self.classes), np.float32)
         scores[np.arange(len(batch)), (brightness * self.classes / 256).astype(int)] = _SCORE
         return scores
+
+    def features(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Which step each pixel lies in: see `FeatureEngine.features`."""
+        steps = (batch.mean(axis=3) * self.classes / 256).astype(int)
+        maps: NDArray[np.float32] = np.eye(self.classes, dtype=np.float32)[steps]
+        return maps
 
     def close(self) -> None:
         """Nothing to give back."""

@@ -20,6 +20,9 @@ from viewfinder.engines.border import InputBorder, Quantization, count_classes, 
 from viewfinder.engines.pool import Pool
 from viewfinder.errors import BundleError
 
+# Axes of a feature map, by which it is told from scores: quantising renames outputs.
+_MAP_RANK = 4
+
 
 class LiteRTEngine:
     """As many interpreters as threads, each used by one thread at a time."""
@@ -31,9 +34,13 @@ class LiteRTEngine:
         except (ValueError, RuntimeError) as error:
             raise BundleError(f"{path.name} is not a graph that LiteRT can run") from error
         inputs, outputs = interpreters[0].get_input_details(), interpreters[0].get_output_details()
-        if len(inputs) != 1 or len(outputs) != 1:
+        maps = [output for output in outputs if len(output["shape"]) == _MAP_RANK]
+        scores = [output for output in outputs if len(output["shape"]) != _MAP_RANK]
+        if len(outputs) == 1:  # the scores of a foreign graph may keep axes of length one
+            maps, scores = [], outputs
+        if len(inputs) != 1 or len(scores) != 1 or len(maps) > 1:
             raise BundleError("a graph needs exactly one input and one output")
-        (self._input,), (self._output,) = inputs, outputs
+        (self._input,), (self._output,), self._map = inputs, scores, next(iter(maps), None)
         self._border = InputBorder.of(
             self._input["shape"].tolist(),
             self._input["dtype"],
@@ -43,6 +50,7 @@ class LiteRTEngine:
         self._decoding = _quantization(self._output)
         self.input_shape = (self._border.height, self._border.width, 3)
         self.classes = count_classes(self._output["shape"].tolist())
+        self.feature_shape = None if self._map is None else _feature_shape(self._map)
         self._pool = Pool(interpreters)
         self.traits = EngineTraits(max_useful_batch=1, instances=options.threads, device="cpu")
 
@@ -52,6 +60,18 @@ class LiteRTEngine:
             return np.concatenate(
                 [self._predict_one(interpreter, batch[n : n + 1]) for n in range(len(batch))]
             )
+
+    def features(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Feature maps, one after the other: see `FeatureEngine.features`."""
+        if self._map is None:
+            raise BundleError("the graph gives no feature map")
+        index = self._map["index"]
+        with self._pool.borrow() as interpreter:
+            maps = []
+            for n in range(len(batch)):
+                self._predict_one(interpreter, batch[n : n + 1])
+                maps.append(interpreter.get_tensor(index))
+            return np.concatenate(maps)
 
     def close(self) -> None:
         """Drop the interpreters as their calls end."""
@@ -63,6 +83,13 @@ class LiteRTEngine:
         return to_scores(
             interpreter.get_tensor(self._output["index"]), self.classes, self._decoding
         )
+
+
+def _feature_shape(detail: dict[str, Any]) -> tuple[int, int, int]:
+    _, height, width, channels = detail["shape"].tolist()
+    if detail["dtype"] is not np.float32:
+        raise BundleError("the graph's feature map is not float32")
+    return height, width, channels
 
 
 def _interpreter(path: Path) -> Any:

@@ -11,7 +11,14 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from viewfinder.engines.base import Device, Engine, EngineModule, EngineOptions, to_confidence
+from viewfinder.engines.base import (
+    Device,
+    Engine,
+    EngineModule,
+    EngineOptions,
+    FeatureEngine,
+    to_confidence,
+)
 from viewfinder.errors import BundleError, MissingExtraError, RequestError
 from viewfinder.imaging.preprocess import preprocess
 from viewfinder.registry.bundle import Bundle
@@ -55,11 +62,14 @@ class LoadedVariant:
         bundle: Where it came from.
         variant: Which of the bundle's graphs.
         engine: The graph, running.
+        head: float32 `[F, classes]`, what the head makes of the feature map of `F` channels; None
+            where the graph gives none.
     """
 
     bundle: Bundle
     variant: Variant
     engine: Engine
+    head: NDArray[np.float32] | None = None
 
     def confidence(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Calibrated confidence, 0-1 float32 `[classes]`, for one uint8 `[H, W, 3]` image."""
@@ -73,6 +83,10 @@ class LoadedVariant:
             output=self.variant.output,
             temperature=self.variant.calibration.temperature,
         )
+
+    def features(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Feature maps, float32 `[N, h, w, F]`, for uint8 `[N, H, W, 3]`, if there is a head."""
+        return cast("FeatureEngine", self.engine).features(batch)
 
 
 def load_variant(
@@ -102,10 +116,12 @@ def load_variant(
     for asset in chosen.assets:
         bundle.verified(asset)
     options = EngineOptions(threads, chosen.scaling, device, cache)
-    loaded = LoadedVariant(bundle, chosen, module.load(path, options))
+    head = None if chosen.features is None else _read_head(bundle.verified(chosen.features.weights))
+    loaded = LoadedVariant(bundle, chosen, module.load(path, options), head)
     with contextlib.ExitStack() as undo:
         undo.callback(loaded.engine.close)
         _check_shapes(loaded)
+        _check_features(loaded)
         _warm(loaded.engine)
         _check_golden(loaded)
         undo.pop_all()
@@ -146,6 +162,32 @@ def _check_shapes(loaded: LoadedVariant) -> None:
         raise BundleError(
             f"the graph has {engine.classes} classes, "
             f"the manifest {len(loaded.bundle.manifest.labels)} labels"
+        )
+
+
+def _read_head(path: Path) -> NDArray[np.float32]:
+    try:
+        # Mapped, a file that is shorter than it says is found out before there is memory for it.
+        stored = np.load(path, mmap_mode="r", allow_pickle=False)
+        head = np.array(stored) if isinstance(stored, np.ndarray) else None
+    except (OSError, ValueError, EOFError) as error:
+        raise BundleError(f"{path.name} does not hold the weights of a head") from error
+    if head is None or head.dtype != np.float32 or not np.isfinite(head).all():
+        raise BundleError(f"{path.name} does not hold the weights of a head")
+    return head
+
+
+def _check_features(loaded: LoadedVariant) -> None:
+    if loaded.head is None:
+        return
+    shape = getattr(loaded.engine, "feature_shape", None)
+    if shape is None:
+        raise BundleError("the manifest has the weights of a head, and the graph no feature map")
+    wanted = (shape[2], loaded.engine.classes)
+    if loaded.head.shape != wanted:
+        raise BundleError(
+            f"the weights of the head have the shape {list(loaded.head.shape)}, "
+            f"the graph's features and classes are {list(wanted)}"
         )
 
 

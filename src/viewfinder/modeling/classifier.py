@@ -4,9 +4,9 @@ from typing import Any, Literal
 
 from viewfinder.modeling.applications import stack_application
 from viewfinder.modeling.backbones import Backbone, Lite
-from viewfinder.modeling.cutting import POOL
 from viewfinder.modeling.efficientnet_lite import load_efficientnet, stack_lite
 from viewfinder.modeling.extra import keras
+from viewfinder.modeling.features import POOL
 from viewfinder.modeling.weights import read_checkpoint, wheel_checkpoint
 
 IMAGENET_CLASSES = 1000

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from viewfinder.modeling.extra import keras, kind_of
-
-POOL = "pool"
+from viewfinder.modeling.features import POOL
 
 
 def below_pool(model: Any) -> list[Any]:

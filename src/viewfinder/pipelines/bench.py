@@ -25,10 +25,11 @@ from viewfinder.evaluation.scoring import Scored, confidences, reference_of, sco
 from viewfinder.evaluation.significance import compare
 from viewfinder.imaging.preprocess import preprocess
 from viewfinder.pipelines.golden import expected, golden_photos
-from viewfinder.pipelines.graphs import RUNGS, Graph
+from viewfinder.pipelines.graphs import HEAD, RUNGS, Graph
 from viewfinder.registry.bundle import Bundle, describe, write_bundle
 from viewfinder.registry.manifest import (
     Calibration,
+    Features,
     Golden,
     GoldenSample,
     Label,
@@ -120,7 +121,7 @@ def try_out(graphs: Sequence[Graph], judges: Judges, folder: Path, listener: Lis
         judges.validation,
         golden_photos((*judges.validation, *judges.test), judges.limits),
     )
-    contents = {path: data for graph in graphs for path, data in graph.contents.items()}
+    contents = {path: data for graph in graphs for path, data in graph.files.items()}
     bundle = _write(folder / "asked", [_described(graph) for graph in graphs], contents, judges)
     listener.phase("evaluating", len(graphs) * len(photos))
     variants: list[Variant] = []
@@ -147,6 +148,7 @@ def try_out(graphs: Sequence[Graph], judges: Judges, folder: Path, listener: Lis
         for variant in variants
         for path in (variant.file.path, *(asset.path for asset in variant.assets))
     }
+    kept |= {path: contents[path] for path in _heads(variants)}
     return Tried(
         graphs={graph.name: graph for graph in graphs},
         bundle=_write(folder / "proved", variants, {**kept, **golden}, judges),
@@ -276,7 +278,12 @@ def _described(graph: Graph) -> Variant:
         assets=tuple(assets),
         preprocess=graph.spec,
         golden=Golden(tolerance=graph.rung.tolerance),
+        features=None if graph.head is None else Features(weights=describe(HEAD, graph.head)),
     )
+
+
+def _heads(variants: Sequence[Variant]) -> set[str]:
+    return {one.features.weights.path for one in variants if one.features is not None}
 
 
 def _write(

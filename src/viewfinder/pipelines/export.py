@@ -11,6 +11,7 @@ from typing import Any, Literal
 from viewfinder import __version__
 from viewfinder.conversion import metadata
 from viewfinder.conversion.metadata import LABELS, Facts, as_lines
+from viewfinder.conversion.outputs import scores_only
 from viewfinder.errors import ConflictError, ConversionError, InvalidParameterError
 from viewfinder.pipelines.example import example, packages
 from viewfinder.pipelines.graphs import FLOAT32
@@ -95,6 +96,9 @@ def export_graph(
             _convert(original_model(bundle), format_, partial)
         else:
             _copy(bundle, chosen, partial)
+            if chosen.features is not None:
+                graph = partial / _MAIN[chosen.format]
+                graph.write_bytes(scores_only(graph.read_bytes()))
         if with_metadata:
             _describe(bundle, chosen, partial)
         files = {

@@ -1,14 +1,19 @@
 """The graphs that can be made of a Keras model, each with what a bundle must know of it."""
 
+import io
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
+from viewfinder.conversion.litert import to_litert
 from viewfinder.conversion.openvino import to_openvino
 from viewfinder.conversion.saved_model import to_saved_model
 from viewfinder.imaging.geometry import PreprocessSpec
+from viewfinder.modeling.features import POOL, has_linear_head, head_weights
 
 Format = Literal["litert", "onnx", "openvino", "saved_model"]
 Runner = Literal["litert", "onnx", "openvino", "tensorflow"]
@@ -16,6 +21,9 @@ Runner = Literal["litert", "onnx", "openvino", "tensorflow"]
 FLOAT32, FLOAT16, DYNAMIC, INT8, MIXED = "float32", "float16", "dynamic", "int8", "int8-mixed"
 PRUNED, DISTILLED, DISTILLED_INT8 = "pruned", "distilled", "distilled-int8"
 ONNX, ONNX_INT8, OPENVINO, SAVED_MODEL = "onnx", "onnx-int8", "openvino", "saved-model"
+
+HEAD = "head.npy"
+"""The weights of the head, which all graphs of a model share."""
 
 _ENGINES: Mapping[Format, Runner] = {
     "litert": "litert",
@@ -73,11 +81,18 @@ class Graph:
         name: Of its kind.
         contents: Its files by their paths in a bundle; the first is what an engine loads.
         spec: The geometry of its input.
+        head: The weights of its head, if it gives its feature map: see `Features`.
     """
 
     name: str
     contents: Mapping[str, bytes]
     spec: PreprocessSpec
+    head: bytes | None = None
+
+    @property
+    def files(self) -> Mapping[str, bytes]:
+        """All that a bundle holds of it."""
+        return self.contents if self.head is None else {**self.contents, HEAD: self.head}
 
     @property
     def rung(self) -> Rung:
@@ -85,10 +100,26 @@ class Graph:
         return RUNGS[self.name]
 
 
-def one_file(name: str, graph: bytes, spec: PreprocessSpec) -> Graph:
+def one_file(name: str, graph: bytes, spec: PreprocessSpec, *, head: bytes | None = None) -> Graph:
     """A graph that is a single file: LiteRT or ONNX."""
     suffix = {"litert": "tflite", "onnx": "onnx"}[RUNGS[name].format]
-    return Graph(name, {f"model.{name}.{suffix}": graph}, spec)
+    return Graph(name, {f"model.{name}.{suffix}": graph}, spec, head)
+
+
+def litert(model: Any) -> tuple[bytes, bytes | None]:
+    """The float32 LiteRT graph of what `build_classifier` made, and the weights of its head.
+
+    With a linear head the graph gives the feature map too; else there are no weights.
+
+    Raises:
+        ConversionError: It holds an operation that LiteRT does not have.
+        MissingExtraError: TensorFlow is not installed.
+    """
+    if not has_linear_head(model):
+        return to_litert(model), None
+    file = io.BytesIO()
+    np.save(file, head_weights(model), allow_pickle=False)
+    return to_litert(model, pool=POOL), file.getvalue()
 
 
 def openvino(model: Any, spec: PreprocessSpec) -> Graph:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from viewfinder.pipelines.graphs import (
     RUNGS,
     SAVED_MODEL,
     Graph,
+    litert,
     one_file,
     openvino,
     saved_model,
@@ -83,16 +85,17 @@ class Rungs:
         Raises:
             ConversionError: Not even the float32 graph can be made.
         """
-        float32 = to_litert(model)
-        self._add(one_file(FLOAT32, float32, spec))
+        float32, head = litert(model)
+        one = partial(one_file, spec=spec, head=head)
+        self._add(one(FLOAT32, float32))
         with self._trying(FLOAT16):
-            self._add(one_file(FLOAT16, to_float16(float32), spec))
+            self._add(one(FLOAT16, to_float16(float32)))
         with self._trying(DYNAMIC):
-            self._add(one_file(DYNAMIC, to_dynamic(float32), spec))
+            self._add(one(DYNAMIC, to_dynamic(float32)))
         with self._trying(INT8):
             int8 = quantize_int8(float32, self._photos(spec))
-            self._add(one_file(INT8, int8, spec))
-            self._mend(float32, int8, spec)
+            self._add(one(INT8, int8))
+            self._mend(float32, int8, spec, head)
         with self._trying(ONNX, ONNX_INT8):
             check_installed("onnx")
             onnx = to_onnx(model)
@@ -119,7 +122,7 @@ class Rungs:
                 int8 = quantize_int8(float32, self._photos(spec))
                 self._add(one_file(DISTILLED_INT8, int8, spec))
 
-    def _mend(self, float32: bytes, int8: bytes, spec: PreprocessSpec) -> None:
+    def _mend(self, float32: bytes, int8: bytes, spec: PreprocessSpec, head: bytes | None) -> None:
         """Where eight bits lose too much, find the layers to blame, and keep them in float."""
         enough = self._worth(float32) - self._max_drop
         if self._worth(int8) >= enough:
@@ -137,7 +140,7 @@ class Rungs:
                     f"{INT8} loses more than is allowed, and keeping layers in float did not help."
                 )
                 return
-            self._add(one_file(MIXED, mixed.graph, spec))
+            self._add(one_file(MIXED, mixed.graph, spec, head=head))
             self.notes.append(
                 f"{INT8} loses more than is allowed; {MIXED} keeps the outputs of "
                 f"{len(mixed.kept):,} of {len(mixed.layers):,} layers in float, where eight bits "

@@ -114,7 +114,7 @@ def _files(graphs: Sequence[Graph], kept: Mapping[str, Variant]) -> dict[str, by
         path: content
         for graph in graphs
         if graph.name in kept
-        for path, content in graph.contents.items()
+        for path, content in graph.files.items()
     }
 
 

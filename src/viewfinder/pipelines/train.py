@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from viewfinder.conversion.litert import to_litert
 from viewfinder.conversion.quantization import quantize_int8
 from viewfinder.datasets.reading import read_photo
 from viewfinder.datasets.source import read_dataset
@@ -22,7 +21,7 @@ from viewfinder.imaging.preprocess import preprocess
 from viewfinder.modeling.backbones import BACKBONES
 from viewfinder.modeling.saving import pack_weights
 from viewfinder.pipelines.bench import Judges
-from viewfinder.pipelines.graphs import FLOAT32, INT8, one_file
+from viewfinder.pipelines.graphs import FLOAT32, INT8, litert, one_file
 from viewfinder.pipelines.material import Material, prepare
 from viewfinder.pipelines.run import Job, Workplace, geometry, publish_run
 from viewfinder.pipelines.sealing import Sealed, seal
@@ -218,11 +217,12 @@ def _seal(job: Job, learned: "Learned", listener: Listener) -> tuple[Sealed, dic
     """Turn the model into graphs, measure them, and check them against Keras."""
     listener.phase("converting", 0)
     spec = geometry(job.backbone)
-    float32 = to_litert(learned.model)
-    graphs, left_out = [one_file(FLOAT32, float32, spec)], []
+    float32, head = litert(learned.model)
+    graphs, left_out = [one_file(FLOAT32, float32, spec, head=head)], []
     if job.options.int8:
         try:
-            graphs.append(one_file(INT8, quantize_int8(float32, _representative(job)), spec))
+            int8 = quantize_int8(float32, _representative(job))
+            graphs.append(one_file(INT8, int8, spec, head=head))
         except ConversionError as error:
             left_out.append(LeftOut(name=INT8, why=error.detail.rstrip(".")))
             listener.note(f"There is no int8 variant: {error.detail}.")

@@ -124,6 +124,17 @@ class Latency(_Part):
     machine: str
 
 
+class Features(_Part):
+    """For a graph that gives its last feature map too: what its head makes of that.
+
+    Attributes:
+        weights: float32 `[F, classes]` as `.npy`: logits are the mean over the map, which has `F`
+            channels, times these, and a bias.
+    """
+
+    weights: File
+
+
 class Variant(_Part):
     """One graph of the model version: the same labels, another trade of size, speed, accuracy.
 
@@ -137,6 +148,7 @@ class Variant(_Part):
         output: What the graph gives for each class.
         accuracy: Top-1 on the validation set, 0-1, if measured.
         reference: What it said of the validation photos, if there were any.
+        features: How heat maps are drawn from its feature map; None if it gives none.
     """
 
     name: Name
@@ -152,6 +164,7 @@ class Variant(_Part):
     accuracy: float | None = Field(None, ge=0, le=1)
     latency: Latency | None = None
     reference: Reference | None = None
+    features: Features | None = None
 
     @property
     def size(self) -> int:
@@ -207,6 +220,7 @@ class Manifest(_Part):
                 variant.file,
                 *variant.assets,
                 *(sample.file for sample in variant.golden.samples),
+                *((variant.features.weights,) if variant.features is not None else ()),
             )
         ]
         files += self.documents

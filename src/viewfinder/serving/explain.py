@@ -1,4 +1,4 @@
-"""Where a model saw a class: as many questions to its graph as a heat map takes."""
+"""Where a model saw a class: by its feature map if the graph gives one, else by occlusion."""
 
 import asyncio
 import math
@@ -15,11 +15,12 @@ from viewfinder.engines.loader import LoadedVariant
 from viewfinder.errors import DeadlineExceededError, OverloadedError
 from viewfinder.imaging.geometry import seen_box
 from viewfinder.imaging.preprocess import Prepared, prepare
+from viewfinder.serving.activation import class_activation
 from viewfinder.serving.occlusion import Covered, grid, log_odds, losses, normalised, occlusions
 from viewfinder.serving.scheduler import Devices, Lane, Stage
 from viewfinder.settings import Limits
 from viewfinder.telemetry.tracing import span
-from viewfinder.types import Explanation
+from viewfinder.types import Explanation, Method
 
 _LEARNING = 0.2
 
@@ -30,11 +31,18 @@ class _Question:
     index: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    pixels: NDArray[np.uint8]
+    index: int
+
+
 class Explainer:
     """The way of a heat map through one loaded model.
 
-    Each covered picture is an item of its own in the device's queue, so that other requests are
-    answered in between, and a device that likes batches gets them.
+    A feature map takes one question to the graph. With occlusion, each covered picture is an item
+    of its own in the device's queue, so that other requests are answered in between, and a device
+    that likes batches gets them.
 
     Args:
         loaded: The model.
@@ -47,7 +55,14 @@ class Explainer:
         traits = loaded.engine.traits
         self._device = traits.device
         self._decode: Stage[bytes, Prepared] = Stage(self._decoded)
-        self._infer: Stage[_Question, float] = Stage(self._asked, largest=traits.max_useful_batch)
+        largest = traits.max_useful_batch
+        self._infer: Stage[_Question, float] = Stage(self._asked, largest=largest)
+        self._look: Stage[_Seen, NDArray[np.float32]] = Stage(self._activations, largest=largest)
+
+    @property
+    def takes_long(self) -> bool:
+        """Whether it asks the graph many questions: it is to wait for a turn."""
+        return self._loaded.head is None
 
     async def run(
         self, data: bytes, index: int, devices: Devices, deadline: float, lane: Lane
@@ -67,13 +82,18 @@ class Explainer:
         """
         prepared = await devices.cpu.submit(self._decode, data, deadline=deadline, lane=lane)
         device = devices.of(self._device)
+        if not self.takes_long:
+            seen = _Seen(prepared.pixels, index)
+            activation = await device.submit(self._look, seen, deadline=deadline, lane=lane)
+            return self._explanation("class-activation", prepared, index, activation)
         odds = await _side_by_side(
             partial(device.submit, self._infer, deadline=deadline, lane=lane),
             _questions(prepared, index),
             # What keeps every thread busy: more would only stand before others in the queue.
             at_once=device.threads * self._infer.largest,
         )
-        return self._explanation(prepared, index, odds)
+        lost = losses(np.array(odds), grid(prepared.pixels))
+        return self._explanation("occlusion", prepared, index, lost)
 
     def explain(self, photo: bytes | Image.Image, index: int) -> Explanation:
         """Work it out on this very thread.
@@ -86,8 +106,12 @@ class Explainer:
             RequestError: The photo is at fault.
         """
         prepared = prepare(photo, self._loaded.variant.preprocess, self._limits)
+        if not self.takes_long:
+            (activation,) = self._activations([_Seen(prepared.pixels, index)])
+            return self._explanation("class-activation", prepared, index, activation)
         odds = [self._asked([question])[0] for question in _questions(prepared, index)]
-        return self._explanation(prepared, index, odds)
+        lost = losses(np.array(odds), grid(prepared.pixels))
+        return self._explanation("occlusion", prepared, index, lost)
 
     def _decoded(self, photos: Sequence[bytes]) -> list[Prepared]:
         return [prepare(photos[0], self._loaded.variant.preprocess, self._limits)]
@@ -100,13 +124,24 @@ class Explainer:
             for place, question in enumerate(questions)
         ]
 
-    def _explanation(self, prepared: Prepared, index: int, odds: Sequence[float]) -> Explanation:
-        lost = losses(np.array(odds), grid(prepared.pixels))
+    def _activations(self, seen: Sequence[_Seen]) -> list[NDArray[np.float32]]:
+        head = self._loaded.head
+        if head is None:
+            raise RuntimeError("the graph gives no feature map")
+        maps = self._loaded.features(np.stack([one.pixels for one in seen]))
+        return [
+            class_activation(features, head, one.index)
+            for features, one in zip(maps, seen, strict=True)
+        ]
+
+    def _explanation(
+        self, method: Method, prepared: Prepared, index: int, evidence: NDArray[np.floating]
+    ) -> Explanation:
         return Explanation(
-            "occlusion",
+            method,
             self._loaded.bundle.manifest.labels[index].name,
             index,
-            _rows(normalised(lost)),
+            _rows(normalised(evidence)),
             seen_box(prepared.upright, self._loaded.variant.preprocess),
         )
 

@@ -10,7 +10,8 @@ import numpy as np
 from viewfinder.errors import TrainingError
 from viewfinder.modeling.backbones import BACKBONES
 from viewfinder.modeling.classifier import build_classifier
-from viewfinder.modeling.cutting import POOL, split_at
+from viewfinder.modeling.cutting import split_at
+from viewfinder.modeling.features import POOL
 from viewfinder.modeling.pretrained import load_pretrained
 from viewfinder.modeling.saving import set_weights
 from viewfinder.training import devices
