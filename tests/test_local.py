@@ -336,3 +336,29 @@ def test_the_examples_of_the_documentation_run(tmp_path: Path) -> None:
     assert shown.startswith("espresso 0.")
     assert "README.md failed: The image is not" in shown
     assert "invalid_image" in shown
+
+
+def test_a_heat_map_is_the_one_that_a_server_draws(
+    builtin: viewfinder.Classifier, client: httpx2.Client
+) -> None:
+    data = photo("espresso.jpg")
+    here = builtin(data, explain="heatmap")
+    there = client.post("/v1/classify?explain=heatmap", files={"file": data}).json()
+    body = Classification.of(here).model_dump(by_alias=True)
+    assert body["explanation"] == there["explanation"]
+    assert builtin(data).explanation is None
+    assert here.timing.total > here.timing.decode + here.timing.infer
+
+
+def test_an_image_and_an_array_are_explained_too(builtin: viewfinder.Classifier) -> None:
+    with Image.open(io.BytesIO(photo("espresso.jpg"))) as image:
+        for given in (image, np.asarray(image)):
+            explanation = builtin(given, explain="heatmap").explanation
+            assert explanation is not None
+            assert max(map(max, explanation.values)) == 1
+
+
+def test_what_is_no_explanation_is_refused(fake: viewfinder.Classifier) -> None:
+    words: Any = "words"
+    with pytest.raises(InvalidParameterError, match="explain"):
+        fake(grey(0), explain=words)

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, overload
+from typing import Any, Literal, Self, TypeAlias, get_args, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,11 @@ from viewfinder.engines.loader import LoadedVariant
 from viewfinder.engines.probe import load_probed
 from viewfinder.errors import InvalidParameterError, NotReadyError, ViewfinderError
 from viewfinder.registry.store import default_model, look_at_start, open_store
-from viewfinder.serving.answers import to_prediction
+from viewfinder.serving.answers import to_prediction, with_explanation
 from viewfinder.serving.compute import MOST_CLASSES, Computation, check_length
+from viewfinder.serving.explain import Explainer
 from viewfinder.settings import Settings, load_settings
-from viewfinder.types import Prediction, ServedModel
+from viewfinder.types import Explain, Prediction, ServedModel
 
 Photo: TypeAlias = str | Path | bytes | Image.Image | NDArray[np.uint8]
 """A photo: the path of a file, the bytes of one, or what somebody has decoded.
@@ -63,6 +64,7 @@ class Classifier:
         self._loaded = loaded
         self._is_closed = False
         self._computation = Computation(loaded, settings.limits)
+        self._explainer = Explainer(loaded, settings.limits)
         self._limits = settings.limits
         self._threads = settings.compute_threads
 
@@ -113,13 +115,22 @@ class Classifier:
         """The model's version."""
         return self.model.version
 
-    def __call__(self, photo: Photo, *, top_k: int = 5, min_confidence: float = 0.0) -> Prediction:
+    def __call__(
+        self,
+        photo: Photo,
+        *,
+        top_k: int = 5,
+        min_confidence: float = 0.0,
+        explain: Explain = "none",
+    ) -> Prediction:
         """Classify one photo, on this thread.
 
         Args:
             photo: See `Photo`.
             top_k: How many classes to name, 1-100, at most as many as the model has.
             min_confidence: Classes under it are left out of `classes`, 0-1.
+            explain: `heatmap` says in `explanation` where the top class was seen; that takes many
+                times as long.
 
         Raises:
             UnsupportedMediaTypeError: Not an accepted format.
@@ -133,12 +144,17 @@ class Classifier:
             TypeError: It is none of the kinds of `Photo`.
             ValueError: An array is not uint8 `[H, W, 3]`.
         """
-        _check_options(top_k, min_confidence)
+        _check_options(top_k, min_confidence, explain)
         if self._is_closed:
             raise NotReadyError("The classifier is closed.")
         began = time.monotonic()
-        found = self._computation.compute(self._taken(photo))
-        return to_prediction(found, self._loaded, began, top_k, min_confidence)
+        taken = self._taken(photo)
+        found = self._computation.compute(taken)
+        prediction = to_prediction(found, self._loaded, began, top_k, min_confidence)
+        if explain == "none":
+            return prediction
+        explanation = self._explainer.explain(taken, prediction.top.index)
+        return with_explanation(prediction, explanation, began)
 
     @overload
     def classify_many(
@@ -250,8 +266,10 @@ class Classifier:
         return f"<Classifier {self.name}@{self.version} {self.model.variant}>"
 
 
-def _check_options(top_k: int, min_confidence: float) -> None:
+def _check_options(top_k: int, min_confidence: float, explain: Explain = "none") -> None:
     if not 1 <= top_k <= MOST_CLASSES:
         raise InvalidParameterError(f"top_k: Input should be 1 to {MOST_CLASSES}")
     if not 0 <= min_confidence <= 1:
         raise InvalidParameterError("min_confidence: Input should be 0 to 1")
+    if explain not in get_args(Explain):
+        raise InvalidParameterError(f"explain: Input should be {' or '.join(get_args(Explain))}")

@@ -350,6 +350,14 @@ class DriftSettings(BaseModel):
     )
 
 
+class ExplainSettings(BaseModel):
+    """Heat maps over photos."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool = Field(True, description="Answer `explain=heatmap`: the work of 66 photos.")
+
+
 class Settings(BaseSettings):
     """The whole tree of options."""
 
@@ -438,6 +446,7 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()
     drift: DriftSettings = DriftSettings()
+    explain: ExplainSettings = ExplainSettings()
 
     @classmethod
     def settings_customise_sources(

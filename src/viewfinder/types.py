@@ -83,6 +83,42 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class Box:
+    """A part of an upright photo, as fractions of its width and height; `x`, `y` is its top left.
+
+    It may reach beyond the photo: then `x` or `y` is negative, or `width` or `height` above 1.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+Explain = Literal["none", "heatmap"]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Where a model saw a class.
+
+    Attributes:
+        method: How that was found out.
+        label: The class.
+        index: Its place in the model's output.
+        values: Rows of a grid, the top one first, each from the left: 0-1, 1 at what spoke most for
+            the class. All are 0 where nothing did.
+        box: The part of the photo that the grid covers.
+    """
+
+    method: Literal["class-activation", "occlusion"]
+    label: str
+    index: int
+    values: tuple[tuple[float, ...], ...]
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """The answer for one image.
 
@@ -94,6 +130,7 @@ class Prediction:
         abstained: The model's calibrated confidence was under its threshold: "I don't know".
         cached: Nothing was worked out for this very answer.
         timing: Milliseconds spent.
+        explanation: Where the model saw the top class, if that was asked for.
     """
 
     id: str
@@ -103,6 +140,7 @@ class Prediction:
     abstained: bool
     cached: bool
     timing: Timing
+    explanation: Explanation | None = None
 
 
 AccessScope = Literal["classify", "read", "manage"]

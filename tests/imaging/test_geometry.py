@@ -10,9 +10,10 @@ from PIL import Image
 from pydantic import ValidationError
 from tests.support import encode, photo
 
-from viewfinder.imaging.geometry import PreprocessSpec, _central_box, to_input
+from viewfinder.imaging.geometry import PreprocessSpec, _central_box, seen_box, to_input
 from viewfinder.imaging.preprocess import preprocess
 from viewfinder.settings import Limits
+from viewfinder.types import Box
 
 
 def _halves(width: int, height: int) -> Image.Image:
@@ -126,3 +127,43 @@ def test_any_photo_gets_the_shape_that_was_asked_for(
 def test_a_specification_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         PreprocessSpec.model_validate({"width": 1, "height": 1, **wrong})
+
+
+def test_the_seen_box_of_a_crop_is_the_central_part() -> None:
+    spec = PreprocessSpec(width=10, height=10, crop_fraction=0.5)
+    assert seen_box((400, 200), spec) == Box(0.375, 0.25, 0.25, 0.5)
+
+
+def test_the_seen_box_of_a_stretch_is_everything() -> None:
+    spec = PreprocessSpec(width=10, height=20, resize="stretch")
+    assert seen_box((400, 200), spec) == Box(0, 0, 1, 1)
+
+
+def test_the_seen_box_of_a_padded_photo_reaches_beyond_it() -> None:
+    spec = PreprocessSpec(width=10, height=10, resize="pad")
+    assert seen_box((400, 200), spec) == Box(0, -0.4, 1, 2)
+    # Rows 2 to 6 of ten are the photo, so that the bars are two fifths and three fifths of it.
+    assert seen_box((200, 400), spec) == Box(-0.4, 0, 2, 1)
+
+
+@given(
+    width=st.integers(20, 200),
+    height=st.integers(20, 200),
+    resize=st.sampled_from(["crop", "stretch", "pad"]),
+    fraction=st.floats(0.3, 1),
+)
+def test_what_lies_in_the_middle_of_a_place_of_the_input_lies_there_in_the_photo(
+    width: int, height: int, resize: str, fraction: float
+) -> None:
+    spec = PreprocessSpec(width=40, height=30, resize=resize, crop_fraction=fraction)
+    down, across = np.mgrid[0:height, 0:width]
+    # Each pixel says where it is, a red of 0-255 from the left and a green from the top.
+    red, green = (across + 0.5) / width * 255, (down + 0.5) / height * 255
+    blue = np.full((height, width), 255)
+    image = Image.fromarray(np.stack([red, green, blue], axis=2).round().astype(np.uint8))
+    box, pixels = seen_box(image.size, spec), to_input(image, spec)
+    for y, x in ((15, 20), (10, 12), (20, 30)):
+        if pixels[y, x, 2] < 255:
+            continue  # a bar
+        assert pixels[y, x, 0] / 255 == pytest.approx(box.x + (x + 0.5) / 40 * box.width, abs=0.05)
+        assert pixels[y, x, 1] / 255 == pytest.approx(box.y + (y + 0.5) / 30 * box.height, abs=0.05)

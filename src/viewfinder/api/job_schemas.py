@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from viewfinder.api.callback_schemas import CallbackAnswer
 from viewfinder.api.errors import CATALOG, make_problem
@@ -18,11 +18,23 @@ State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 class JobOptions(ClassifyOptions):
     """How to answer, and whom to tell."""
 
+    explain: Literal["none"] = Field(
+        "none", description="Jobs make no heat maps: ask `/v1/classify` for one photo again."
+    )
     callback_url: str | None = Field(
         None,
         description="Where to send a signed message when the job is over: `http` or `https`, at a "
         "public address.",
     )
+
+    @field_validator("explain", mode="before")
+    @classmethod
+    def _no_heat_maps(cls, given: Any) -> Any:
+        if given == "heatmap":
+            raise ValueError(
+                "A job makes no heat maps, as its results are kept; ask /v1/classify for one photo"
+            )
+        return given
 
 
 class UrlsBody(JobOptions):

@@ -10,7 +10,7 @@ from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.manifest import Calibration, Label
 from viewfinder.registry.routing import Traffic, VersionNumber
 from viewfinder.serving.shadow import Comparison
-from viewfinder.types import ClassScore, Prediction
+from viewfinder.types import Box, ClassScore, Explain, Explanation, Prediction
 
 
 class ClassifyOptions(BaseModel):
@@ -26,7 +26,11 @@ class ClassifyOptions(BaseModel):
     min_confidence: float = Field(
         0.0, ge=0, le=1, description="Leaves less confident classes out of `classes`."
     )
-    explain: Literal["none"] = Field("none", description="Explanations; there are none yet.")
+    explain: Explain = Field(
+        "none",
+        description="`heatmap` says where in the photo the model saw the class; that takes many "
+        "times as long.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -98,6 +102,51 @@ class TimingMs(_Answer):
     total: float
 
 
+class CoveredPart(_Answer):
+    """A part of the upright photo, as fractions of its width and height.
+
+    With models that see the photo between bars it reaches beyond it.
+    """
+
+    x: float = Field(description="Of the left edge.")
+    y: float = Field(description="Of the top edge.")
+    width: float
+    height: float
+
+    @classmethod
+    def of(cls, box: Box) -> Self:
+        """Render a box."""
+        return cls(x=box.x, y=box.y, width=box.width, height=box.height)
+
+
+class HeatMap(_Answer):
+    """Where the model saw the class."""
+
+    method: Literal["class-activation", "occlusion"] = Field(description="How it was found out.")
+    label: str = Field(serialization_alias="class", description="The class that it is about.")
+    index: int = Field(description="The class's place in the model's output.")
+    rows: int
+    columns: int
+    values: list[list[float]] = Field(
+        description="Row by row, the top one first, 0-1: 1 at what spoke most for the class."
+    )
+    box: CoveredPart = Field(description="What of the photo the grid covers.")
+
+    @classmethod
+    def of(cls, explanation: Explanation) -> Self:
+        """Render an explanation."""
+        values = explanation.values
+        return cls(
+            method=explanation.method,
+            label=explanation.label,
+            index=explanation.index,
+            rows=len(values),
+            columns=len(values[0]),
+            values=[[round(value, 3) for value in row] for row in values],
+            box=CoveredPart.of(explanation.box),
+        )
+
+
 class Classification(_Answer):
     """The answer for one image."""
 
@@ -109,11 +158,16 @@ class Classification(_Answer):
     abstained: bool = Field(description="The model is not sure enough to be relied on.")
     cached: bool
     timing_ms: TimingMs
+    explanation: HeatMap | None = Field(
+        None,
+        description="Only where it was asked for.",
+        exclude_if=lambda explanation: explanation is None,
+    )
 
     @classmethod
     def of(cls, prediction: Prediction) -> Self:
         """Render a prediction."""
-        model, timing = prediction.model, prediction.timing
+        model, timing, explanation = prediction.model, prediction.timing, prediction.explanation
         return cls(
             id=prediction.id,
             label=prediction.top.label,
@@ -128,6 +182,7 @@ class Classification(_Answer):
                 infer=round(timing.infer, 3),
                 total=round(timing.total, 3),
             ),
+            explanation=None if explanation is None else HeatMap.of(explanation),
         )
 
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
+from viewfinder.types import Box
+
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
@@ -73,9 +75,33 @@ def to_input(image: Image.Image, spec: PreprocessSpec) -> NDArray[np.uint8]:
         case "stretch":
             resized = image.resize(size, resample)
         case "pad":
-            resized = _pad(image, size, resample)
+            resized = _pad(image, spec, resample)
     pixels = np.asarray(resized)
     return pixels if spec.channels == "rgb" else np.ascontiguousarray(pixels[:, :, ::-1])
+
+
+def seen_box(size: tuple[int, int], spec: PreprocessSpec) -> Box:
+    """The part of a photo that the input shows: with `pad` more than there is.
+
+    Args:
+        size: Width and height of the upright photo.
+        spec: The model's specification.
+    """
+    width, height = size
+    match spec.resize:
+        case "crop":
+            left, top, right, bottom = _central_box(size, spec)
+            return Box(left / width, top / height, (right - left) / width, (bottom - top) / height)
+        case "stretch":
+            return Box(0.0, 0.0, 1.0, 1.0)
+        case "pad":
+            inner, corner = _padded(size, spec)
+            return Box(
+                -corner[0] / inner[0],
+                -corner[1] / inner[1],
+                spec.width / inner[0],
+                spec.height / inner[1],
+            )
 
 
 def _central_box(size: tuple[int, int], spec: PreprocessSpec) -> tuple[float, float, float, float]:
@@ -87,10 +113,15 @@ def _central_box(size: tuple[int, int], spec: PreprocessSpec) -> tuple[float, fl
     return left, top, min(left + width, size[0]), min(top + height, size[1])
 
 
-def _pad(image: Image.Image, size: tuple[int, int], resample: Image.Resampling) -> Image.Image:
-    scale = min(size[0] / image.width, size[1] / image.height)
-    inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    padded = Image.new("RGB", size, _PADDING)
-    corner = ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2)
+def _padded(size: tuple[int, int], spec: PreprocessSpec) -> tuple[tuple[int, int], tuple[int, int]]:
+    """How large a photo becomes between black bars, and where its top left corner is."""
+    scale = min(spec.width / size[0], spec.height / size[1])
+    inner = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+    return inner, ((spec.width - inner[0]) // 2, (spec.height - inner[1]) // 2)
+
+
+def _pad(image: Image.Image, spec: PreprocessSpec, resample: Image.Resampling) -> Image.Image:
+    inner, corner = _padded(image.size, spec)
+    padded = Image.new("RGB", (spec.width, spec.height), _PADDING)
     padded.paste(image.resize(inner, resample), corner)
     return padded

@@ -18,10 +18,12 @@ class Prepared:
     Attributes:
         pixels: uint8 `[height, width, 3]`, 0-255.
         size: Width and height of the photo as it was sent.
+        upright: The same of what the pixels were made from: turned, perhaps at a smaller scale.
     """
 
     pixels: NDArray[np.uint8]
     size: tuple[int, int]
+    upright: tuple[int, int]
 
 
 def prepare(photo: bytes | Image.Image, spec: PreprocessSpec, limits: Limits) -> Prepared:
@@ -42,7 +44,7 @@ def prepare(photo: bytes | Image.Image, spec: PreprocessSpec, limits: Limits) ->
         decoded = Decoded(as_decoded(photo, limits=limits, enough=spec.enough), photo.size)
     else:
         decoded = decode_sized(photo, limits=limits, enough=spec.enough)
-    return Prepared(to_input(decoded.image, spec), decoded.size)
+    return Prepared(to_input(decoded.image, spec), decoded.size, decoded.image.size)
 
 
 def preprocess(data: bytes, spec: PreprocessSpec, limits: Limits) -> NDArray[np.uint8]:

@@ -1,12 +1,13 @@
 """Scores to the answer that a caller gets, with the names of the classes."""
 
 import time
+from dataclasses import replace
 
 import uuid_utils
 
 from viewfinder.engines.loader import LoadedVariant
 from viewfinder.serving.compute import Computed, Scores
-from viewfinder.types import ClassScore, Prediction, ServedModel, Timing
+from viewfinder.types import ClassScore, Explanation, Prediction, ServedModel, Timing
 
 
 def to_prediction(
@@ -44,6 +45,18 @@ def to_prediction(
         cached=not isinstance(found, Computed),
         timing=_timing(found, began, now),
     )
+
+
+def with_explanation(prediction: Prediction, explanation: Explanation, began: float) -> Prediction:
+    """The answer with its heat map, whose time `total` includes.
+
+    Args:
+        prediction: The answer without.
+        explanation: Of its top class.
+        began: On the clock of `time.monotonic`, when the photo was taken.
+    """
+    timing = replace(prediction.timing, total=(time.monotonic() - began) * 1000)
+    return replace(prediction, explanation=explanation, timing=timing)
 
 
 def _timing(found: Scores | Computed, began: float, now: float) -> Timing:

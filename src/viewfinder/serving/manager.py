@@ -37,6 +37,7 @@ from viewfinder.registry.registry import Catalog
 from viewfinder.registry.routing import LATEST, STABLE, Routing, Traffic, check_alias
 from viewfinder.registry.store import ModelStore, look, look_at_start, look_without
 from viewfinder.serving.compute import Computation
+from viewfinder.serving.explain import Explainer
 from viewfinder.settings import Settings
 from viewfinder.shared.sample import Sample
 from viewfinder.shared.seldom import Seldom
@@ -74,6 +75,7 @@ class Slot:
     Attributes:
         loaded: The model.
         computation: The way of a photo through it.
+        explainer: The way of a heat map through it.
         bytes: The memory that it counts for.
         users: How many hold it.
         used: When it was last asked for, on the clock of `time.monotonic`.
@@ -82,6 +84,7 @@ class Slot:
 
     loaded: LoadedVariant
     computation: Computation
+    explainer: Explainer
     bytes: int
     users: int = 0
     used: float = field(default_factory=time.monotonic)
@@ -591,8 +594,9 @@ class ModelManager:
                 loaded = await asyncio.to_thread(load_probed, bundle, self._settings)
             drift = self._settings.drift
             looked_at = Sample(drift.per_second) if drift.enabled else None
-            computation = Computation(loaded, self._settings.limits, looked_at=looked_at)
-            slot = Slot(loaded, computation, needed)
+            limits = self._settings.limits
+            computation = Computation(loaded, limits, looked_at=looked_at)
+            slot = Slot(loaded, computation, Explainer(loaded, limits), needed)
         except NotReadyError as error:
             logger.warning("%s@%d could not be tried: %s", name, version, error.detail)
             raise

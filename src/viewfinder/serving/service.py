@@ -4,11 +4,12 @@ import asyncio
 import time
 from functools import partial
 
-from viewfinder.serving.answers import to_prediction
+from viewfinder.serving.answers import to_prediction, with_explanation
 from viewfinder.serving.cache import CachedComputation, digest_of, key_of, open_cache
 from viewfinder.serving.callbacks import Callbacks, CompletedPrediction
 from viewfinder.serving.compute import Computed, Scores, check_length
 from viewfinder.serving.drift import DriftMonitor
+from viewfinder.serving.explain import Turns
 from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.recording import Answered, Recorder
 from viewfinder.serving.scheduler import Devices, Lane
@@ -16,7 +17,7 @@ from viewfinder.serving.shadow import Shadows
 from viewfinder.serving.steps import note_steps
 from viewfinder.settings import Settings
 from viewfinder.telemetry.metrics import Metrics
-from viewfinder.types import Prediction
+from viewfinder.types import Explain, Prediction
 
 
 class ClassifyService:
@@ -62,6 +63,7 @@ class ClassifyService:
         self._cached = CachedComputation(cache) if cache is not None else None
         self.cache_link = cache.link if cache is not None else None
         self.shadows = Shadows(models, devices)
+        self._turns = Turns()
 
     async def classify(
         self,
@@ -71,6 +73,7 @@ class ClassifyService:
         model: str | None = None,
         top_k: int = 5,
         min_confidence: float = 0.0,
+        explain: Explain = "none",
         caller: str | None = None,
         owner: str | None = None,
         job: str | None = None,
@@ -84,6 +87,8 @@ class ClassifyService:
             model: `name`, `name@3`, `name@alias`; None for the default.
             top_k: How many classes to name, 1-100, at most as many as the model has.
             min_confidence: Classes under it are left out of `classes`, 0-1.
+            explain: Whether to say where the top class was seen. Only who asks is told: for records
+                and metrics, and all others, it is an answer like any other.
             caller: Who asks, if that is known: gets the same share of a traffic split each time.
             owner: The id of the key that asks, for the records.
             job: The id of the job that asks, for the records.
@@ -105,7 +110,11 @@ class ClassifyService:
                 digest = await digest_of(data)
                 key, classes = key_of(digest, slot.loaded), slot.loaded.engine.classes
                 found = await self._cached.run(key, classes, deadline, compute)
-            prediction = to_prediction(found, slot.loaded, began, top_k, min_confidence)
+            prediction = answer = to_prediction(found, slot.loaded, began, top_k, min_confidence)
+            if explain == "heatmap":
+                explaining = partial(slot.explainer.run, data, prediction.top.index)
+                work = partial(explaining, self._devices, deadline, lane)
+                answer = with_explanation(prediction, await self._turns.run(work, deadline), began)
         if self._metrics is not None:
             pixels = found.pixels if isinstance(found, Computed) else None
             self._metrics.predicted(
@@ -121,7 +130,7 @@ class ClassifyService:
         if self._recorder is not None:
             digest = digest or await digest_of(data)
             self._recorder.record(Answered(prediction, data, digest, owner, job))
-        return prediction
+        return answer
 
     async def close(self) -> None:
         """Let go of what is remembered elsewhere, and of those who listen."""

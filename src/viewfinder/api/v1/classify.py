@@ -19,7 +19,7 @@ from viewfinder.api.schemas import (
     Classification,
     ClassifyOptions,
 )
-from viewfinder.errors import RequestError, ServiceError
+from viewfinder.errors import InvalidParameterError, RequestError, ServiceError
 from viewfinder.telemetry.tracing import span
 from viewfinder.types import Prediction
 
@@ -34,6 +34,7 @@ async def classify(request: Request) -> Response:
     """Classify one photo: a form file, the raw image, or in JSON its base64 or its URL."""
     call = read_call(request)
     photo, options = await read_photo(request, call.options)
+    _check_explain(call, options)
     async with WhileConnected(request):
         prediction = await _ask(call, photo, options)
     return _json(
@@ -48,6 +49,7 @@ async def batch_classify(request: Request) -> Response:
     """Classify many photos side by side; one that fails does not disturb the others."""
     call = read_call(request)
     photos, options = await read_batch(request, call.options, call.services.settings.limits)
+    _check_explain(call, options)
     models = call.services.models
     await models.get(options.model, call.caller, deadline=call.deadline)  # none such: say so once
     # A window keeps the cores busy and leaves the queue to others.
@@ -84,6 +86,11 @@ async def batch_classify(request: Request) -> Response:
     return _json(answer.model_dump_json(by_alias=True, exclude_none=True))
 
 
+def _check_explain(call: Call, options: ClassifyOptions) -> None:
+    if options.explain != "none" and not call.services.settings.explain.enabled:
+        raise InvalidParameterError("explain: This server makes no heat maps; ask without one.")
+
+
 async def _ask(call: Call, photo: Photo, options: ClassifyOptions) -> Prediction:
     async with photo.content(call.services.fetcher, call.deadline) as content:
         prediction = await call.services.classify.classify(
@@ -92,6 +99,7 @@ async def _ask(call: Call, photo: Photo, options: ClassifyOptions) -> Prediction
             model=options.model,
             top_k=options.top_k,
             min_confidence=options.min_confidence,
+            explain=options.explain,
             caller=call.caller,
             owner=call.owner,
         )

@@ -1,0 +1,238 @@
+"""Heat maps among all other work: in pieces, in turns, and told to nobody but who asked."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support import Engine, fake_bundle, grey, soon
+
+from viewfinder.api.dependencies import Services
+from viewfinder.app import build_services, running
+from viewfinder.errors import DeadlineExceededError, InvalidImageError, OverloadedError
+from viewfinder.serving.callbacks import Callbacks, CompletedPrediction
+from viewfinder.serving.explain import Turns
+from viewfinder.serving.recording import Answered
+from viewfinder.serving.service import ClassifyService
+from viewfinder.settings import Settings
+from viewfinder.telemetry.cells import Place
+from viewfinder.telemetry.metrics import Metrics
+from viewfinder.types import Box, Explanation, Prediction
+
+FAR = time.monotonic() + 3600
+# The picture as it is, and each place of a grid of eight by eight.
+QUESTIONS = 65
+NOTHING = Explanation("occlusion", "cat", 0, ((0.0,),), Box(0, 0, 1, 1))
+
+
+@asynccontextmanager
+async def serving(
+    store: Path, *, threads: int = 1, metrics: Metrics | None = None, **options: Any
+) -> AsyncIterator[Services]:
+    """The parts of a process whose model is the fake one, warmed up."""
+    fake_bundle(store, **options)
+    settings = Settings(model_store=store, default_model="fake", threads=threads)
+    services = build_services(settings, metrics=metrics)
+    async with running(services):
+        yield services
+
+
+async def explained(
+    service: ClassifyService, photo: bytes, deadline: float | None = None
+) -> Prediction:
+    return await service.classify(photo, deadline=deadline or FAR, explain="heatmap")
+
+
+async def test_nothing_is_hot_in_a_flat_photo(store: Path) -> None:
+    async with serving(store) as services:
+        answer = await explained(services.classify, grey(200))
+    explanation = answer.explanation
+    assert explanation is not None
+    assert (explanation.method, explanation.label, explanation.index) == (
+        "occlusion",
+        "step-12",
+        12,
+    )
+    assert explanation.values == ((0.0,) * 8,) * 8
+    assert explanation.box == Box(0, 0, 1, 1)
+
+
+async def test_who_does_not_ask_gets_none_and_costs_one_question(
+    store: Path, engine: Engine
+) -> None:
+    async with serving(store) as services:
+        engine.forget()
+        answer = await services.classify.classify(grey(10), deadline=FAR)
+    assert answer.explanation is None
+    assert len(engine.calls) == 1
+
+
+async def test_what_the_cache_knows_is_explained_as_well(store: Path, engine: Engine) -> None:
+    async with serving(store) as services:
+        await services.classify.classify(grey(10), deadline=FAR)
+        engine.forget()
+        answer = await explained(services.classify, grey(10))
+    assert answer.cached
+    assert answer.explanation is not None
+    assert len(engine.calls) == QUESTIONS
+
+
+async def test_the_time_of_the_heat_map_is_part_of_the_whole(store: Path) -> None:
+    async with serving(store, milliseconds=2) as services:
+        timing = (await explained(services.classify, grey(10))).timing
+    assert timing.total >= QUESTIONS * 2 > timing.decode + timing.queue + timing.infer
+
+
+async def test_others_are_answered_in_between(store: Path, engine: Engine) -> None:
+    async with serving(store, milliseconds=5) as services:
+        engine.forget()
+        explaining = asyncio.create_task(explained(services.classify, grey(10)))
+        await soon(lambda: len(engine.calls) > 3)
+        await services.classify.classify(grey(200), deadline=FAR)
+        await explaining
+    questions = [brightness for (brightness,) in engine.calls]
+    assert questions.index(200) < len(questions) - 30
+
+
+async def test_no_more_waits_in_the_queue_than_keeps_the_threads_busy(store: Path) -> None:
+    depths = set()
+    async with serving(store, threads=2, milliseconds=1) as services:
+        explaining = asyncio.create_task(explained(services.classify, grey(10)))
+        while not explaining.done():
+            depths.add(services.devices.cpu.depth)
+            await asyncio.sleep(0)
+    assert max(depths) <= 2
+
+
+async def test_a_device_gets_them_in_batches(store: Path, engine: Engine) -> None:
+    async with serving(store, max_useful_batch=16, device="gpu", milliseconds=5) as services:
+        engine.forget()
+        answer = await explained(services.classify, grey(10))
+    assert answer.explanation is not None
+    assert sum(map(len, engine.calls)) == 1 + QUESTIONS
+    assert len(engine.calls) <= 10
+
+
+async def test_one_who_leaves_takes_all_that_is_left_with_him(store: Path, engine: Engine) -> None:
+    async with serving(store, threads=2, milliseconds=5) as services:
+        engine.forget()
+        explaining = asyncio.create_task(explained(services.classify, grey(10)))
+        await soon(lambda: len(engine.calls) > 3)
+        explaining.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await explaining
+        assert services.devices.cpu.depth == 0
+        asked = len(engine.calls)
+        engine.forget()
+        await explained(services.classify, grey(20))  # the turn has not gone with him
+    assert asked < 20
+    assert sum(brightness != 20 for (brightness,) in engine.calls) <= 2
+
+
+async def test_a_deadline_that_passes_meanwhile_ends_it(store: Path, engine: Engine) -> None:
+    async with serving(store, milliseconds=20) as services:
+        engine.forget()
+        deadline = time.monotonic() + 1
+        explaining = asyncio.create_task(explained(services.classify, grey(10), deadline))
+        await soon(lambda: len(engine.calls) > 2 or explaining.done())
+        engine.open.clear()
+        await soon(lambda: time.monotonic() > deadline)
+        engine.open.set()
+        with pytest.raises(DeadlineExceededError):
+            await explaining
+        assert services.devices.cpu.depth == 0
+
+
+async def test_a_question_that_fails_ends_it(store: Path, engine: Engine) -> None:
+    async with serving(store, threads=2) as services:
+        await services.classify.classify(grey(10), deadline=FAR)
+        engine.forget()
+        engine.failures[10] = InvalidImageError("broken")
+        with pytest.raises(InvalidImageError):
+            await explained(services.classify, grey(10))
+        assert services.devices.cpu.depth == 0
+    assert len(engine.calls) < QUESTIONS
+
+
+class _Heard:
+    """Hears of answers, as a plug-in and as who keeps records."""
+
+    def __init__(self) -> None:
+        self.predictions: list[Prediction] = []
+        self.recorded: list[Prediction] = []
+
+    def on_prediction_complete(self, event: CompletedPrediction) -> None:
+        self.predictions.append(event.prediction)
+
+    def record(self, answered: Answered) -> None:
+        self.recorded.append(answered.prediction)
+
+
+async def test_of_one_heat_map_one_prediction_is_told(store: Path, tmp_path: Path) -> None:
+    heard, metrics = _Heard(), Metrics(Place(tmp_path / "metrics", 0))
+    async with serving(store) as services:
+        service = ClassifyService(
+            services.models,
+            services.devices,
+            services.settings,
+            Callbacks([("heard", heard)]),
+            recorder=heard,
+            metrics=metrics,
+        )
+        answer = await explained(service, grey(10))
+        await service.close()
+    for told in (heard.predictions, heard.recorded):
+        assert [(one.id, one.explanation) for one in told] == [(answer.id, None)]
+    counted = [line for line in metrics.render().decode().splitlines() if "_total{" in line]
+    assert [line.split()[-1] for line in counted if "predictions" in line] == ["1"]
+
+
+async def test_heat_maps_are_made_one_at_a_time_and_in_order() -> None:
+    turns = Turns()
+    order: list[tuple[str, int]] = []
+
+    async def work(number: int) -> Explanation:
+        order.append(("begins", number))
+        await asyncio.sleep(0)
+        order.append(("ends", number))
+        return NOTHING
+
+    await asyncio.gather(*(turns.run(partial(work, n), FAR) for n in range(3)))
+    assert order == [(what, n) for n in range(3) for what in ("begins", "ends")]
+
+
+async def test_one_whose_turn_would_come_too_late_is_refused_at_once() -> None:
+    turns, hold = Turns(), asyncio.Event()
+    turns.seconds = 5.0
+
+    async def work() -> Explanation:
+        await hold.wait()
+        return NOTHING
+
+    first = asyncio.create_task(turns.run(work, FAR))
+    await asyncio.sleep(0)
+    with pytest.raises(OverloadedError) as refused:
+        await turns.run(work, time.monotonic() + 1)
+    assert refused.value.retry_after_s in {4, 5}
+    hold.set()
+    await first
+    await turns.run(work, time.monotonic() + 1)  # alone, it may be as slow as it likes
+
+
+async def test_one_whose_turn_does_not_come_in_time_expires() -> None:
+    turns, hold = Turns(), asyncio.Event()
+
+    async def work() -> Explanation:
+        await hold.wait()
+        return NOTHING
+
+    first = asyncio.create_task(turns.run(work, FAR))
+    await asyncio.sleep(0)
+    with pytest.raises(DeadlineExceededError):
+        await turns.run(work, time.monotonic() + 0.05)
+    hold.set()
+    await first
