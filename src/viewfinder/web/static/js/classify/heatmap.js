@@ -2,8 +2,7 @@
 
 // From what said nothing to what said most; lightness rises with it, so that no hue need be told.
 const COLOURS = [[24, 15, 62], [96, 24, 122], [190, 52, 93], [245, 125, 21], [252, 230, 120]];
-const FAINT = 0.35;
-const STRONG = 0.8;
+const OPAQUE = 0.9;
 const PIXELS = 16; // of a cell, before the browser stretches the picture
 
 const WORDS = {
@@ -58,7 +57,7 @@ function colour(value) {
   const place = value * (COLOURS.length - 1);
   const low = Math.min(Math.floor(place), COLOURS.length - 2);
   const mixed = COLOURS[low].map((one, part) => one + (COLOURS[low + 1][part] - one) * (place - low));
-  return [...mixed, 255 * (FAINT + (STRONG - FAINT) * value)];
+  return [...mixed, 255 * OPAQUE * value ** 0.75];
 }
 
 /** The value at a place between the middles of four cells. */

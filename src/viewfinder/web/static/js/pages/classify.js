@@ -19,9 +19,21 @@ const tooMany = document.querySelector("#too-many");
 const places = new Map(); // from each photo to its part of the page, the oldest first
 const queue = new Queue((photo) => {
   draw(photo);
-  showTally([...places.keys()], queue);
+  showTallySoon();
 });
 let latest = { name: "photo.jpg" };
+
+let isTallyDue = false;
+
+/** Once for all photos that come together. */
+function showTallySoon() {
+  if (isTallyDue) return;
+  isTallyDue = true;
+  queueMicrotask(() => {
+    isTallyDue = false;
+    showTally([...places.keys()], queue);
+  });
+}
 
 function take(sources) {
   const room = MOST - places.size;
@@ -32,14 +44,14 @@ function take(sources) {
   list.prepend(...photos.map((photo) => places.get(photo)));
   latest = photos[0];
   queue.add(photos, options());
-  show(places.get(latest));
+  showAnswers();
   showLatest();
 }
 
 /** On a phone, and far down a long list, new photos would come out of sight. */
-function show(place) {
-  const { top } = place.getBoundingClientRect();
-  if (top < 0 || top > innerHeight - NEAR) place.scrollIntoView();
+function showAnswers() {
+  const { top } = list.getBoundingClientRect();
+  if (top < 0 || top > innerHeight - NEAR) list.parentElement.scrollIntoView();
 }
 
 function makePhoto(source) {
@@ -121,7 +133,7 @@ document.querySelector("#clear").addEventListener("click", () => {
   places.clear();
   list.replaceChildren();
   tooMany.hidden = true;
-  showTally([], queue);
+  showTallySoon();
   document.querySelector("#pick").focus();
 });
 
