@@ -1,0 +1,44 @@
+/** Which model is asked, and for how many classes: kept for as long as the page is open. */
+
+import { html, nothing } from "../../vendor/lit/lit-html.js";
+import { region } from "../region.js";
+
+const classes = document.querySelector("#top-k");
+let model = "";
+
+/** As the API has them. */
+export const options = () => ({ model, top_k: classes.value });
+
+/** @param {() => void} changed Is told when somebody has chosen otherwise. */
+export function watchOptions(changed) {
+  classes.addEventListener("input", changed);
+  document.querySelector("#models").addEventListener("change", (event) => {
+    model = event.target.value;
+    changed();
+  });
+}
+
+const option = (value, text, state) => html`<option
+  value=${value} .selected=${value === model} ?disabled=${state === "failed"}
+>${text}${state === "failed" ? " (failed)" : nothing}</option>`;
+
+const group = ({ name, versions, aliases }) => html`<optgroup label=${name}>
+  ${option(name, name)}
+  ${Object.entries(aliases).map(([alias, version]) => option(`${name}@${alias}`, `${name}@${alias} (version ${version})`))}
+  ${versions.map(({ version, state }) => option(`${name}@${version}`, `${name}@${version}`, state))}
+</optgroup>`;
+
+const named = ({ name, versions, aliases }) => [
+  name, ...Object.keys(aliases).map((alias) => `${name}@${alias}`), ...versions.map(({ version }) => `${name}@${version}`),
+];
+
+region("models", (answer) => {
+  // What was chosen stays chosen, also when it has gone: the server says so then.
+  const isGone = model !== "" && !answer.models.flatMap(named).includes(model);
+  return html`<label for="model">Model</label>
+    <select id="model">
+      ${option("", `${answer.default} (default)`)}
+      ${answer.models.filter(({ versions }) => versions.length).map(group)}
+      ${isGone ? option(model, `${model} (gone)`) : nothing}
+    </select>`;
+});
