@@ -1,4 +1,4 @@
-"""The pages (`/` and beside it), `/docs` (the API, also offline) and their assets."""
+"""The pages (`/` and beside it), `/docs` (the API, also offline), `/viewer`, and their assets."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,36 +8,54 @@ from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from viewfinder.web.pages import render_pages
+from viewfinder.web.pages import Page, render_pages
 
 _STATIC = Path(__file__).parent / "static"
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
+    "Content-Security-Policy": _POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
 
+# It shows HTML that a page gives it, which may be a stranger's: in an origin of its own, without
+# any script but the one that puts it there, and without a way out.
+_VIEWER_HEADERS = {
+    **_HEADERS,
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": "sandbox allow-scripts; default-src 'none'; script-src 'self'; "
+    "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'self'",
+}
+
 
 def _page_router() -> APIRouter:
     router = APIRouter(include_in_schema=False)
     for page, text in render_pages().items():
-        router.add_api_route(page.path, _answer(text), methods=["GET", "HEAD"], name=page.name)
+        router.add_api_route(page.path, _answer(page, text), methods=["GET", "HEAD"], name=page.name)
     return router
 
 
-def _answer(text: str) -> Callable[[], HTMLResponse]:
+def _answer(page: Page, text: str) -> Callable[[], HTMLResponse]:
     # What is on the page is no secret, but may change with the next release.
-    headers = {**_HEADERS, "Cache-Control": "no-cache"}
+    policy = f"{_POLICY}; frame-src 'self'" if page.has_frames else _POLICY
+    headers = {**_HEADERS, "Content-Security-Policy": policy, "Cache-Control": "no-cache"}
     return lambda: HTMLResponse(text, headers=headers)
 
 
 async def docs() -> FileResponse:
     """The API, to read and to try."""
     return FileResponse(_STATIC / "docs.html", headers=_HEADERS)
+
+
+async def viewer() -> FileResponse:
+    """An empty page in a room of its own, for reports."""
+    return FileResponse(_STATIC / "viewer.html", headers=_VIEWER_HEADERS)
 
 
 class WholeFiles:
@@ -55,7 +73,7 @@ class WholeFiles:
 
 
 def _is_file(path: str) -> bool:
-    return path == "/docs" or path.startswith("/static/")
+    return path in {"/docs", "/viewer"} or path.startswith("/static/")
 
 
 def install(app: FastAPI) -> None:
@@ -63,5 +81,6 @@ def install(app: FastAPI) -> None:
     app.add_middleware(WholeFiles)
     router = _page_router()
     router.add_api_route("/docs", docs, methods=["GET", "HEAD"], name="docs")
+    router.add_api_route("/viewer", viewer, methods=["GET", "HEAD"], name="viewer")
     app.include_router(router)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
