@@ -59,3 +59,9 @@ def render_pages() -> dict[Page, str]:
         )
         for page in PAGES
     }
+
+
+def render_viewer() -> tuple[str, str]:
+    """The page that shows a report to the page around it, and the one script in it."""
+    text = (_TEMPLATES / "viewer.html").read_text("utf-8")
+    return text, text.partition("<script>")[2].partition("</script>")[0]

@@ -1,5 +1,7 @@
 """The pages (`/` and beside it), `/docs` (the API, also offline), `/viewer`, and their assets."""
 
+import base64
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +10,7 @@ from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from viewfinder.web.pages import Page, render_pages
+from viewfinder.web.pages import Page, render_pages, render_viewer
 
 _STATIC = Path(__file__).parent / "static"
 _POLICY = (
@@ -24,14 +26,13 @@ _HEADERS = {
 }
 
 # It shows HTML that a page gives it, which may be a stranger's: in an origin of its own, without
-# any script but the one that puts it there, and without a way out.
-_VIEWER_HEADERS = {
-    **_HEADERS,
-    "Cache-Control": "no-cache",
-    "Content-Security-Policy": "sandbox allow-scripts; default-src 'none'; script-src 'self'; "
+# any script but the very one that puts it there, and without a way out. That one is inside the page:
+# a room without an origin could fetch nothing from a server that answers its own pages only.
+_VIEWER_POLICY = (
+    "sandbox allow-scripts; default-src 'none'; script-src 'sha256-{digest}'; "
     "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'self'",
-}
+    "frame-ancestors 'self'"
+)
 
 
 def _page_router() -> APIRouter:
@@ -53,9 +54,12 @@ async def docs() -> FileResponse:
     return FileResponse(_STATIC / "docs.html", headers=_HEADERS)
 
 
-async def viewer() -> FileResponse:
-    """An empty page in a room of its own, for reports."""
-    return FileResponse(_STATIC / "viewer.html", headers=_VIEWER_HEADERS)
+def _viewer() -> Callable[[], HTMLResponse]:
+    text, script = render_viewer()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = _VIEWER_POLICY.format(digest=digest)
+    headers = {**_HEADERS, "Content-Security-Policy": policy, "Cache-Control": "no-cache"}
+    return lambda: HTMLResponse(text, headers=headers)
 
 
 class WholeFiles:
@@ -73,7 +77,7 @@ class WholeFiles:
 
 
 def _is_file(path: str) -> bool:
-    return path in {"/docs", "/viewer"} or path.startswith("/static/")
+    return path == "/docs" or path.startswith("/static/")
 
 
 def install(app: FastAPI) -> None:
@@ -81,6 +85,6 @@ def install(app: FastAPI) -> None:
     app.add_middleware(WholeFiles)
     router = _page_router()
     router.add_api_route("/docs", docs, methods=["GET", "HEAD"], name="docs")
-    router.add_api_route("/viewer", viewer, methods=["GET", "HEAD"], name="viewer")
+    router.add_api_route("/viewer", _viewer(), methods=["GET", "HEAD"], name="viewer")
     app.include_router(router)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")

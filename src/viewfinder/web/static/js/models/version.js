@@ -1,7 +1,7 @@
 /** One version of a model, opened: what its bundle says of itself. */
 
 import { html, nothing } from "../../vendor/lit/lit-html.js";
-import { bytes, count } from "../format.js";
+import { count } from "../format.js";
 import { moment, problem } from "../parts.js";
 import { classes } from "./classes.js";
 import { confusion } from "./confusion.js";
@@ -79,10 +79,8 @@ function content(model, number) {
 function subtitle(model, number) {
   const summary = wanted(versionPath(model.name, number));
   if (!summary?.created) return nothing;
-  const size = summary.variants.reduce((sum, one) => sum + one.bytes, 0);
   return html`<p class="quiet small">
-    Made ${moment(summary.created)} · ${count(summary.labels_count)} classes · ${summary.input.width} × ${summary.input.height} pixels ·
-    ${summary.variants.length} ${summary.variants.length === 1 ? "variant" : "variants"}, ${bytes(size)}
+    Made ${moment(summary.created)} · ${count(summary.labels_count)} classes · ${summary.input.width} × ${summary.input.height} pixels
   </p>`;
 }
 
