@@ -26,8 +26,8 @@ _HEADERS = {
 }
 
 # It shows HTML that a page gives it, which may be a stranger's: in an origin of its own, without
-# any script but the very one that puts it there, and without a way out. That one is inside the page:
-# a room without an origin could fetch nothing from a server that answers its own pages only.
+# any script but the very one that puts it there, and without a way out. That script is in the page
+# itself: what has no origin could fetch nothing from a server that answers its own pages only.
 _VIEWER_POLICY = (
     "sandbox allow-scripts; default-src 'none'; script-src 'sha256-{digest}'; "
     "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
@@ -38,7 +38,9 @@ _VIEWER_POLICY = (
 def _page_router() -> APIRouter:
     router = APIRouter(include_in_schema=False)
     for page, text in render_pages().items():
-        router.add_api_route(page.path, _answer(page, text), methods=["GET", "HEAD"], name=page.name)
+        router.add_api_route(
+            page.path, _answer(page, text), methods=["GET", "HEAD"], name=page.name
+        )
     return router
 
 

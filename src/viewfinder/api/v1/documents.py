@@ -1,4 +1,4 @@
-"""`GET /v1/models/{name}/versions/{version}/documents`: what a bundle holds for people and tools."""
+"""`GET /v1/models/{name}/versions/{version}/documents`: what bundles hold for people and tools."""
 
 import asyncio
 from pathlib import PurePosixPath
@@ -54,7 +54,9 @@ async def list_documents(name: str, version: str, services: ServicesDep) -> Docu
 @router.get(
     "/{path:path}",
     response_class=Response,
-    responses={200: {"content": {kind.partition(";")[0]: {} for kind in (*_TYPES.values(), _BINARY)}}},
+    responses={
+        200: {"content": {kind.partition(";")[0]: {} for kind in (*_TYPES.values(), _BINARY)}}
+    },
 )
 async def show_document(name: str, version: str, path: str, services: ServicesDep) -> Response:
     """One document, checked against the size and the SHA-256 with which it was sealed."""

@@ -18,7 +18,7 @@ function measured(summary, evaluation) {
   const digits = found.photos < 1000 ? 0 : 1;
   const [, result] = mainResult(evaluation) ?? [];
   const photos = `${count(found.photos)} ${which(part, evaluation?.unseen)}`;
-  return html`${fact("Right", percent(found.accuracy, digits), `${percent(found.accuracy_low, digits)}–${percent(found.accuracy_high, digits)} (95%), on ${photos}`)}
+  return html`${fact("Right", percent(found.accuracy, digits), `likely ${percent(found.accuracy_low, digits)} to ${percent(found.accuracy_high, digits)}, from ${photos}`)}
     ${result && result.top_k < summary.labels_count ? fact(`Among the best ${result.top_k}`, percent(found.top5_accuracy, digits)) : nothing}
     ${fact("Macro F1", percent(found.macro_f1, digits), "each class alike")}
     ${fact("Calibration error", decimals(found.ece), `ECE; ${decimals(found.ece_uncalibrated)} without calibration`)}

@@ -6,7 +6,7 @@ import { svg } from "../../vendor/lit/lit-html.js";
 export function ticks(low, high, wanted = 5) {
   const rough = (high - low) / wanted || 1;
   const size = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((times) => times * size).find((one) => one >= rough * 0.999);
+  const step = [1, 2, 2.5, 5, 10].map((times) => times * size).find((one) => one >= rough * 0.999);
   const found = [];
   for (let n = Math.ceil(low / step - 1e-9); n * step <= high + step * 1e-9; n += 1) found.push(Number((n * step).toPrecision(12)));
   return found;

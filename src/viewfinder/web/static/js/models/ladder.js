@@ -40,7 +40,7 @@ function plot(rows, worth, words, base, drop) {
   const said = dots.map(({ row }) => `${row.name} ${percent(worth(row))} in ${milliseconds(row.p50_ms)}, ${bytes(row.bytes)}${row.best ? ", recommended" : ""}`);
   const budget = base - drop;
   return html`<figure>
-    <div class="scroll"><svg class="plot" viewBox=${frame.viewBox} role="img" aria-label=${`${words} against milliseconds: ${said.join("; ")}.`}>
+    <div class="scroll" tabindex="0" role="group" aria-label="Plot"><svg class="plot" viewBox=${frame.viewBox} role="img" aria-label=${`${words} against milliseconds: ${said.join("; ")}.`}>
       ${frame.axes(ticks(0, frame.xHigh), (ms) => `${ms}`, ticks(low, high, 4), (value) => percent(value, 0), "milliseconds for a photo on one core")}
       ${budget > low && budget < high ? svg`<line class="budget" x1=${frame.left} x2=${frame.right} y1=${frame.y(budget)} y2=${frame.y(budget)}></line>` : nothing}
       ${dots.map(

@@ -24,15 +24,15 @@ function standing(model) {
 function summary(model) {
   const count = model.versions.length;
   const versions = answering(model);
-  const who = versions.length ? `answered by ${listed(versions)}` : "nobody answers";
-  return `${count} ${count === 1 ? "version" : "versions"}, ${who}`;
+  const who = versions.length > 1 ? `versions ${listed(versions)} answer` : versions.length ? `version ${versions[0]} answers` : "none answers";
+  return `${count} ${count === 1 ? "version" : "versions"}; ${who}`;
 }
 
 const entry = (model, open) => html`<li>
   <a href="#${model.name}" aria-current=${model === open ? "true" : nothing}>
-    <span class="row spread"><strong>${model.name}</strong> ${stateBadge(standing(model))}</span>
+    <strong>${model.name}</strong>
     <span class="small quiet">${summary(model)}</span>
-    ${usualBadge(model.name)}
+    <span class="row">${stateBadge(standing(model))} ${usualBadge(model.name)}</span>
   </a>
 </li>`;
 

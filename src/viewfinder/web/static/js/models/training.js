@@ -17,7 +17,7 @@ function plot(epochs) {
   const said = last ? `; ${percent(last[1])} of validation photos at the end` : "";
   const phases = epochs.map((epoch, n) => [n, epoch.phase]).filter(([n, phase]) => n > 0 && epochs[n - 1].phase !== phase);
   return html`<figure>
-    <div class="scroll"><svg class="plot" viewBox=${frame.viewBox} role="img" aria-label=${`Share of photos that are right, over ${epochs.length} epochs${said}.`}>
+    <div class="scroll" tabindex="0" role="group" aria-label="Plot"><svg class="plot" viewBox=${frame.viewBox} role="img" aria-label=${`Share of photos that are right, over ${epochs.length} epochs${said}.`}>
       ${frame.axes(ticks(1, epochs.length, 8).filter(Number.isInteger), String, ticks(low, 1, 4), (value) => percent(value, 0), "epoch")}
       ${phases.map(([n, phase]) => svg`
         <line class="budget" x1=${frame.x(n + 0.5)} x2=${frame.x(n + 0.5)} y1=${frame.top} y2=${frame.bottom}></line>
