@@ -31,6 +31,7 @@ from viewfinder.registry.manifest import (
 NAME = "clothing"
 FOUND = Evaluation.model_validate_json((DATA / "clothing-evaluation.json").read_bytes())
 _MS = 5
+_SIDE = 224
 _TEMPERATURE = 2.2
 LABELS = sorted(one.label for one in FOUND.result.classes)
 
@@ -85,7 +86,9 @@ def _write(
         path = f"{row.name}.json"
         # Of the one that is served, the real size too.
         files[path] = (
-            json.dumps({"classes": len(LABELS), "milliseconds": _MS})
+            json.dumps(
+                {"classes": len(LABELS), "milliseconds": _MS, "height": _SIDE, "width": _SIDE}
+            )
             .encode()
             .ljust(row.bytes if row.name == FOUND.variant else 0)
         )
@@ -95,7 +98,7 @@ def _write(
                 format="fake",
                 engine="fake",
                 file=describe(path, files[path]),
-                preprocess=PreprocessSpec(width=8, height=8),
+                preprocess=PreprocessSpec(width=_SIDE, height=_SIDE),
                 calibration=calibration,
                 golden=Golden(tolerance=0.1, samples=(sample,)),
                 accuracy=row.accuracy if documents else None,

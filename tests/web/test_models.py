@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
@@ -146,7 +146,7 @@ def test_a_version_is_readable_in_the_dark_and_on_a_phone(
         f"{NAME}/traffic",
         json={"split": [{"version": 2, "percent": 90}, {"version": 3, "percent": 10}], "shadow": 1},
     )
-    options = {"viewport": size} if size else {}
+    options: dict[str, Any] = {"viewport": size} if size else {}
     with visiting(browser, running.url, color_scheme=scheme, **options) as visitor:
         page = visitor.open("/models#clothing@2")
         expect(page.get_by_role("region", name="Confusion matrix")).to_be_visible()
@@ -240,9 +240,12 @@ def _ask(server: Server, photos: int) -> None:
             answer = http.post("/v1/classify", files={"file": shade(label, number)})
             found.append((answer.json()["id"], label))
         for identifier, label in found[::3]:
-            path = f"/v1/results/{identifier}"
-            eventually(lambda path=path: http.get(path).status_code == 200)
-            assert http.put(f"{path}/feedback", json={"label": label}).status_code == 200
+            _review(http, f"/v1/results/{identifier}", label)
+
+
+def _review(http: httpx2.Client, path: str, label: str) -> None:
+    eventually(lambda: http.get(path).status_code == 200)
+    assert http.put(f"{path}/feedback", json={"label": label}).status_code == 200
 
 
 def test_promoting_the_canary_ends_its_split(visitor: Visitor, api: httpx2.Client) -> None:

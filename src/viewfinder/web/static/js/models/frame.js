@@ -50,17 +50,17 @@ const LINE = 14;
 
 /** Names beside dots, moved up or down where others stand already: `[{x, y, anchor}]`. */
 export function labels(frame, dots) {
-  const taken = dots.map(({ x, y, radius }) => [x - radius, y, x + radius]);
-  return dots.map(({ x, y, radius, name }) => {
+  const taken = dots.map(({ x, y, radius }) => [x - radius, y, x + radius, Math.max(LINE, radius + 6)]);
+  return dots.map(({ x, y, radius, name }, own) => {
     const width = LETTER * name.length;
     const fits = x + radius + 5 + width <= frame.right + 10;
     const left = fits ? x + radius + 5 : x - radius - 5 - width;
     const isFree = (height) =>
       height >= frame.top && height <= frame.bottom &&
-      taken.every(([from, at, to]) => left + width < from || left > to || Math.abs(height - at) >= LINE - 1);
+      taken.every(([from, at, to, away], n) => n === own || left + width < from || left > to || Math.abs(height - at) >= away);
     const offsets = [0, ...Array.from({ length: 16 }, (_, n) => [-(n + 1) * LINE, (n + 1) * LINE]).flat()];
     const place = y + (offsets.find((offset) => isFree(y + offset)) ?? 0);
-    taken.push([left, place, left + width]);
+    taken.push([left, place, left + width, LINE]);
     return { x: fits ? left : left + width, y: place, anchor: fits ? "start" : "end" };
   });
 }

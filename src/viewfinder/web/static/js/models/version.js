@@ -16,12 +16,12 @@ import { training } from "./training.js";
 const MOST_BYTES = 4_000_000;
 const REPORT = "report.html";
 
-/** What a document says; undefined where there is none, and as long as it has not come. */
+/** What a document says; null where that cannot be had, undefined as long as it has not come. */
 function read(path, files, name) {
   const file = files.find((one) => one.path === name);
-  if (!file || file.bytes > MOST_BYTES) return undefined;
+  if (!file || file.bytes > MOST_BYTES) return null;
   const answer = wanted(`${path}/documents/${name}`);
-  return answer instanceof Error ? undefined : answer;
+  return answer instanceof Error ? null : answer;
 }
 
 /** A view of what a stranger may have written: what it cannot show, it says. */
@@ -49,26 +49,26 @@ const provenance = (summary) => html`<details>
   </div>
 </details>`;
 
-/** The documents of a version; none as long as they are not known. */
+/** The documents of a version; undefined as long as they are not known. */
 function documentsOf(path) {
   const answer = wanted(`${path}/documents`);
-  return answer?.documents ?? [];
+  return answer instanceof Error ? [] : answer?.documents;
 }
 
 function reportButton(model, number) {
   const path = versionPath(model.name, number);
-  if (!documentsOf(path).some((one) => one.path === REPORT)) return nothing;
+  if (!documentsOf(path)?.some((one) => one.path === REPORT)) return nothing;
   return html`<button type="button" @click=${() => openReport(`${path}/documents/${REPORT}`)}>Open the report</button>`;
 }
 
 function content(model, number) {
   const path = versionPath(model.name, number);
   const summary = wanted(path);
-  if (summary === undefined) return html`<p class="quiet">Reading…</p>`;
   if (summary instanceof Error) return problem(summary);
   const files = documentsOf(path);
-  const evaluation = read(path, files, "evaluation.json");
-  const rungs = evaluation?.ladder ?? read(path, files, "ladder.json");
+  const evaluation = files && read(path, files, "evaluation.json");
+  const rungs = evaluation?.ladder ?? (files && read(path, files, "ladder.json"));
+  if ([summary, evaluation, rungs].includes(undefined)) return html`<p class="quiet">Reading…</p>`;
   return html`${shown(facts, summary, evaluation)} ${shown(ladder, summary, rungs)}
     ${evaluation
       ? html`${shown(classes, evaluation)} ${shown(confusion, evaluation)} ${shown(training, evaluation)}`
