@@ -24,7 +24,7 @@ export function promote(model, version) {
   ask({
     title: `Promote version ${version}`,
     sentence: html`<code>stable</code> will mean version ${version} of ${model.name}, and who asks for ${model.name}
-      alone is answered by it. ${PROVED} ${before ? html`Until then version ${before} goes on answering.` : nothing}`,
+      alone is answered by it${has_split ? " once the split has ended" : ""}. ${PROVED} ${before ? html`Until then version ${before} goes on answering.` : nothing}`,
     fields: has_split
       ? html`<label class="row"><input type="checkbox" name="end" checked> End the split, so that version ${version} answers everybody</label>`
       : nothing,
