@@ -26,6 +26,10 @@ HOSTILE = b"""<!doctype html><title>fine</title>
 <a href="http://evil.example/" target="_top">Away</a> <a href="#there">There</a>
 <a href="javascript:document.title = 'taken'">Script</a> <p id="there">Below</p>"""
 
+# Sealed as it is, and nothing that Viewfinder would write.
+ODD = b"""{"splits": {"test": {"accuracy": {"value": 1}, "classes": [7], "confusion": 3}},
+"history": 5, "ladder": {"rows": [null]}}"""
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -34,7 +38,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     measured(folder / "models", 2)
     unmeasured(folder / "models", 3, swapped=True)
     unmeasured(folder / "models", 4, proved=False)
-    measured(folder / "hostile", 1, **{"report.html": HOSTILE})
+    measured(folder / "hostile", 1, **{"report.html": HOSTILE, "evaluation.json": ODD})
     (folder / "hostile" / NAME).rename(folder / "models" / "hats")
     manifest = folder / "models" / "hats" / "1" / "bundle.json"
     manifest.write_text(manifest.read_text().replace(f'"{NAME}"', '"hats"', 1))
@@ -362,6 +366,7 @@ def test_nothing_in_a_hostile_report_runs_asks_or_leads_anywhere(
     # That the policy holds its style back is complained of; any request to another host fails.
     with visiting(browser, running.url, expected_errors=["Content Security Policy"]) as visitor:
         page = visitor.open("/models#hats@1")
+        expect(page.get_by_text("cannot be shown").first).to_be_visible()
         page.get_by_role("button", name="Open the report").click()
         frame = page.frame_locator("iframe")
         heading = frame.get_by_role("heading", name="A report")

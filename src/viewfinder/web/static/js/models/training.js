@@ -21,7 +21,7 @@ function plot(epochs) {
       ${frame.axes(ticks(1, epochs.length, 8).filter(Number.isInteger), String, ticks(low, 1, 4), (value) => percent(value, 0), "epoch")}
       ${phases.map(([n, phase]) => svg`
         <line class="budget" x1=${frame.x(n + 0.5)} x2=${frame.x(n + 0.5)} y1=${frame.top} y2=${frame.bottom}></line>
-        <text x=${frame.x(n + 0.5) + 5} y=${frame.bottom - 6}>${phase}</text>`)}
+        <text x=${frame.x(n + 0.5) + (n < epochs.length / 2 ? 5 : -5)} y=${frame.bottom - 6} text-anchor=${n < epochs.length / 2 ? "start" : "end"}>${phase}</text>`)}
       <polyline class="learned" points=${frame.line(learned)}></polyline>
       <polyline class="validated" points=${frame.line(validated)}></polyline>
       ${validated.map(([n, value]) => svg`<circle class="dot best" cx=${frame.x(n)} cy=${frame.y(value)} r="3"></circle>`)}
