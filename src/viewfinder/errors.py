@@ -8,6 +8,7 @@
     │   ├── UrlFetchDisabledError       url_fetch_disabled
     │   ├── ModelNotFoundError          model_not_found
     │   ├── VersionNotFoundError        version_not_found
+    │   ├── DocumentNotFoundError       document_not_found
     │   ├── JobNotFoundError            job_not_found
     │   ├── ResultNotFoundError         result_not_found
     │   ├── RequestTimeoutError         request_timeout
@@ -106,6 +107,12 @@ class VersionNotFoundError(RequestError):
     """The model has no such version or alias."""
 
     code = "version_not_found"
+
+
+class DocumentNotFoundError(RequestError):
+    """The model version has no such document."""
+
+    code = "document_not_found"
 
 
 class JobNotFoundError(RequestError):

@@ -44,6 +44,7 @@ ROUTES: dict[str, AccessScope | None] = {
     "GET /review": None,
     "GET /activity": None,
     "GET /live": None,
+    "GET /viewer": None,
     "GET /health": None,
     "GET /health/live": None,
     "GET /health/ready": None,
@@ -57,6 +58,8 @@ ROUTES: dict[str, AccessScope | None] = {
     "GET /v1/models/{name}/labels": "read",
     "GET /v1/models/{name}/versions/{version}": "read",
     "GET /v1/models/{name}/versions/{version}/labels": "read",
+    "GET /v1/models/{name}/versions/{version}/documents": "read",
+    "GET /v1/models/{name}/versions/{version}/documents/{path:path}": "read",
     "POST /v1/models/reload": "manage",
     "POST /v1/models/{name}/versions/{version}/load": "manage",
     "POST /v1/models/{name}/versions/{version}/unload": "manage",
@@ -169,7 +172,7 @@ def test_each_route_takes_the_scope_that_it_needs_and_no_other(
     route: str,
     needed: AccessScope | None,
 ) -> None:
-    method, path = re.sub(r"\{\w+\}", "unknown", route).split()
+    method, path = re.sub(r"\{[\w:]+\}", "unknown", route).split()
 
     def ask(headers: dict[str, str]) -> httpx2.Response:
         return guest.request(method, path, headers=headers)

@@ -193,9 +193,11 @@ def test_a_reload_looks_at_the_store_now(changing: httpx2.Client, tmp_path: Path
 
 def test_a_rollback_goes_back_until_there_is_nothing_before(changing: httpx2.Client) -> None:
     for version in (2, 1):
+        assert changing.get("/v1/models/fake").json()["rollback"] == version
         answer = changing.post("/v1/models/fake/rollback")
         assert (answer.status_code, answer.json()["aliases"]["stable"]) == (200, version)
         assert _version(changing) == version
+    assert changing.get("/v1/models/fake").json()["rollback"] is None
     answer = changing.post("/v1/models/fake/rollback")
     assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
     assert _version(changing) == 1

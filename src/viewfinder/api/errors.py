@@ -29,6 +29,7 @@ CATALOG: Mapping[str, tuple[int, str]] = {
     "url_fetch_disabled": (403, "Images by URL are switched off"),
     "model_not_found": (404, "Model not found"),
     "version_not_found": (404, "Version not found"),
+    "document_not_found": (404, "Document not found"),
     "job_not_found": (404, "Job not found"),
     "result_not_found": (404, "Result not found"),
     "not_found": (404, "Not found"),

@@ -272,6 +272,7 @@ class ModelAnswer(_Answer):
     aliases: dict[str, int]
     traffic: Traffic | None = Field(description="Who answers when the model alone is named.")
     shadow: ShadowAnswer | None = Field(description="How the shadow of the traffic has done.")
+    rollback: int | None = Field(description="The version that a rollback would let answer.")
     problem: str | None = Field(description="What is wrong with the routing in the store.")
     labels_count: int | None = Field(description="Of the latest good version.")
 
@@ -357,6 +358,23 @@ class VersionSummary(_Answer):
             provenance=manifest.provenance,
             aliases=[alias for alias, version in aliases.items() if version == manifest.version],
         )
+
+
+class DocumentAnswer(_Answer):
+    """A file of a bundle that is for people and tools; serving reads none of them."""
+
+    path: str
+    bytes: int
+    sha256: str
+    type: str = Field(description="As which it is sent.")
+
+
+class DocumentList(_Answer):
+    """The documents of a model version."""
+
+    name: str
+    version: int
+    documents: list[DocumentAnswer]
 
 
 class LabelAnswer(_Answer):

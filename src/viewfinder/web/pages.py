@@ -19,17 +19,25 @@ class Page:
         path: Where it is.
         title: What it is called.
         summary: What people do there.
+        has_frames: Whether it shows `/viewer`.
     """
 
     name: str
     path: str
     title: str
     summary: str
+    has_frames: bool = False
 
 
 PAGES = (
     Page("classify", "/", "Classify", "Show the model photos, and see what it makes of them."),
-    Page("models", "/models", "Models", "Versions, how good they are, and who answers."),
+    Page(
+        "models",
+        "/models",
+        "Models",
+        "Versions, how good they are, and who answers.",
+        has_frames=True,
+    ),
     Page("review", "/review", "Review", "Say what photos show that the model was least sure of."),
     Page("activity", "/activity", "Activity", "What was answered, and jobs under way."),
     Page("live", "/live", "Live", "What this server is doing now."),
@@ -51,3 +59,9 @@ def render_pages() -> dict[Page, str]:
         )
         for page in PAGES
     }
+
+
+def render_viewer() -> tuple[str, str]:
+    """The page that shows a report to the page around it, and the one script in it."""
+    text = (_TEMPLATES / "viewer.html").read_text("utf-8")
+    return text, text.partition("<script>")[2].partition("</script>")[0]

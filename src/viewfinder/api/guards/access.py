@@ -12,7 +12,7 @@ from viewfinder.types import AccessScope, Principal
 
 PUBLIC = frozenset(
     {
-        *("/", "/models", "/review", "/activity", "/live", "/docs", "/openapi.json"),
+        *("/", "/models", "/review", "/activity", "/live", "/viewer", "/docs", "/openapi.json"),
         *("/health", "/health/live", "/health/ready"),
     }
 )

@@ -18,10 +18,10 @@ from viewfinder.api.schemas import (
     VersionState,
     VersionSummary,
 )
-from viewfinder.errors import VersionNotFoundError
+from viewfinder.errors import ConflictError, VersionNotFoundError
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.routing import Traffic
-from viewfinder.serving.manager import ModelManager
+from viewfinder.serving.manager import ModelManager, rolled_back
 from viewfinder.types import parse_version
 
 _PATIENCE_S = 30
@@ -66,13 +66,13 @@ async def show_drift(name: str, services: ServicesDep) -> DriftAnswer:
 async def show_version(name: str, version: str, services: ServicesDep) -> VersionSummary:
     """What one version says of itself: input, variants, evaluation, provenance."""
     catalog = services.models.catalog
-    return VersionSummary.of(_bundle(services.models, name, version), catalog.aliases(name))
+    return VersionSummary.of(bundle_of(services.models, name, version), catalog.aliases(name))
 
 
 @router.get("/{name}/versions/{version}/labels")
 async def list_version_labels(name: str, version: str, services: ServicesDep) -> LabelList:
     """The classes of one version, in the order of its output."""
-    return _labels(_bundle(services.models, name, version))
+    return _labels(bundle_of(services.models, name, version))
 
 
 @router.post("/reload")
@@ -144,7 +144,14 @@ def _number(models: ModelManager, name: str, version: str) -> int:
     return number
 
 
-def _bundle(models: ModelManager, name: str, version: str) -> Bundle:
+def bundle_of(models: ModelManager, name: str, version: str) -> Bundle:
+    """The bundle that a path names.
+
+    Raises:
+        ModelNotFoundError: There is no such model.
+        VersionNotFoundError: It has no such version.
+        NotReadyError: That version is broken.
+    """
     return models.catalog.bundle(name, _number(models, name, version))
 
 
@@ -174,9 +181,17 @@ def _model(services: Services, name: str) -> ModelAnswer:
         aliases=catalog.aliases(name),
         traffic=route.routing.traffic,
         shadow=ShadowAnswer.of(shadow) if shadow else None,
+        rollback=_rollback(services.models, name),
         problem=route.problem,
         labels_count=catalog.labels_count(name),
     )
+
+
+def _rollback(models: ModelManager, name: str) -> int | None:
+    try:
+        return rolled_back(models.catalog, name)
+    except ConflictError:
+        return None
 
 
 def _labels(bundle: Bundle) -> LabelList:
