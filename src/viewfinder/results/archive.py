@@ -4,7 +4,8 @@ import asyncio
 import io
 import json
 import zipfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,9 @@ class Archived:
     unfit: int = 0
 
 
-async def zip_reviewed(results: "Results", blobs: Blobs, wanted: Wanted) -> AsyncIterator[bytes]:
+async def zip_reviewed(
+    results: "Results", blobs: Blobs, wanted: Wanted
+) -> AsyncGenerator[bytes, None]:
     """The stored images of reviewed results, each as `<label>/reviewed-<id>.jpg`, oldest first.
 
     The same results make the same bytes. The comment of the zip is JSON: how many photos are in it,
@@ -50,15 +53,15 @@ async def zip_reviewed(results: "Results", blobs: Blobs, wanted: Wanted) -> Asyn
         DatabaseError: The database cannot be used.
         OSError: The images cannot be read.
     """
-    archive = _Archive()
-    async for page in results.pages(reviewed_of(wanted)):
-        for start in range(0, len(page), SIDE_BY_SIDE):
-            some = page[start : start + SIDE_BY_SIDE]
-            fetching = (in_thread(stored_image, blobs, result) for result in some)
-            images = await asyncio.gather(*fetching)
-            if data := await asyncio.to_thread(archive.add, some, images):
-                yield data
-    yield await asyncio.to_thread(archive.close)
+    with closing(_Archive()) as archive:
+        async for page in results.pages(reviewed_of(wanted)):
+            for start in range(0, len(page), SIDE_BY_SIDE):
+                some = page[start : start + SIDE_BY_SIDE]
+                fetching = (in_thread(stored_image, blobs, result) for result in some)
+                images = await asyncio.gather(*fetching)
+                if data := await asyncio.to_thread(archive.add, some, images):
+                    yield data
+        yield await asyncio.to_thread(archive.finish)
 
 
 class _Archive:
@@ -84,11 +87,15 @@ class _Archive:
                 self._done.written += 1
         return self._end.take()
 
-    def close(self) -> bytes:
+    def finish(self) -> bytes:
         """Give what is left: the directory, and what the archive says of itself."""
         self._zip.comment = json.dumps(asdict(self._done)).encode()
         self._zip.close()
         return self._end.take()
+
+    def close(self) -> None:
+        """Write no more."""
+        self._zip.close()
 
 
 class _End(io.BytesIO):

@@ -1,6 +1,7 @@
 """`GET /v1/results/export`: what people have reviewed, to train with."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -51,8 +52,9 @@ async def export_reviewed(
     return StreamingResponse(_all(first, parts), media_type=_TYPE, headers=_HEADERS)
 
 
-async def _all(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _all(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
     """Failures are told before the first part; one that comes later cuts the answer off."""
-    yield first
-    async for part in rest:
-        yield part
+    async with aclosing(rest):
+        yield first
+        async for part in rest:
+            yield part
