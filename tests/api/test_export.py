@@ -6,6 +6,7 @@ import threading
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,12 @@ def review(
     ]
     for answer, label in zip(answers, labels, strict=True):
         path = f"/v1/results/{answer['id']}"
-        eventually(lambda path=path: http.get(path).json()["image"]["stored"])
+        eventually(partial(_is_stored, http, path))
         assert http.put(f"{path}/feedback", json={"label": label}).status_code == 200
+
+
+def _is_stored(http: httpx2.Client, path: str) -> bool:
+    return bool(http.get(path).json()["image"]["stored"])
 
 
 def _unpacked(answer: httpx2.Response, folder: Path) -> zipfile.ZipFile:

@@ -25,35 +25,47 @@ from tests.support import (
 from tests.web.browser import NARROW, Visitor, expect, visiting
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Dialog, Page
 
 NAMES = sorted(EXPECTED)
 MODEL = "efficientnet-lite0"
+FAKES = ("undone", "typed", "counted", "looked", "exported", "erased", "refused")
 
 
 class Results:
-    """What a server has recorded, through its API."""
+    """What a server has recorded of one model, through its API."""
 
-    def __init__(self, http: httpx2.Client) -> None:
+    def __init__(self, http: httpx2.Client, model: str = "fake") -> None:
         self.http = http
+        self.model = model
 
-    def begin(self, images: Sequence[bytes], *, are_stored: bool = True, model: str = "") -> None:
-        """Forget all there was, and have these answered, recorded and stored."""
-        for one in self.all():
-            self.http.delete(f"/v1/results/{one['id']}")
+    def add(self, images: Sequence[bytes], *, stored: bool = True) -> None:
+        """Have these answered, recorded and, unless it is said, stored."""
+        self.send(images)
+        self.wait(len(images), stored=stored)
+
+    def send(self, images: Sequence[bytes]) -> None:
+        """Have these answered."""
         for image in images:
-            options = {"model": model} if model else {}
-            answer = self.http.post("/v1/classify", files={"file": image}, params=options)
+            files, query = {"file": image}, {"model": self.model}
+            answer = self.http.post("/v1/classify", files=files, params=query)
             assert answer.status_code == 200, answer.text
-        eventually(
-            lambda: [one["image"]["stored"] for one in self.all()] == [are_stored] * len(images)
-        )
 
-    def all(self, **query: str) -> list[dict[str, Any]]:
+    def wait(self, number: int, *, stored: bool = True) -> None:
+        """Wait until so many are recorded."""
+        eventually(lambda: [one["image"]["stored"] for one in self.all()] == [stored] * number)
+
+    def all(self) -> list[dict[str, Any]]:
         """The least sure first."""
-        answer = self.http.get("/v1/results", params={"order": "uncertain", **query})
+        query = {"order": "uncertain", "model": self.model}
+        answer = self.http.get("/v1/results", params=query)
         results: list[dict[str, Any]] = answer.json()["results"]
         return results
+
+    def forget(self) -> None:
+        """Take back what people have said."""
+        for one in self.all():
+            assert self.http.delete(f"/v1/results/{one['id']}/feedback").status_code == 204
 
     def said(self) -> list[str | None]:
         """What people have said of each, the least sure first."""
@@ -65,31 +77,45 @@ def photos() -> list[bytes]:
     made = []
     for name in NAMES:
         with Image.open(PHOTOS / name) as image:
-            image.thumbnail((800, 800))
+            image.thumbnail((240, 240))
             made.append(encode(image.convert("RGB"), "JPEG"))
     return made
 
 
+def greys() -> list[bytes]:
+    """What the fake model answers, each with another class."""
+    return [grey(16 * number, (320, 240)) for number in range(3)]
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home")
+    folder = tmp_path_factory.mktemp("home")
+    for name in FAKES:
+        fake_bundle(folder / "models", name)
+    return folder
 
 
 @pytest.fixture(scope="module")
 def storing(home: Path) -> Iterator[Server]:
-    """A server with the builtin model that stores photos."""
+    """A server that stores photos, and has some of each model: every test looks at its own."""
     with serving(home, RECORD="images") as server:
+        with httpx2.Client(base_url=server.url, timeout=60, trust_env=False) as http:
+            sent = {name: greys() for name in FAKES} | {MODEL: photos()}
+            for name, images in sent.items():
+                Results(http, name).send(images)
+            for name, images in sent.items():
+                Results(http, name).wait(len(images))
         yield server
 
 
 @pytest.fixture(scope="module")
-def results(storing: Server) -> Iterator[Results]:
-    with httpx2.Client(base_url=storing.url, timeout=60, trust_env=False) as http:
-        yield Results(http)
+def http(storing: Server) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=storing.url, timeout=60, trust_env=False) as client:
+        yield client
 
 
-def _open(visitor: Visitor, query: str = "") -> "Page":
-    page = visitor.open(f"/review{query}")
+def _open(visitor: Visitor, results: Results) -> "Page":
+    page = visitor.open(f"/review?model={results.model}")
     expect(page.locator("#stage figure img")).to_be_visible()
     return page
 
@@ -110,13 +136,14 @@ def _shows(page: "Page", result: dict[str, Any]) -> None:
 
 
 def test_a_queue_is_reviewed_to_its_end_by_keys_alone(
-    browser: "Browser", storing: Server, results: Results
+    browser: "Browser", storing: Server, http: httpx2.Client
 ) -> None:
-    results.begin(photos())
+    results = Results(http, MODEL)
+    results.forget()
     queue = results.all()
     first, second, third, fourth, fifth = queue
     with visiting(browser, storing.url) as visitor:
-        page = _open(visitor)
+        page = _open(visitor, results)
         _shows(page, first)
         expect(page.locator("#stage")).to_contain_text("5 left")
         page.keyboard.press("Enter")
@@ -142,12 +169,12 @@ def test_a_queue_is_reviewed_to_its_end_by_keys_alone(
 
 
 def test_what_was_said_is_undone_and_changed(
-    browser: "Browser", storing: Server, results: Results
+    browser: "Browser", storing: Server, http: httpx2.Client
 ) -> None:
-    results.begin(photos()[:3])
+    results = Results(http, "undone")
     queue = results.all()
     with visiting(browser, storing.url) as visitor:
-        page = _open(visitor)
+        page = _open(visitor, results)
         for _ in range(2):
             page.keyboard.press("y")
         _become(page, results, queue[0]["class"], queue[1]["class"], None)
@@ -170,12 +197,12 @@ def test_what_was_said_is_undone_and_changed(
 
 
 def test_keys_do_nothing_while_somebody_types_or_holds_them_down(
-    browser: "Browser", storing: Server, results: Results
+    browser: "Browser", storing: Server, http: httpx2.Client
 ) -> None:
-    results.begin(photos()[:2])
-    (first, second) = results.all()
+    results = Results(http, "typed")
+    first, second, _ = results.all()
     with visiting(browser, storing.url) as visitor:
-        page = _open(visitor)
+        page = _open(visitor, results)
         page.get_by_text("Which photos").click()
         page.get_by_label("Answered class").fill("")
         page.keyboard.type("y1su")
@@ -193,15 +220,15 @@ def test_keys_do_nothing_while_somebody_types_or_holds_them_down(
         page.keyboard.down("y")
         page.keyboard.up("y")
         _shows(page, second)
-        _become(page, results, first["class"], None)
+        _become(page, results, first["class"], None, None)
 
 
 def test_live_accuracy_follows_each_review(
-    browser: "Browser", storing: Server, results: Results
+    browser: "Browser", storing: Server, http: httpx2.Client
 ) -> None:
-    results.begin(photos()[:2])
+    results = Results(http, "counted")
     with visiting(browser, storing.url) as visitor:
-        page = _open(visitor)
+        page = _open(visitor, results)
         accuracy = page.locator("#accuracy")
         expect(accuracy).to_contain_text("Nothing of this model is reviewed yet")
         page.keyboard.press("Enter")
@@ -210,22 +237,22 @@ def test_live_accuracy_follows_each_review(
         expect(accuracy).to_contain_text("1 of 2 right")
         expect(accuracy).to_contain_text("50.0%")
         expect(accuracy).to_contain_text("95% interval 9.5% to 90.5%")
-        caution = results.http.get(f"/v1/models/{MODEL}/live-accuracy").json()["caution"]
+        caution = results.http.get(f"/v1/models/{results.model}/live-accuracy").json()["caution"]
         expect(accuracy).to_contain_text(caution)
         accuracy.get_by_text("By class").click()
         expect(accuracy.get_by_role("table")).to_contain_text(results.all()[0]["class"])
 
 
 def test_what_is_reviewed_already_is_looked_through_and_changed(
-    browser: "Browser", storing: Server, results: Results
+    browser: "Browser", storing: Server, http: httpx2.Client
 ) -> None:
-    results.begin(photos()[:3])
+    results = Results(http, "looked")
     queue = results.all()
     for one in queue[:2]:
         body = {"label": "thing", "note": "from above"}
         results.http.put(f"/v1/results/{one['id']}/feedback", json=body)
     with visiting(browser, storing.url) as visitor:
-        page = _open(visitor)
+        page = _open(visitor, results)
         _shows(page, queue[2])
         page.get_by_text("Which photos").click()
         page.locator("[name=reviewed]").select_option("reviewed already")
@@ -242,20 +269,21 @@ def test_what_is_reviewed_already_is_looked_through_and_changed(
         expect(page.locator("#filters-said")).to_contain_text("reviewed already")
         _shows(page, queue[0])
         page.get_by_text("Which photos").click()
-        page.locator("#models").select_option(f"{MODEL}@1")
+        page.locator("#models").select_option(f"{results.model}@1")
         page.get_by_label("to, %").fill("0")
         page.get_by_label("to, %").press("Tab")
         expect(page.locator("#stage")).to_contain_text("No photo is like that")
         page.get_by_role("button", name="Show all that are not reviewed").click()
-        _shows(page, queue[1])
+        expect(page.locator("#stage figure img")).to_be_visible()
+        expect(page.locator("#filters-said")).to_have_text("not yet reviewed, least sure first")
 
 
 def test_reviewed_photos_are_downloaded_as_a_training_folder(
-    browser: "Browser", storing: Server, results: Results, home: Path, tmp_path: Path
+    browser: "Browser", storing: Server, http: httpx2.Client, home: Path, tmp_path: Path
 ) -> None:
-    results.begin(photos()[:2])
+    results = Results(http, "exported")
     with visiting(browser, storing.url) as visitor:
-        page = _open(visitor)
+        page = _open(visitor, results)
         page.get_by_role("button", name="Download reviewed.zip").click()
         expect(page.locator("#export")).to_contain_text("nothing to export yet")
         page.locator("#stage").focus()
@@ -270,19 +298,29 @@ def test_reviewed_photos_are_downloaded_as_a_training_folder(
         expect(page.locator("#export")).to_contain_text("2 photos saved")
         expect(page.locator("#export pre")).to_contain_text("viewfinder train photos/ --name")
     with zipfile.ZipFile(tmp_path / "reviewed.zip") as archive:
-        assert {name.partition("/")[0] for name in archive.namelist()} == set(results.said())
+        assert {name.partition("/")[0] for name in archive.namelist()} == set(results.said()[:2])
         archive.extractall(tmp_path / "photos")
     checked = run_command("data", "check", tmp_path / "photos", home=home)
     assert checked.returncode == 0, checked.stderr
 
 
-def test_a_result_that_was_erased_comes_back_with_the_servers_words(
-    browser: "Browser", storing: Server, results: Results
+def test_an_address_that_somebody_made_up_breaks_nothing(
+    browser: "Browser", storing: Server, http: httpx2.Client
 ) -> None:
-    results.begin(photos()[:2])
-    first, second = results.all()
+    first = Results(http, "refused").all()[0]
+    with visiting(browser, storing.url) as visitor:
+        page = visitor.open("/review?length=1&reviewed=perhaps&min=x&model=refused&item=2")
+        expect(page.locator("#filters-said")).to_contain_text("not yet reviewed, least sure first")
+        _shows(page, first)
+
+
+def test_a_result_that_was_erased_comes_back_with_the_servers_words(
+    browser: "Browser", storing: Server, http: httpx2.Client
+) -> None:
+    results = Results(http, "erased")
+    first, second, _ = results.all()
     with visiting(browser, storing.url, expected_errors=["404"]) as visitor:
-        page = _open(visitor)
+        page = _open(visitor, results)
         results.http.delete(f"/v1/results/{first['id']}")
         page.keyboard.press("Enter")
         alert = page.locator("#stage").get_by_role("alert")
@@ -294,29 +332,30 @@ def test_a_result_that_was_erased_comes_back_with_the_servers_words(
 
 
 def test_a_label_that_is_refused_is_not_lost(
-    browser: "Browser", storing: Server, results: Results
+    browser: "Browser", storing: Server, http: httpx2.Client
 ) -> None:
-    results.begin(photos()[:2])
-    first, _ = results.all()
+    results = Results(http, "refused")
+    first = results.all()[0]
     with visiting(browser, storing.url, expected_errors=["422"]) as visitor:
-        page = _open(visitor)
+        page = _open(visitor, results)
         page.keyboard.press("/")
         page.keyboard.type("cats/dogs")
         page.keyboard.press("Enter")
         expect(page.locator("#stage").get_by_role("alert")).to_contain_text("has no /")
         _shows(page, first)
         expect(page.get_by_role("combobox", name="Another class")).to_have_value("cats/dogs")
-    assert results.said() == [None, None]
+    assert results.said() == [None, None, None]
 
 
 def test_it_is_reviewed_by_touch_on_a_phone_and_in_the_dark(
-    browser: "Browser", storing: Server, results: Results
+    browser: "Browser", storing: Server, http: httpx2.Client
 ) -> None:
-    results.begin(photos())
+    results = Results(http, MODEL)
+    results.forget()
     queue = results.all()
-    given = {"viewport": NARROW, "has_touch": True, "is_mobile": True}
+    given: dict[str, Any] = {"viewport": NARROW, "has_touch": True, "is_mobile": True}
     with visiting(browser, storing.url, color_scheme="dark", **given) as visitor:
-        page = _open(visitor)
+        page = _open(visitor, results)
         visitor.check_usable()
         visitor.check_fits()
         page.get_by_role("button", name=re.compile("^Right")).tap()
@@ -339,14 +378,12 @@ def test_it_is_reviewed_by_touch_on_a_phone_and_in_the_dark(
 
 
 def test_the_page_is_usable_with_all_that_it_has(
-    browser: "Browser", storing: Server, results: Results
+    browser: "Browser", storing: Server, http: httpx2.Client
 ) -> None:
-    shown = photos()
-    with Image.open(PHOTOS / "cat.jpg") as image:
-        shown.append(encode(image.convert("RGB").resize((300, 200)), "JPEG"))
-    results.begin(shown)
+    results = Results(http, MODEL)
+    results.forget()
     with visiting(browser, storing.url) as visitor:
-        page = _open(visitor)
+        page = _open(visitor, results)
         for key in ("Enter", "2", "Enter"):
             page.keyboard.press(key)
         expect(page.locator("#accuracy")).to_contain_text("2 of 3 right")
@@ -376,8 +413,8 @@ def test_a_server_that_goes_away_loses_nothing_and_counts_nothing_twice(
         visiting(browser, server.url, expected_errors=errors) as visitor,
     ):
         results = Results(http)
-        results.begin([grey(16 * number, (320, 240)) for number in range(4)])
-        page = _open(visitor)
+        results.add([*greys(), grey(200)])
+        page = _open(visitor, results)
         page.keyboard.press("Enter")
         expect(page.locator("#outbox")).to_contain_text("1 stored")
         server.process.kill()
@@ -386,6 +423,16 @@ def test_a_server_that_goes_away_loses_nothing_and_counts_nothing_twice(
         page.keyboard.press("Enter")
         expect(page.locator("#outbox")).to_contain_text("2 waiting to be stored")
         expect(page.locator("#outbox")).to_contain_text("1 stored")
+        asked: list[str] = []
+
+        def stay(dialog: "Dialog") -> None:
+            asked.append(dialog.type)
+            dialog.dismiss()
+
+        page.once("dialog", stay)
+        page.get_by_role("link", name="Models").click()
+        assert asked == ["beforeunload"]
+        page.locator("#stage").focus()
         page.keyboard.press("/")
         page.keyboard.type("half a wo")
         with serving(tmp_path, *given, RECORD="images"):
@@ -395,29 +442,6 @@ def test_a_server_that_goes_away_loses_nothing_and_counts_nothing_twice(
             assert [said is None for said in results.said()] == [False, False, False, True]
             page.keyboard.press("Enter")
             _become(page, results, *results.said()[:3], "half a wo")
-
-
-def test_leaving_is_asked_about_while_something_is_not_stored(
-    browser: "Browser", tmp_path: Path
-) -> None:
-    fake_bundle(tmp_path / "models")
-    errors = ["ERR_", "cannot be reached"]
-    with (
-        serving(tmp_path, "--model", "fake", RECORD="images") as server,
-        httpx2.Client(base_url=server.url, timeout=60, trust_env=False) as http,
-        visiting(browser, server.url, expected_errors=errors) as visitor,
-    ):
-        Results(http).begin([grey(0)])
-        page = _open(visitor)
-        asked: list[str] = []
-        page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
-        server.process.kill()
-        server.process.wait()
-        page.keyboard.press("Enter")
-        expect(page.locator("#outbox")).to_contain_text("1 waiting")
-        page.get_by_role("link", name="Models").click()
-        assert asked == ["beforeunload"]
-        expect(page.locator("h1")).to_have_text("Review")
 
 
 def test_a_key_without_rights_is_told_so(browser: "Browser", tmp_path: Path) -> None:
@@ -435,7 +459,7 @@ def test_a_key_without_rights_is_told_so(browser: "Browser", tmp_path: Path) -> 
             base_url=server.url, timeout=60, trust_env=False, headers=headers
         ) as http:
             results = Results(http)
-            results.begin([grey(0), grey(40)])
+            results.add(greys()[:2])
             with visiting(browser, server.url, expected_errors=["401", "403"]) as visitor:
                 page = visitor.open("/review")
                 page.locator("#key-dialog input").fill(reader)
@@ -459,7 +483,7 @@ def test_without_photos_it_is_said_how_to_have_them(browser: "Browser", tmp_path
             page = visitor.open("/review")
             expect(page.locator("#stage")).to_contain_text("Nothing waits to be reviewed")
             with httpx2.Client(base_url=server.url, timeout=60, trust_env=False) as http:
-                Results(http).begin([photo("cat.jpg")], are_stored=False)
+                Results(http).add([photo("cat.jpg")], stored=False)
             page.reload()
             expect(page.locator("#stage figure")).to_contain_text("No photo is stored")
             expect(page.locator("#stage figure")).to_contain_text("VIEWFINDER_RECORD=images")

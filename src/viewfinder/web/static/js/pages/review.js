@@ -33,7 +33,7 @@ const search = new Search(
 
 function begin() {
   queue?.stop();
-  queue = new Queue(filters.query(), redraw);
+  queue = new Queue(filters.query(), redraw, (id) => outbox.waiting.some((item) => item.result.id === id));
   search.fill("");
   setModel(filters.modelOf());
   redraw();
@@ -46,9 +46,10 @@ function redraw() {
   const more = { search: search.view(), canUndo: undoable.length > 0, stored: outbox.stored.size, skipped };
   draw(element, stage(queue, acts, more));
   drawOutbox();
-  const about = filters.modelOf().split("@")[0] || queue.current?.result.model.name;
-  if (about) showAccuracy(about);
+  if (modelName()) showAccuracy(modelName());
 }
+
+const modelName = () => filters.modelOf().split("@")[0] || queue.current?.result.model.name;
 
 /** Look at another photo, and tell who does not see it. */
 function look(go) {
@@ -90,12 +91,14 @@ const acts = {
   all: () => filters.clear(),
 };
 
+const isMeant = () => performance.now() - returned > MISSED_MS;
+
 listen({
   ...acts,
-  confirm: ({ timeStamp }) => timeStamp - returned > MISSED_MS && acts.confirm(),
+  confirm: () => isMeant() && acts.confirm(),
   choose(place) {
     const one = queue.current && choicesOf(queue.current.result)[place];
-    if (one && performance.now() - returned > MISSED_MS) say(one.class);
+    if (one && isMeant()) say(one.class);
   },
   search: () => search.input?.focus(),
   help: () => document.querySelector("#keys").showModal(),
@@ -104,16 +107,16 @@ document.querySelector("#show-keys").addEventListener("click", () => document.qu
 
 function stored(item) {
   redraw();
-  if (!outbox.waiting.includes(item)) showAccuracy(item.result.model.name, { isNew: true });
+  if (!outbox.waiting.includes(item)) showAccuracy(modelName() ?? item.result.model.name, { isNew: true });
 }
 
 function refused(item, error, said) {
   for (let place = undoable.length - 1; place >= 0; place -= 1) if (undoable[place].item === item) undoable.splice(place, 1);
   if (search.isUsed) {
     queue.showNext(item); // Somebody is about to say something of another one.
-  } else {
+  } else if (queue.current === item || !queue.current?.words) {
     returned = performance.now();
-    queue.show(item);
+    queue.show(item); // Those that are refused after it follow it.
     if (error.status === 422) search.fill(said?.label ?? "");
   }
   redraw();

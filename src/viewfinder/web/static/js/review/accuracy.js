@@ -38,6 +38,8 @@ async function askOnce(name) {
   }
 }
 
+document.addEventListener("back", () => model && ask());
+
 export const drawNothing = () =>
   draw(element, html`${title("")}<p class="quiet">How good the answers are is counted as soon as something is reviewed.</p>`);
 

@@ -64,8 +64,8 @@ region("models", ({ models }) => {
 });
 
 for (const [name, value] of given) {
-  const field = form.elements[name];
-  if (field === undefined || !value) continue;
+  const field = form.elements.namedItem(name);
+  if (field === null || !value) continue;
   if (name === "model") field.append(new Option(value, value, true, true));
   else field.value = value;
   if (!field.value) form.reset(); // An address that somebody has made up.

@@ -1,6 +1,6 @@
-/** What the keys do; none of them while somebody types elsewhere. */
+/** What the keys do; none of them while somebody types, or scrolls, elsewhere. */
 
-const FIELDS = "input, select, textarea, dialog, [contenteditable]";
+const FIELDS = "input, select, textarea, dialog, pre, .scroll";
 const PRESSED_BY_ENTER = "button, a, summary";
 const MOVES = { s: "skip", ArrowRight: "skip", ArrowLeft: "back", u: "undo", "?": "help", "/": "search" };
 const CONFIRMS = new Set(["Enter", "y"]);

@@ -13,8 +13,11 @@ export function labelsOf(result, changed) {
     lists.set(path, []);
     call(path)
       .then(({ labels }) => lists.set(path, labels.map((label) => label.class)))
-      .catch((error) => error instanceof Unreachable && lists.delete(path))
-      .then(changed);
+      .then(changed)
+      .catch((error) => {
+        const again = () => lists.delete(path);
+        if (error instanceof Unreachable) document.addEventListener("back", again, { once: true });
+      });
   }
   return lists.get(path);
 }

@@ -28,10 +28,10 @@ export class Queue {
   /**
    * @param {URLSearchParams} query Which results, as of `GET /v1/results`.
    * @param {() => void} changed Called when there is something new.
+   * @param {(id: string) => boolean} isLeftOut Whether a result is not wanted all the same.
    */
-  constructor(query, changed) {
-    this.query = query;
-    this.changed = changed;
+  constructor(query, changed, isLeftOut) {
+    Object.assign(this, { query, changed, isLeftOut });
     this.load();
   }
 
@@ -60,7 +60,7 @@ export class Queue {
       const page = await call(`/v1/results?${query}`);
       this.#cursor = page.next;
       const known = new Set(this.items.map((item) => item.result.id));
-      this.items.push(...page.results.filter((one) => !known.has(one.id)).map(itemOf));
+      this.items.push(...page.results.filter(({ id }) => !known.has(id) && !this.isLeftOut(id)).map(itemOf));
     } catch (error) {
       this.error = error;
     }
