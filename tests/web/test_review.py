@@ -77,7 +77,7 @@ def photos() -> list[bytes]:
     made = []
     for name in NAMES:
         with Image.open(PHOTOS / name) as image:
-            image.thumbnail((240, 240))
+            image.thumbnail((800, 800))
             made.append(encode(image.convert("RGB"), "JPEG"))
     return made
 

@@ -26,8 +26,8 @@ const plain = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase
 
 function rank(label, text) {
   if (label === text) return 0;
-  if (label.startsWith(text)) return 1;
-  if (label.includes(` ${text}`)) return 2;
+  if (` ${label} `.includes(` ${text} `)) return 1;
+  if (` ${label}`.includes(` ${text}`)) return 2;
   if (text.split(" ").every((word) => label.includes(word))) return 3;
   return Infinity;
 }

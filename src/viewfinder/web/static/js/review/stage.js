@@ -51,7 +51,8 @@ const reviewing = (item, queue, acts, more) => html`
   </div>`;
 
 function left(queue) {
-  const number = queue.items.length - queue.at;
+  const isAgain = queue.query.get("reviewed") === "true";
+  const number = queue.items.slice(queue.at).filter((item) => isAgain || !item.wanted).length;
   return html`<strong>${queue.hasMore ? `more than ${count(number)}` : count(number)}</strong> left`;
 }
 
