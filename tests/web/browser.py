@@ -1,5 +1,6 @@
 """A real browser on the pages of a real server."""
 
+import io
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -9,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
 from tests.support import ROOT
 
 if TYPE_CHECKING:
@@ -67,7 +69,8 @@ class Visitor:
         if os.environ.get(PICTURES):
             folder = ROOT / "docs" / "images"
             folder.mkdir(exist_ok=True)
-            (folder / f"{name}.png").write_bytes(shot)
+            small = Image.open(io.BytesIO(shot)).convert("RGB").quantize(256)
+            small.save(folder / f"{name}.png", optimize=True)
         return shot
 
     def check_usable(self) -> None:

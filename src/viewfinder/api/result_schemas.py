@@ -70,12 +70,22 @@ class SpanQuery(BaseModel):
     until: _Moment | None = Field(None, description="Answers from before this moment.")
 
 
-class ResultQuery(SpanQuery):
-    """Which results, and in which order."""
+class ModelQuery(SpanQuery):
+    """The answers of a model in a span of time."""
 
     model: Annotated[str | None, AfterValidator(_check_model)] = Field(
         None, description="`name` or `name@3`.", examples=["efficientnet-lite0"]
     )
+
+    @property
+    def ref(self) -> ModelRef | None:
+        """The model, if one is named."""
+        return None if self.model is None else ModelRef.parse(self.model)
+
+
+class ResultQuery(ModelQuery):
+    """Which results, and in which order."""
+
     label: Annotated[str | None, AfterValidator(_check_text)] = Field(
         None, alias="class", max_length=_LONGEST_LABEL, description="The class that was answered."
     )

@@ -12,14 +12,11 @@ from pathlib import Path
 from viewfinder.blobs.store import Blobs
 from viewfinder.datasets.labels import split_named
 from viewfinder.errors import DatasetError
-from viewfinder.results.images import image_key
-from viewfinder.results.labels import tidy_feedback
+from viewfinder.results.reviewed import SIDE_BY_SIDE, place_of, reviewed_of, stored_image
 from viewfinder.storage.results import Result, Results
 from viewfinder.storage.wanted import Wanted
 
 _OURS = re.compile(r"reviewed-([0-9a-f-]{36})\.jpg")
-_SIDE_BY_SIDE = 8
-_PAGE = 200
 
 
 @dataclass
@@ -71,15 +68,7 @@ async def export_reviewed(
         OSError: The folder cannot be written, or the images not be read.
     """
     _check_not_split(folder)
-    reviewed = Wanted(
-        model=wanted.model,
-        version=wanted.version,
-        since=wanted.since,
-        until=wanted.until,
-        reviewed=True,
-        order="oldest",
-        limit=_PAGE,
-    )
+    reviewed = reviewed_of(wanted)
     export = _Export(blobs, folder, await asyncio.to_thread(_present, folder))
     total = await results.count(reviewed)
     async for page in results.pages(reviewed):
@@ -105,9 +94,9 @@ class _Export:
     done: Exported = field(default_factory=Exported)
 
     async def add(self, page: Sequence[Result]) -> None:
-        """Write some: the images are fetched side by side, since S3 takes its time for each."""
-        for start in range(0, len(page), _SIDE_BY_SIDE):
-            some = page[start : start + _SIDE_BY_SIDE]
+        """Write some."""
+        for start in range(0, len(page), SIDE_BY_SIDE):
+            some = page[start : start + SIDE_BY_SIDE]
             fetching = (asyncio.to_thread(self._image, result) for result in some)
             images = await asyncio.gather(*fetching)
             await asyncio.to_thread(self._put, some, images)
@@ -116,12 +105,7 @@ class _Export:
         """The image, if there is one and it is not in the folder yet."""
         target = self._target(result)
         is_there = target is None or target.exists() or result.id in self.present
-        if is_there or result.stored_bytes is None:
-            return None
-        try:
-            return self.blobs.get(image_key(result.id))
-        except FileNotFoundError:  # let go of since the page was read
-            return None
+        return None if is_there else stored_image(self.blobs, result)
 
     def _put(self, some: Sequence[Result], images: Sequence[bytes | None]) -> None:
         for result, image in zip(some, images, strict=True):
@@ -150,14 +134,8 @@ class _Export:
 
     def _target(self, result: Result) -> Path | None:
         """Where its photo belongs; None if its label, which then came by no API, is no name."""
-        try:
-            return self.folder / tidy_feedback(result.feedback or "") / _name(result.id)
-        except ValueError:
-            return None
-
-
-def _name(identifier: str) -> str:
-    return f"reviewed-{identifier}.jpg"
+        place = place_of(result)
+        return None if place is None else self.folder / place
 
 
 def _present(folder: Path) -> dict[str, list[Path]]:

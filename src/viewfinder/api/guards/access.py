@@ -28,6 +28,8 @@ _OF_ONES_OWN = (
     re.compile(r"(GET|HEAD) /v1/webhooks/secret"),
     re.compile(r"POST /v1/webhooks/secret/rotate"),
 )
+# Photos of everybody at once, where `read` shows one.
+_OF_EVERYBODY = re.compile(r"(GET|HEAD) /v1/results/export")
 _BEARER = "bearer"
 
 
@@ -43,6 +45,8 @@ def needed_scope(method: str, path: str) -> AccessScope | None:
         return "classify"
     if any(ours.fullmatch(f"{method} {path}") for ours in _OF_ONES_OWN):
         return "classify"
+    if _OF_EVERYBODY.fullmatch(f"{method} {path}"):
+        return "manage"
     return "read" if looks else "manage"
 
 

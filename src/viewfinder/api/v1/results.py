@@ -2,8 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
-from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -32,8 +31,9 @@ from viewfinder.errors import (
 from viewfinder.results.images import image_key
 from viewfinder.results.labels import in_one_form
 from viewfinder.results.live import live_accuracy
+from viewfinder.results.opening import open_results
 from viewfinder.storage.wanted import Wanted, is_result_id, read_cursor, write_cursor
-from viewfinder.types import ModelRef, is_model_name
+from viewfinder.types import is_model_name
 
 if TYPE_CHECKING:
     from viewfinder.storage.results import Result, Results
@@ -54,7 +54,7 @@ _T = TypeVar("_T")
 async def list_results(services: ServicesDep, query: Annotated[ResultQuery, Query()]) -> ResultPage:
     """Results page by page, newest first; `order=uncertain&reviewed=false` is the review queue."""
     wanted = _wanted(query)
-    page = await (await _results(services)).page(wanted)
+    page = await (await open_results(services.database)).page(wanted)
     known = _Known(services)
     return ResultPage(
         results=[known.answer(result) for result in page.results],
@@ -71,7 +71,7 @@ async def erase_of_image(
     ],
 ) -> Deleted:
     """Erase every result for an image file, and the stored images."""
-    results = await _results(services)
+    results = await open_results(services.database)
     if not await _flush(services):
         raise NotReadyError(
             "Answers wait to be written, and cannot be erased before; try again later.",
@@ -119,7 +119,7 @@ async def show_image(services: ServicesDep, identifier: str) -> Response:
 async def erase_result(services: ServicesDep, identifier: str) -> None:
     """Erase a result, its stored image, and the copy that a job has of it."""
     result = await _one(services, identifier, lambda results: results.get(identifier))
-    await _erase(services, await _results(services), [result])
+    await _erase(services, await open_results(services.database), [result])
 
 
 @router.put("/results/{identifier}/feedback", openapi_extra=json_body(FeedbackBody))
@@ -147,7 +147,7 @@ async def show_live_accuracy(
     unknown = ModelNotFoundError(f"There is no model {name!r}, and no result of one.")
     if not is_model_name(name):
         raise ModelNotFoundError("There is no model of that name.")
-    results = await _results(services)
+    results = await open_results(services.database)
     tallies = await results.tallies(Wanted(model=name, since=query.since, until=query.until))
     is_known = tallies or name in services.models.catalog.models or await results.has_model(name)
     if not is_known:
@@ -170,7 +170,7 @@ def _wanted(query: ResultQuery) -> Wanted:
     Raises:
         InvalidParameterError: The cursor is none.
     """
-    ref = None if query.model is None else ModelRef.parse(query.model)
+    ref = query.ref
     try:
         after = None if query.cursor is None else read_cursor(query.order, query.cursor)
     except ValueError as error:
@@ -192,12 +192,6 @@ def _wanted(query: ResultQuery) -> Wanted:
     )
 
 
-async def _results(services: Services) -> "Results":
-    """The table; SQLAlchemy comes with the first use of the database."""
-    database = await services.database.open()
-    return cast("Results", import_module("viewfinder.storage.results").Results(database))
-
-
 async def _flush(services: Services) -> bool:
     return services.recorder is None or await services.recorder.flush()
 
@@ -212,7 +206,7 @@ async def _one(
     """
     if not is_result_id(identifier):
         raise ResultNotFoundError(_NONE)
-    results = await _results(services)
+    results = await open_results(services.database)
     found = await ask(results)
     if found is None:
         await _flush(services)

@@ -1,0 +1,89 @@
+/** How good a model is, by what people have said: asked anew after each review. */
+
+import { html, nothing } from "../../vendor/lit/lit-html.js";
+import { call, Unreachable } from "../api.js";
+import { count, percent } from "../format.js";
+import { problem } from "../parts.js";
+import { draw } from "../region.js";
+
+const element = document.querySelector("#accuracy");
+let model = null;
+let isAsking = false;
+let isStale = false;
+
+/** Show the accuracy of a model; of the same one, only if it has changed. */
+export function showAccuracy(name, { isNew = false } = {}) {
+  if (name === model && !isNew) return;
+  model = name;
+  ask();
+}
+
+async function ask() {
+  isStale = true;
+  if (isAsking) return;
+  isAsking = true;
+  while (isStale) {
+    isStale = false;
+    await askOnce(model);
+  }
+  isAsking = false;
+}
+
+async function askOnce(name) {
+  try {
+    const answer = await call(`/v1/models/${encodeURIComponent(name)}/live-accuracy`);
+    draw(element, view(answer));
+  } catch (error) {
+    if (!(error instanceof Unreachable)) draw(element, html`${title(name)}${problem(error)}`);
+  }
+}
+
+document.addEventListener("back", () => model && ask());
+
+export const drawNothing = () =>
+  draw(element, html`${title("")}<p class="quiet">How good the answers are is counted as soon as something is reviewed.</p>`);
+
+const title = (name) => html`<h2>Live accuracy ${name ? html`<span class="quiet">${name}</span>` : nothing}</h2>`;
+
+const view = ({ name, versions, caution }) => html`
+  ${title(name)}
+  ${versions.length
+    ? versions.map(version)
+    : html`<p class="quiet">Nothing of this model is reviewed yet.</p>`}
+  <p class="small quiet">${caution}</p>`;
+
+const version = (one) => html`<div class="version">
+  <div class="row spread">
+    <h3>Version ${one.version}</h3>
+    <span>${count(one.correct)} of ${count(one.reviewed)} right</span>
+  </div>
+  <div class="row">
+    <strong class="figure">${percent(one.accuracy.value)}</strong>
+    <span class="quiet small">95% interval ${interval(one.accuracy)}</span>
+  </div>
+  <div class="interval" aria-hidden="true" .style=${`--low: ${percent(one.accuracy.low)}; --high: ${percent(one.accuracy.high)}; --value: ${percent(one.accuracy.value)}`}></div>
+  ${one.abstained.reviewed ? html`<p class="small">It stood by ${part(one.answered)}; it was too unsure of ${part(one.abstained)}.</p>` : nothing}
+  <details>
+    <summary>By class (${count(one.classes.length)})</summary>
+    <div class="scroll" tabindex="0" role="region" aria-label="Accuracy by class, version ${one.version}">
+      <table>
+        <thead><tr><th>Class</th><th class="number">Photos</th><th class="number">Found</th><th class="number">Answers</th><th class="number">Right</th></tr></thead>
+        <tbody>${one.classes.map(
+          (each) => html`<tr><td>${each.class}</td>
+            <td class="number">${count(each.reviewed)}</td><td class="number">${share(each.recall)}</td>
+            <td class="number">${count(each.answered)}</td><td class="number">${share(each.precision)}</td></tr>`,
+        )}</tbody>
+      </table>
+    </div>
+    ${one.confusions.length
+      ? html`<h3 class="small">Taken for another</h3><ul class="small">${one.confusions.map(
+          (each) => html`<li>${each.class}, answered with ${each.answered}: ${count(each.count)}</li>`,
+        )}</ul>`
+      : nothing}
+  </details>
+</div>`;
+
+const interval = ({ low, high }) => `${percent(low)} to ${percent(high)}`;
+const part = ({ correct, reviewed }) => `${count(reviewed)}, ${count(correct)} of them right`;
+const share = (estimate) =>
+  estimate ? html`<span title="95% interval ${interval(estimate)}">${percent(estimate.value, 0)}</span>` : "–";
