@@ -50,7 +50,7 @@ function take() {
     const field = form.elements.namedItem(name);
     if (field?.name) field.value = CONVERSIONS[name]?.[1](value) ?? value;
   }
-  box.open = wanted().size > 0 || matchMedia("(min-width: 60rem)").matches;
+  box.open = matchMedia("(min-width: 60rem)").matches;
 }
 
 function offer(list, values) {

@@ -10,10 +10,12 @@ import { sure } from "./sure.js";
 
 const list = document.querySelector("#job-list");
 const filter = document.querySelector("#job-filter");
-const FOLLOWED = 5;
+const DAY_MS = 86_400_000;
+const AT_ONCE = 5;
 
-// The list does not say how callbacks stand. Who was seen at work is followed to the end of that.
-const followed = new Map();
+// The list does not say how callbacks stand: of those of a day, a few are asked for at a time, in turn.
+const callbacks = new Map();
+const asked = new Map();
 let jobs = [];
 let next = null;
 let isPaged = false;
@@ -30,17 +32,22 @@ region("job-list", (page) => {
 });
 
 async function follow() {
-  for (const one of jobs) if (one.callback && isOpen(one)) followed.set(one.id, followed.get(one.id));
-  const unsettled = [...followed].filter(([, callback]) => !callback?.state || callback.state === "waiting");
-  const over = unsettled.filter(([id]) => !jobs.some((one) => one.id === id && isOpen(one)));
-  for (const [id] of over.slice(0, FOLLOWED)) {
+  const turn = (one) => asked.get(one.id) ?? 0;
+  const due = jobs.filter(isUnsettled).sort((one, other) => turn(one) - turn(other)).slice(0, AT_ONCE);
+  for (const { id } of due) {
+    asked.set(id, Date.now());
     try {
-      followed.set(id, (await call(`/v1/jobs/${id}`)).callback);
+      callbacks.set(id, (await call(`/v1/jobs/${id}`)).callback);
     } catch {
       return; // It is asked again with the next list.
     }
   }
-  if (over.length) redraw();
+  if (due.length) redraw();
+}
+
+function isUnsettled({ id, callback, finished }) {
+  if (callback === null || finished === null || Date.now() - new Date(finished) > DAY_MS) return false;
+  return [undefined, null, "waiting"].includes(callbacks.get(id)?.state);
 }
 
 async function more() {
@@ -81,7 +88,7 @@ filter.addEventListener("change", () => {
 });
 
 const redraw = () => draw(list, view());
-const withCallback = (job) => ({ ...job, callback: followed.get(job.id) ?? job.callback });
+const withCallback = (job) => ({ ...job, callback: callbacks.get(job.id) ?? job.callback });
 
 const view = () => html`
   ${trouble ? problem(trouble) : nothing}
