@@ -1,6 +1,10 @@
 """Activity: what was answered, and jobs from the first photo to the last callback."""
 
+import contextlib
 import json
+import socket
+import socketserver
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -169,7 +173,7 @@ def test_each_filter_leaves_what_it_names_and_the_address_keeps_them(
     page = visitor.open("/activity")
     day = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     local, moment = f"{day:%Y-%m-%dT%H:%M}", day.isoformat()
-    filters = [
+    filters: list[tuple[str, str, dict[str, Any]]] = [
         ("Model", "shades@2", {"model": "shades@2"}),
         ("Class", "espresso", {"class": "espresso"}),
         ("Confidence from, %", "99.5", {"min_confidence": 0.995}),
@@ -277,7 +281,7 @@ def test_a_job_is_sent_from_the_page_and_followed_to_its_end(
     card = jobs(page).first
     expect(card).to_contain_text("6 images for efficientnet-lite0@1")
     expect(card).to_contain_text("succeeded")
-    expect(card).to_contain_text("6 of 6, 1 failed")
+    expect(card).to_contain_text("6 of 6 1 failed")
     card.get_by_role("link", name="Results").click()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_role("listitem")).to_have_count(6)
@@ -337,6 +341,65 @@ def test_a_wrong_choice_is_said_and_may_be_mended(
         expect(page.get_by_text("The job is accepted: 1 image.")).to_be_visible()
 
 
+def test_a_job_whose_answer_is_lost_is_tried_again_and_made_once(
+    browser: "Browser", place: Place
+) -> None:
+    before = len(place.http.get("/v1/jobs?limit=1000").json()["jobs"])
+    with (
+        losing_answers(place.server, b"POST /v1/jobs") as (address, losing),
+        visiting(browser, address, expected_errors=["ERR_"]) as visitor,
+    ):
+        page = visitor.open("/activity#jobs")
+        choose(page, FILES[1], FILES[2])
+        page.get_by_role("button", name="Send job").click()
+        expect(page.get_by_text("The connection was lost")).to_be_visible()
+        losing.clear()
+        page.get_by_role("button", name="Try again").click()
+        expect(page.get_by_text("The job is accepted: 2 images.")).to_be_visible()
+    assert len(place.http.get("/v1/jobs?limit=1000").json()["jobs"]) == before + 1
+
+
+@contextlib.contextmanager
+def losing_answers(server: Server, begin: bytes) -> Iterator[tuple[str, threading.Event]]:
+    """An address that leads to a server, and loses its answers to some requests while it is set.
+
+    Args:
+        server: Where everything goes.
+        begin: Of the requests whose answers are lost.
+    """
+    losing = threading.Event()
+    losing.set()
+
+    class Relay(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection(server.address) as behind:
+                lost = threading.Event()
+                sending = threading.Thread(target=self.send, args=(behind, lost), daemon=True)
+                sending.start()
+                with contextlib.suppress(OSError):
+                    while (data := behind.recv(65536)) and not lost.is_set():
+                        self.request.sendall(data)
+            with contextlib.suppress(OSError):
+                self.request.shutdown(socket.SHUT_RDWR)
+            sending.join(20)
+
+        def send(self, behind: socket.socket, lost: threading.Event) -> None:
+            with contextlib.suppress(OSError):
+                while data := self.request.recv(65536):
+                    if data.startswith(begin) and losing.is_set():
+                        lost.set()
+                    behind.sendall(data)
+                behind.shutdown(socket.SHUT_WR)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Relay) as relay:
+        relay.daemon_threads = True
+        thread = threading.Thread(target=relay.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{relay.server_address[1]}", losing
+        relay.shutdown()
+        thread.join(20)
+
+
 def test_a_long_job_shows_how_far_it_is_and_is_cancelled(visitor: Visitor, place: Place) -> None:
     identifier = place.send(*(grey(number % 250, (33, 33)) for number in range(400)), model="slow")
     page = visitor.open("/activity#jobs")
@@ -389,6 +452,7 @@ def test_by_keyboard_from_tab_to_tab(visitor: Visitor) -> None:
 
 
 def test_all_of_it_is_usable_in_the_dark_on_a_phone(browser: "Browser", place: Place) -> None:
+    place.send(grey(1), b"no image", model="shades")
     with visiting(browser, place.server.url, color_scheme="dark", viewport=NARROW) as visitor:
         page = visitor.open("/activity?model=efficientnet-lite0")
         eventually(lambda: loaded(page) >= 5)
@@ -422,7 +486,7 @@ def test_a_server_that_goes_away_and_comes_back_finds_the_page_going_on(
 ) -> None:
     port = free_port()
     fake_bundle(tmp_path / "models", "slow", 1, milliseconds=30)
-    again = {"DEFAULT_MODEL": "slow", "THREADS": 1, "JOBS__LEASE_S": 1}
+    again: dict[str, Any] = {"DEFAULT_MODEL": "slow", "THREADS": 1, "JOBS__LEASE_S": 1}
     with (
         serving(tmp_path, "--port", str(port), **again) as server,
         visiting(browser, server.url, expected_errors=AWAY) as visitor,

@@ -21,9 +21,9 @@ export const stateBadge = (job) => badge(job.state, KINDS[job.state]);
 export function progress(job) {
   const { total, failed } = job.counts;
   const done = doneOf(job);
-  const words = `${count(done)} of ${count(total)}${failed ? `, ${count(failed)} failed` : ""}`;
+  const words = `${count(done)} of ${count(total)}`;
   return html`<progress max=${total} value=${done} aria-label=${`Images worked on: ${words}`}></progress>
-    <p class="row spread small"><span>${words}</span><span class="quiet">${pacing(job)}</span></p>`;
+    <p class="row spread small"><span>${words} ${failed ? badge(`${count(failed)} failed`, "bad") : nothing}</span><span class="quiet">${pacing(job)}</span></p>`;
 }
 
 function pacing(job) {

@@ -31,6 +31,7 @@ const isZip = ({ name, type }) => /zip/.test(type) || /\.zip$/i.test(name);
 
 function choose(given) {
   if (underWay !== null || !given.length) return;
+  document.removeEventListener("back", submit);
   files = [...given];
   key = newKey();
   const size = bytes(files.reduce((sum, file) => sum + file.size, 0));
@@ -67,6 +68,7 @@ function path() {
 
 async function submit() {
   if (underWay !== null) return;
+  document.removeEventListener("back", submit);
   const mistake = wrong();
   if (mistake !== null) {
     draw(area, problem(mistake));
