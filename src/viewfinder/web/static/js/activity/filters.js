@@ -1,6 +1,7 @@
 /** Which answers are wanted: in the form as people say it, in the address as the API says it. */
 
 import { call } from "../api.js";
+import { modelNames } from "./words.js";
 
 const form = document.querySelector("#filters");
 const box = document.querySelector("#filter-box");
@@ -66,11 +67,7 @@ async function offerClasses() {
   offer(classes, labels.map((label) => label.class));
 }
 
-async function offerNames() {
-  const { models, default: first } = await call("/v1/models");
-  const known = models.flatMap(({ name, versions }) => [name, ...versions.map(({ version }) => `${name}@${version}`)]);
-  offer(names, [...known.filter((name) => name === first), ...known.filter((name) => name !== first)]);
-}
+const offerNames = async () => offer(names, await modelNames());
 
 // Suggestions only: what is typed holds without them.
 const unless = (failed) => failed.catch(() => {});

@@ -5,7 +5,7 @@ import { call } from "../api.js";
 import { percent } from "../format.js";
 import { problem } from "../parts.js";
 import { draw } from "../region.js";
-import { attempts, callback, failure, isOpen, progress, stateBadge, times, title } from "./job_parts.js";
+import { callback, failure, isOpen, progress, stateBadge, times, title } from "./job_parts.js";
 import { closing, copyable } from "./words.js";
 
 const dialog = document.querySelector("#job-dialog");
@@ -115,7 +115,7 @@ const about = (job) => html`<div>
     <div class="row">${stateBadge(job)} ${times(job)}</div>
     ${progress(job)} ${callback(job)}
   </div>
-  ${failure(job)} ${attempts(job)}`;
+  ${failure(job)}`;
 
 const images = (results) =>
   results.length

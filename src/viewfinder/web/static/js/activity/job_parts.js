@@ -70,23 +70,3 @@ function last({ state, attempts, next_attempt: due }) {
   const left = duration(Math.max(0, (new Date(due) - Date.now()) / 1000));
   return `${answered}${answered && "; "}next attempt in ${left}`;
 }
-
-/** Every attempt to tell somebody. */
-export const attempts = (job) =>
-  job.callback?.attempts.length
-    ? html`<div class="scroll" tabindex="0" role="region" aria-label="Attempts of the callback">
-        <table>
-          <thead><tr><th>Attempt</th><th>When</th><th class="number">Took</th><th>Answer</th></tr></thead>
-          <tbody>
-            ${job.callback.attempts.map(
-              (one, place) => html`<tr>
-                <td>${place + 1}</td>
-                <td>${moment(one.at)}</td>
-                <td class="number">${duration(one.seconds)}</td>
-                <td>${one.status ?? one.error}</td>
-              </tr>`,
-            )}
-          </tbody>
-        </table>
-      </div>`
-    : nothing;

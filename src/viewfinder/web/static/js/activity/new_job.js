@@ -1,12 +1,12 @@
 /** A new job: photos or a zip, chosen or dropped, and sent once, however often it is tried. */
 
 import { html, nothing } from "../../vendor/lit/lit-html.js";
-import { call, Unreachable } from "../api.js";
+import { Unreachable } from "../api.js";
 import { bytes, percent } from "../format.js";
 import { problem } from "../parts.js";
 import { draw, refresh } from "../region.js";
 import { upload } from "./upload.js";
-import { many } from "./words.js";
+import { many, modelNames } from "./words.js";
 
 const form = document.querySelector("#new-job");
 const input = document.querySelector("#job-files");
@@ -134,14 +134,13 @@ for (const name of ["dragover", "dragleave", "drop"]) {
 }
 
 async function offerModels() {
+  const [first, ...others] = await modelNames();
   const select = form.elements.model;
-  const { models, default: first } = await call("/v1/models");
-  select.options[0].textContent = `${first} (default)`;
-  for (const { name, versions } of models) {
-    for (const value of [name, ...versions.map(({ version }) => `${name}@${version}`)]) {
-      if (value !== first && ![...select.options].some((option) => option.value === value)) select.add(new Option(value, value));
-    }
-  }
+  const { options, value } = select;
+  options[0].textContent = `${first} (default)`;
+  options.length = 1;
+  for (const name of others) options.add(new Option(name, name));
+  select.value = others.includes(value) ? value : "";
 }
 
 const offer = () => offerModels().catch(() => {}); // The default does without.

@@ -1,6 +1,7 @@
 /** Parts that history and jobs share. */
 
 import { html } from "../../vendor/lit/lit-html.js";
+import { call } from "../api.js";
 
 /** Seconds, as people say them. */
 export function duration(seconds) {
@@ -11,6 +12,13 @@ export function duration(seconds) {
 }
 
 export const named = ({ name, version }) => `${name}@${version}`;
+
+/** What models may be called, with and without a version: the default model first. */
+export async function modelNames() {
+  const { models, default: first } = await call("/v1/models");
+  const names = models.flatMap(({ name, versions }) => [name, ...versions.map(({ version }) => named({ name, version }))]);
+  return [first, ...names.filter((name) => name !== first)];
+}
 
 /** A count and its noun. */
 export const many = (number, one, several = `${one}s`) =>
