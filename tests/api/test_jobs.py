@@ -417,6 +417,30 @@ def test_results_come_in_order_as_pages_and_as_lines(
     assert [json.loads(line) for line in answer.text.splitlines()] == found
 
 
+@pytest.mark.parametrize(("failed", "places"), [("true", [1, 3, 5]), ("false", [0, 2, 4])])
+def test_what_failed_can_be_asked_for_alone(
+    busy: tuple[Path, httpx2.Client],
+    monkeypatch: pytest.MonkeyPatch,
+    failed: str,
+    places: list[int],
+) -> None:
+    monkeypatch.setattr(routes, "_LINES_AT_ONCE", 2)
+    _, http = busy
+    broken = ("files", ("text.jpg", b"no image"))
+    sent = [*files(8), broken, *files(16), broken, *files(24), broken]
+    job = accepted(http.post("/v1/jobs", files=sent))["id"]
+    finished(http, job)
+    path = f"/v1/jobs/{job}/results?failed={failed}"
+    first = http.get(f"{path}&limit=2").json()
+    second = http.get(f"{path}&limit=2&cursor={first['next']}").json()
+    found = first["results"] + second["results"]
+    assert [one["index"] for one in found] == places
+    assert second["next"] is None
+    assert ["error" in one for one in found] == 3 * [failed == "true"]
+    lines = http.get(path, headers={"Accept": "application/x-ndjson"}).text
+    assert [json.loads(line) for line in lines.splitlines()] == found
+
+
 def test_a_file_that_an_archive_does_not_give_fails_alone(
     busy: tuple[Path, httpx2.Client],
 ) -> None:

@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx2
 import pytest
-from tests.support import LocalServer, fake_bundle, serving_here
+from PIL import Image
+from tests.support import LocalServer, encode, fake_bundle, serving_here
 
 from viewfinder import app
 from viewfinder.access.keys import make_key
@@ -359,6 +361,33 @@ def test_a_stored_image_is_given_and_kept_by_nobody_on_the_way(place: Place) -> 
     assert answer.headers["Content-Type"] == "image/jpeg"
     assert answer.headers["Cache-Control"] == "private, no-store"
     assert place.get(f"results/{one}")["image"]["stored"]
+
+
+@pytest.mark.parametrize(("side", "size"), [(32, (32, 16)), (320, (320, 160)), (640, (400, 200))])
+def test_a_thumbnail_is_no_larger_than_asked_for(
+    place: Place, side: int, size: tuple[int, int]
+) -> None:
+    (one,) = place.put({}, image=encode(Image.new("RGB", (400, 200), "teal"), "JPEG"))
+    answer = place.http.get(f"/v1/results/{one}/image?side={side}")
+    assert answer.headers["Content-Type"] == "image/jpeg"
+    assert answer.headers["Cache-Control"] == "private, no-store"
+    with Image.open(BytesIO(answer.content)) as thumbnail:
+        assert thumbnail.size == size
+
+
+@pytest.mark.parametrize("side", ["31", "641", "0", "-1", "1e2", "", "x"])
+def test_a_thumbnail_has_a_side_in_its_range(place: Place, side: str) -> None:
+    (one,) = place.put({}, image=b"jpeg")
+    answer = place.http.get(f"/v1/results/{one}/image?side={side}")
+    assert _code(answer) == (422, "invalid_parameter")
+
+
+@pytest.mark.parametrize("damaged", [b"\xff\xd8jpeg", b"no image"])
+def test_of_a_damaged_image_there_is_no_thumbnail(place: Place, damaged: bytes) -> None:
+    (one,) = place.put({}, image=damaged)
+    answer = place.http.get(f"/v1/results/{one}/image?side=320")
+    assert _code(answer) == (404, "result_not_found")
+    assert "damaged" in answer.json()["detail"]
 
 
 def test_an_image_that_is_not_there_says_why(place: Place) -> None:

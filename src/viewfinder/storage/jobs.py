@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import RowMapping, func, select, update
+from sqlalchemy import RowMapping, func, null, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -181,13 +181,16 @@ class Jobs:
         async with self._database.reading() as connection:
             return [to_job(row) for row in (await connection.execute(query)).mappings()]
 
-    async def items(self, identifier: str, *, after: int, limit: int) -> list[JobItem]:
+    async def items(
+        self, identifier: str, *, after: int, limit: int, failed: bool | None = None
+    ) -> list[JobItem]:
         """Images of a job that have been worked on, in their order.
 
         Args:
             identifier: The job's id; of one that is not there, there are none.
             after: Only those behind this position; -1 for the first ones.
             limit: At most so many.
+            failed: Only those with an error in place of an answer, or without; None for both.
         """
         done = select(jobs.c.succeeded + jobs.c.failed).where(jobs.c.id == identifier)
         place = job_items.c.position
@@ -197,6 +200,9 @@ class Jobs:
             .order_by(place)
             .limit(limit)
         )
+        if failed is not None:
+            answer = job_items.c.answer
+            query = query.where(answer.is_(null()) if failed else answer.is_not(null()))
         async with self._database.reading() as connection:
             return [to_item(row) for row in (await connection.execute(query)).mappings()]
 

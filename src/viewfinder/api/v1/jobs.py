@@ -125,15 +125,24 @@ async def show_job(job_id: str, services: ServicesDep) -> JobAnswer:
     responses={200: {"content": {_LINES: {"schema": {"type": "string"}}}}},
 )
 async def show_results(
-    job_id: str, request: Request, services: ServicesDep, limit: Limit = 50, cursor: Cursor = None
+    job_id: str,
+    request: Request,
+    services: ServicesDep,
+    *,
+    failed: Annotated[
+        bool | None,
+        Query(description="Only those with an error in place of an answer, or without."),
+    ] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
 ) -> Response:
     """What came of the images so far: a page, or all that are left, a line of JSON for each."""
     after = -1 if cursor is None else _place(cursor)
     jobs = await open_jobs(services.database)
     job = await jobs.get(_checked(job_id))
     if _wants_lines(request):
-        return StreamingResponse(_lines(jobs, job.id, after), media_type=_LINES)
-    found = await jobs.items(job.id, after=after, limit=limit + 1)
+        return StreamingResponse(_lines(jobs, job.id, after, failed=failed), media_type=_LINES)
+    found = await jobs.items(job.id, after=after, limit=limit + 1, failed=failed)
     page = found[:limit]
     more = to_cursor(str(page[-1].position)) if len(found) > limit else None
     return _json(json.dumps({"results": [render_item(item) for item in page], "next": more}))
@@ -166,8 +175,8 @@ async def _pin(request: Request, services: Services, model: str | None) -> tuple
     return manifest.name, manifest.version
 
 
-async def _lines(jobs: "Jobs", job: str, after: int) -> AsyncIterator[str]:
-    while items := await jobs.items(job, after=after, limit=_LINES_AT_ONCE):
+async def _lines(jobs: "Jobs", job: str, after: int, *, failed: bool | None) -> AsyncIterator[str]:
+    while items := await jobs.items(job, after=after, limit=_LINES_AT_ONCE, failed=failed):
         yield "".join(f"{json.dumps(render_item(item))}\n" for item in items)
         after = items[-1].position
         await asyncio.sleep(0)  # a client that reads quickly is not alone

@@ -1,7 +1,9 @@
 """`GET /v1/results` and below: the answers that were given, and what people say of them."""
 
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
@@ -21,14 +23,16 @@ from viewfinder.api.result_schemas import (
 )
 from viewfinder.blobs.threads import in_thread
 from viewfinder.errors import (
+    InvalidImageError,
     InvalidParameterError,
     ModelNotFoundError,
     NotReadyError,
     RequestError,
     ResultNotFoundError,
     ServiceError,
+    UnsupportedMediaTypeError,
 )
-from viewfinder.results.images import image_key
+from viewfinder.results.images import image_key, stored_form
 from viewfinder.results.labels import in_one_form
 from viewfinder.results.live import live_accuracy
 from viewfinder.results.opening import open_results
@@ -93,7 +97,14 @@ async def show_result(services: ServicesDep, identifier: str) -> ResultAnswer:
 @router.get(
     "/results/{identifier}/image", response_class=Response, responses={200: {"content": _JPEG}}
 )
-async def show_image(services: ServicesDep, identifier: str) -> Response:
+async def show_image(
+    services: ServicesDep,
+    identifier: str,
+    side: Annotated[
+        int | None,
+        Query(ge=32, le=640, description="Of a thumbnail: its longer side at most, in pixels."),
+    ] = None,
+) -> Response:
     """The stored image of a result, without its metadata and at most as large as the settings say.
 
     There is one only where the server has `record` = `images`.
@@ -111,6 +122,8 @@ async def show_image(services: ServicesDep, identifier: str) -> Response:
         raise ResultNotFoundError(gone) from error
     except OSError as error:
         raise _no_blobs("The stored images cannot be read now; try again later.") from error
+    if side is not None:
+        data = await _thumbnail(services, data, side)
     headers = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
     return Response(data, headers=headers, media_type="image/jpeg")
 
@@ -254,6 +267,21 @@ async def _erase(services: Services, results: "Results", which: Iterable["Result
         ) from error
     in_place = make_problem("result_not_found", _ERASED).model_dump(exclude_none=True)
     return await results.erase([result.id for result in found], in_place=in_place)
+
+
+async def _thumbnail(services: Services, data: bytes, side: int) -> bytes:
+    """A stored image made small, in what the processor has to spare.
+
+    Raises:
+        ResultNotFoundError: What is stored is no image any more.
+        DeadlineExceededError: The processor had nothing to spare in time.
+    """
+    work = partial(stored_form, data, side=side, limits=services.settings.limits)
+    deadline = time.monotonic() + services.settings.request_timeout_s
+    try:
+        return await services.devices.cpu.run(work, deadline=deadline, lane="batch")
+    except (InvalidImageError, UnsupportedMediaTypeError) as error:
+        raise ResultNotFoundError("The stored image of this result is damaged.") from error
 
 
 def _no_blobs(detail: str) -> NotReadyError:

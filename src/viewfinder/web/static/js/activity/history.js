@@ -1,0 +1,118 @@
+/** The answers that were given: new ones come by themselves, unless somebody is busy with these. */
+
+import { html, nothing } from "../../vendor/lit/lit-html.js";
+import { call } from "../api.js";
+import { milliseconds, percent } from "../format.js";
+import { empty, moment, problem } from "../parts.js";
+import { draw, refresh, region } from "../region.js";
+import { clear, PAGE, wanted } from "./filters.js";
+import { keepOnly } from "./photos.js";
+import { showResult, tags } from "./result.js";
+import { many, named } from "./words.js";
+
+const list = document.querySelector("#results");
+let query = null;
+let results = [];
+let next = null;
+let fresh = 0;
+let isPaged = false;
+let isFetching = false;
+let trouble = null;
+
+region("results", (page, ctx) => {
+  const isSame = ctx.request.action === query;
+  query = ctx.request.action;
+  if (isSame && isBusy()) hold(page);
+  else replace(page);
+  return view();
+});
+
+const isBusy = () =>
+  isPaged ||
+  document.querySelector("dialog[open]") !== null ||
+  (list.contains(document.activeElement) && list !== document.activeElement);
+
+function replace(page) {
+  ({ results, next } = page);
+  fresh = 0;
+  isPaged = false;
+  trouble = null;
+}
+
+/** Rows stay where they are; what is new is counted, and what has changed is shown. */
+function hold(page) {
+  const known = new Map(page.results.map((one) => [one.id, one]));
+  const newest = results[0]?.id ?? "";
+  results = results.map((one) => known.get(one.id) ?? one);
+  fresh = page.results.filter((one) => one.id > newest).length;
+}
+
+function showFresh() {
+  query = null;
+  list.focus();
+  refresh("#filters");
+}
+
+async function more() {
+  const asked = query;
+  isPaged = isFetching = true;
+  redraw();
+  try {
+    const page = await call(`/v1/results?${wanted()}&limit=${PAGE}&cursor=${encodeURIComponent(next)}`);
+    if (asked !== query) return; // Others are wanted by now.
+    results = [...results, ...page.results];
+    next = page.next;
+    trouble = null;
+  } catch (error) {
+    trouble = error;
+  } finally {
+    isFetching = false;
+    redraw();
+  }
+}
+
+function erased(id) {
+  results = results.filter((one) => one.id !== id);
+  redraw();
+  list.focus();
+  refresh("#filters");
+}
+
+const redraw = () => draw(list, view());
+
+function view() {
+  keepOnly(results.map((one) => one.id));
+  return html`
+    <div class="row spread status">
+      <p role="status" class="quiet small">${results.length ? `${many(results.length, "answer")}${next ? "" : " in all"}, newest first` : nothing}</p>
+      ${fresh ? html`<button type="button" class="slim" @click=${showFresh}>Show ${fresh >= PAGE ? `${fresh} or more` : fresh} new</button>` : nothing}
+    </div>
+    ${results.length ? html`<ol class="answers card">${results.map(row)}</ol>` : none()}
+    ${trouble ? problem(trouble) : nothing}
+    ${next ? html`<button type="button" class="more" ?disabled=${isFetching} @click=${more}>More</button>` : nothing}
+    ${results.length && results.every((one) => !one.image.stored) ? unseen : nothing}`;
+}
+
+const row = (one) => html`<li>
+  <button type="button" class="answer" @click=${() => showResult(one, erased)}>
+    ${one.image.stored ? html`<stored-photo result=${one.id}></stored-photo>` : html`<span class="no-photo"></span>`}
+    <span class="what"><strong>${one.class}</strong> ${tags(one)}</span>
+    <span class="sure" .style=${`--share: ${percent(one.confidence)}`}>${percent(one.confidence)}</span>
+    <span class="who">${named(one.model)}</span>
+    <span class="when">${moment(one.created)}</span>
+    <span class="took">${milliseconds(one.timing_ms.total)}</span>
+  </button>
+</li>`;
+
+const unseen = html`<p class="quiet small">
+  Photos of these are not stored. The setting <code>record</code> = <code>images</code> keeps those of later answers.
+</p>`;
+
+const none = () =>
+  wanted().size
+    ? html`${empty("No answer is like that", "Take a filter away, or see whether its words are right.")}
+        <p class="row centre"><button type="button" @click=${clear}>Clear filters</button></p>`
+    : empty(
+        "Nothing has been answered yet",
+        html`<a href="/">Classify a photo</a>, or send one: <code>curl -F file=@photo.jpg ${location.origin}/v1/classify</code>`,
+      );

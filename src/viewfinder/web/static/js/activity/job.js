@@ -1,0 +1,130 @@
+/** One job: how it gets on, whom it tells, and what came of its images. */
+
+import { html, nothing } from "../../vendor/lit/lit-html.js";
+import { call } from "../api.js";
+import { percent } from "../format.js";
+import { problem } from "../parts.js";
+import { draw } from "../region.js";
+import { callback, failure, isOpen, progress, stateBadge, times, title } from "./job_parts.js";
+import { closing, copyable } from "./words.js";
+
+const dialog = document.querySelector("#job-dialog");
+const KINDS = [
+  ["", "All"],
+  ["true", "Failed"],
+  ["false", "Answered"],
+];
+let shown = null;
+
+/** Open a job; without an id, close the one that is open. */
+export function showJob(id) {
+  if (id === shown?.id) return;
+  if (id === undefined) {
+    dialog.close();
+    return;
+  }
+  shown = blank(id);
+  redraw();
+  if (!dialog.open) dialog.showModal();
+  followJob();
+}
+
+const blank = (id, failed = "") => ({ id, failed, job: null, pages: [{ cursor: null, results: [], next: null }], trouble: null });
+
+dialog.addEventListener("close", () => {
+  shown = null;
+  if (location.hash.startsWith("#jobs/")) location.hash = "jobs";
+});
+
+/** Look how the open job is; of one that is over there is nothing new but its callback. */
+export async function followJob() {
+  const mine = shown;
+  if (mine === null) return;
+  try {
+    const isNews = mine.job === null || isOpen(mine.job);
+    const job = await call(`/v1/jobs/${mine.id}`);
+    if (isNews) await readOn(mine);
+    Object.assign(mine, { job, trouble: null });
+  } catch (error) {
+    mine.trouble = error;
+  }
+  if (mine === shown) redraw();
+}
+
+document.addEventListener("back", followJob);
+
+/** The last page once more: of a job that is not over, it grows. */
+async function readOn(mine) {
+  const { cursor } = mine.pages.at(-1);
+  const page = await call(`${pathOf(mine)}&limit=50${cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`}`);
+  mine.pages[mine.pages.length - 1] = { cursor, ...page };
+}
+
+const pathOf = ({ id, failed }) => `/v1/jobs/${id}/results?${failed && `failed=${failed}`}`;
+
+async function more() {
+  const mine = shown;
+  mine.pages.push({ cursor: mine.pages.at(-1).next, results: [], next: null });
+  try {
+    await readOn(mine);
+    mine.trouble = null;
+  } catch (error) {
+    mine.pages.pop();
+    mine.trouble = error;
+  }
+  if (mine === shown) redraw();
+}
+
+function choose(failed) {
+  shown = blank(shown.id, failed);
+  followJob();
+}
+
+async function download() {
+  const mine = shown;
+  try {
+    const lines = await call(pathOf(mine), { headers: { Accept: "application/x-ndjson" } });
+    const url = URL.createObjectURL(lines);
+    Object.assign(document.createElement("a"), { href: url, download: `job-${mine.id}.ndjson` }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 60_000);
+  } catch (error) {
+    mine.trouble = error;
+    redraw();
+  }
+}
+
+const redraw = () => draw(dialog, view(shown));
+
+const view = ({ id, job, trouble, failed, pages }) => html`<div class="stack">
+  <div class="row spread"><h2 id="job-title">${job ? title(job) : "Job"}</h2>${closing}</div>
+  ${trouble ? problem(trouble) : nothing} ${job ? about(job) : nothing}
+  <div class="row spread">
+    <div class="row" role="group" aria-label="Which images">
+      ${KINDS.map(
+        ([value, text]) => html`<button type="button" class="slim" aria-pressed=${value === failed} @click=${() => choose(value)}>${text}</button>`,
+      )}
+    </div>
+    <button type="button" class="slim" @click=${download}>Save as NDJSON</button>
+  </div>
+  ${images(pages.flatMap((page) => page.results))}
+  ${pages.at(-1).next ? html`<button type="button" class="more" @click=${more}>More</button>` : nothing}
+  <p class="quiet small">Id: ${copyable(id, "the id")}</p>
+</div>`;
+
+const about = (job) => html`<div>
+    <div class="row">${stateBadge(job)} ${times(job)}</div>
+    ${progress(job)} ${callback(job)}
+  </div>
+  ${failure(job)}`;
+
+const images = (results) =>
+  results.length
+    ? html`<ol class="images">${results.map(image)}</ol>`
+    : html`<p class="quiet">Nothing is here so far.</p>`;
+
+const image = ({ filename, result, error }) => html`<li>
+  <span class="name">${filename}</span>
+  ${result
+    ? html`<span><strong>${result.class}</strong> <span class="quiet">${percent(result.confidence)}${result.abstained ? ", abstained" : ""}</span></span>`
+    : html`<span class="error">✗ ${error.detail}</span>`}
+</li>`;

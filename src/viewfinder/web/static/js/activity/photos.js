@@ -1,0 +1,98 @@
+/** `<stored-photo result="id">`: a thumbnail, fetched with the key once it comes near the screen. */
+
+import { call } from "../api.js";
+
+const SIDE = 160;
+const AT_ONCE = 6;
+
+const urls = new Map();
+const gone = new Set();
+const waiting = new Set();
+let fetching = 0;
+
+const near = new IntersectionObserver(
+  (entries) => {
+    for (const { isIntersecting, target } of entries) if (isIntersecting) target.want();
+  },
+  { rootMargin: "200px" },
+);
+
+class StoredPhoto extends HTMLElement {
+  static observedAttributes = ["result"];
+
+  connectedCallback() {
+    this.look();
+  }
+
+  disconnectedCallback() {
+    near.unobserve(this);
+  }
+
+  attributeChangedCallback() {
+    if (this.isConnected) this.look();
+  }
+
+  get result() {
+    return this.getAttribute("result");
+  }
+
+  look() {
+    near.unobserve(this);
+    this.show();
+    if (!urls.has(this.result) && !gone.has(this.result)) near.observe(this);
+  }
+
+  want() {
+    near.unobserve(this);
+    waiting.add(this.result);
+    fetchNext();
+  }
+
+  show() {
+    const url = urls.get(this.result);
+    if (url === undefined) return this.replaceChildren();
+    if (this.firstChild?.src === url) return undefined;
+    const image = Object.assign(new Image(), { alt: "", src: url });
+    return this.replaceChildren(image);
+  }
+}
+
+function fetchNext() {
+  for (const id of waiting) {
+    if (fetching >= AT_ONCE) return;
+    waiting.delete(id);
+    fetching += 1;
+    fetchOne(id).finally(() => {
+      fetching -= 1;
+      fetchNext();
+    });
+  }
+}
+
+async function fetchOne(id) {
+  if (urls.has(id)) return;
+  try {
+    urls.set(id, URL.createObjectURL(await call(`/v1/results/${id}/image?side=${SIDE}`)));
+  } catch (error) {
+    if (error.status === 404) gone.add(id);
+    return;
+  }
+  for (const one of document.querySelectorAll("stored-photo")) if (one.result === id) one.show();
+}
+
+/** Let go of all thumbnails but those of these results. */
+export function keepOnly(ids) {
+  const kept = new Set(ids);
+  for (const id of waiting) if (!kept.has(id)) waiting.delete(id);
+  for (const [id, url] of urls) {
+    if (kept.has(id)) continue;
+    URL.revokeObjectURL(url);
+    urls.delete(id);
+  }
+}
+
+document.addEventListener("back", () => {
+  for (const one of document.querySelectorAll("stored-photo")) one.look();
+});
+
+customElements.define("stored-photo", StoredPhoto);
