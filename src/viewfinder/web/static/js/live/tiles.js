@@ -1,0 +1,138 @@
+/** The tiles: what each shows, in the order in which an operator looks. */
+
+import { html, nothing } from "../../vendor/lit/lit-html.js";
+import { bytes, count, milliseconds, percent } from "../format.js";
+import { chart, swatch } from "./chart.js";
+
+const KINDS = ["one", "two", "three"];
+
+/** So many things, or so many in a second: few digits. */
+export const figure = (value) => (value < 10 ? value.toFixed(1).replace(/\.0$/, "") : count(Math.round(value)));
+const share = (value) => percent(value, value && value < 0.1 ? 1 : 0);
+const shown = (value, format) => (value === null || value === undefined ? "–" : format(value));
+const row = (name, value) => html`<li><span>${name}</span><b>${value}</b></li>`;
+
+/**
+ * Each tile as data: the figure on top is `big`, `lines` are [name, class in live.css, value],
+ * and `foot` is what else there is to say. Both may depend on all that the page knows.
+ */
+const TILES = [
+  {
+    title: "Requests",
+    unit: "a second",
+    format: figure,
+    least: 1,
+    big: ({ requests }) => requests.answered + requests.refused + requests.failed,
+    lines: () => [
+      ["Answered", "one", ({ requests }) => requests.answered],
+      ["Refused (4xx)", "warn", ({ requests }) => requests.refused],
+      ["Failed (5xx)", "bad", ({ requests }) => requests.failed],
+    ],
+  },
+  {
+    title: "Latency",
+    unit: "p95 of /v1/classify",
+    format: milliseconds,
+    least: 10,
+    big: ({ p95 }) => p95,
+    lines: () => [
+      ["p50", "one", ({ p50 }) => p50],
+      ["p95", "two", ({ p95 }) => p95],
+      ["p99", "three", ({ p99 }) => p99],
+    ],
+  },
+  {
+    title: "Refusals",
+    unit: "a second",
+    format: figure,
+    least: 1,
+    big: ({ refusals }) => refusals,
+    lines: () => [["Refused", "warn", ({ refusals }) => refusals]],
+    foot: ({ counted }) => refusals(counted),
+  },
+  {
+    title: "Queue",
+    unit: "images wait",
+    format: figure,
+    least: 10,
+    big: ({ people, jobs }) => people + jobs,
+    lines: () => [
+      ["People", "one", ({ people }) => people],
+      ["Jobs", "two", ({ jobs }) => jobs],
+    ],
+    foot: ({ now, capacity }) => [
+      row("Places for each", shown(capacity, count)),
+      row("Images in one call", shown(now?.batch, figure)),
+    ],
+  },
+  {
+    title: "Time of an image",
+    unit: "on average",
+    format: milliseconds,
+    least: 10,
+    big: ({ decode, queue, infer }) => (decode === null ? null : decode + queue + infer),
+    lines: () => [
+      ["Decoding", "one", ({ decode }) => decode],
+      ["Waiting", "two", ({ queue }) => queue],
+      ["Model", "three", ({ infer }) => infer],
+    ],
+  },
+  {
+    title: "Images",
+    unit: "a second",
+    format: figure,
+    least: 1,
+    big: ({ images }) => images,
+    lines: ({ counted }) =>
+      most(counted.versions, ({ answers }) => answers).map(({ name }, place) => [name, KINDS[place], ({ byVersion }) => byVersion.get(name) ?? 0]),
+    foot: ({ counted: { versions } }) => (versions.length > KINDS.length ? row(`${versions.length - KINDS.length} more below`, "") : nothing),
+  },
+  {
+    title: "Cache and doubt",
+    unit: "from the cache",
+    format: share,
+    limit: 1,
+    big: ({ cached }) => cached,
+    lines: () => [
+      ["From the cache", "one", ({ cached }) => cached],
+      ["Abstained", "two", ({ abstained }) => abstained],
+    ],
+  },
+  {
+    title: "Processor",
+    unit: "cores",
+    format: figure,
+    least: 1,
+    big: ({ processor }) => processor,
+    lines: () => [
+      ["Whole server", "one", ({ processor }) => processor],
+      ["Compute threads", "two", ({ busy }) => busy],
+    ],
+    foot: ({ now, threads }) => [row("Threads there are", shown(threads, count)), row("Memory", shown(now?.memory, bytes))],
+  },
+];
+
+/** All tiles. */
+export const tiles = (seen) => html`<div class="tiles">${TILES.map((one) => tile(one, seen))}</div>`;
+
+function tile({ title, unit, format, big, lines, foot, ...axis }, seen) {
+  const drawn = lines(seen);
+  return html`<section class="card tile" aria-label=${title}>
+    <h2>${title}</h2>
+    <p class="figure"><strong>${shown(seen.now && big(seen.now), format)}</strong> <span class="quiet">${unit}</span></p>
+    ${chart(title, drawn, seen, { format, ...axis })}
+    <ul class="legend small">
+      ${drawn.map(([name, kind, of]) => row(html`${swatch(kind)} ${name}`, shown(seen.now && of(seen.now), format)))}
+      ${foot?.(seen)}
+    </ul>
+  </section>`;
+}
+
+function refusals({ reasons, words }) {
+  if (!reasons.length) return html`<li class="quiet">Nothing in the ${words}.</li>`;
+  const rows = most(reasons, ([, number]) => number).map(([reason, number]) => row(reason, count(number)));
+  return [html`<li class="quiet">In the ${words}:</li>`, rows];
+}
+
+/** The few that have most. */
+const most = (all, of) => all.toSorted((one, other) => of(other) - of(one)).slice(0, KINDS.length);
