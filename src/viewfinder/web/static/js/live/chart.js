@@ -9,11 +9,10 @@ const EDGE = 2; // for half of a line's width
 /**
  * Draw lines, and say in words what they show.
  * @param {string} title
- * @param {[string, string, (figures: object) => number|null][]} lines Name, class, value.
- * @param {{points: object[], at: number, minutes: number}} time The points of a History, now, and
- *     how far the axis goes back.
- * @param {{format: Function, least: number, limit?: number}} axis It ends at `limit`, or above the
- *     highest value, and never below `least`.
+ * @param {[string, string, string][]} lines Name, class, and which of the figures.
+ * @param {{points: object[], at: number, minutes: number}} time `points` of a History, now, and how
+ *     far back it goes.
+ * @param {object} axis It ends at `limit`, or else above the highest value and not below `least`.
  */
 export function chart(title, lines, { points, at, minutes }, { format, least, limit }) {
   const top = limit ?? above(Math.max(least, ...lines.flatMap((line) => valuesOf(line, points))));
@@ -30,7 +29,8 @@ export function chart(title, lines, { points, at, minutes }, { format, least, li
 /** A short piece of a line, for a legend. */
 export const swatch = (kind) => html`<svg width="22" height="8" aria-hidden="true"><path class="line ${kind}" d="M1 4H21" /></svg>`;
 
-const valuesOf = ([, , of], points) => points.map(({ figures }) => of(figures)).filter((value) => value !== null);
+const valueOf = ([, , key], { figures }) => figures[key] ?? null;
+const valuesOf = (line, points) => points.map((point) => valueOf(line, point)).filter((value) => value !== null);
 
 /** The next of 1, 2, 5, 10, 20… that is not below. */
 export function above(value) {
@@ -41,20 +41,20 @@ export function above(value) {
 function inWords(line, points, format) {
   const values = valuesOf(line, points);
   if (!values.length) return `${line[0]} nothing yet`;
-  const last = line[2](points.at(-1).figures);
+  const last = valueOf(line, points.at(-1));
   return `${line[0]} ${last === null ? "nothing" : format(last)} now, from ${format(Math.min(...values))} to ${format(Math.max(...values))}`;
 }
 
-function path([, , of], points, { at, span, top }) {
+function path(line, points, { at, span, top }) {
   let drawn = "";
   let isApart = true;
-  for (const { at: moment, begins, figures } of points) {
-    const value = of(figures);
+  for (const point of points) {
+    const value = valueOf(line, point);
     if (value !== null) {
-      const x = (WIDTH * (1 - (at - moment) / span)).toFixed(1);
+      const x = (WIDTH * (1 - (at - point.at) / span)).toFixed(1);
       const y = (HEIGHT - EDGE - (HEIGHT - 2 * EDGE) * Math.min(value / top, 1)).toFixed(1);
       // A point alone is a dot: a line without length, with round ends.
-      drawn += isApart || begins ? `M${x} ${y}h0` : `L${x} ${y}`;
+      drawn += isApart || point.begins ? `M${x} ${y}h0` : `L${x} ${y}`;
     }
     isApart = value === null;
   }

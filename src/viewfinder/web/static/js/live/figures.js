@@ -14,7 +14,7 @@ const share = (part, whole) => (whole ? part / whole : null);
 /** How people say which version it is. */
 const nameOf = ({ model, version, variant }) => `${model}@${version} ${variant}`;
 
-/** The figures of a moment: rates, means and quantiles since the look before, `seconds` ago. */
+/** The figures of a moment: rates, means and quantiles since a look `seconds` ago; a version's rate is under its name. */
 export function figuresOf(before, after, seconds) {
   const grown = increase(before, after);
   const own = (name) => sum(grown, `viewfinder_${name}_total`) ?? 0;
@@ -23,7 +23,7 @@ export function figuresOf(before, after, seconds) {
   const time = (part) => times(mean(grown, `viewfinder_${part}_seconds`), 1000);
   const waiting = (name) => sum(after, "viewfinder_queue_depth", ({ lane }) => lane === name) ?? 0;
   return {
-    requests: requests(grown, seconds),
+    ...requests(grown, seconds),
     p50: percentile(0.5),
     p95: percentile(0.95),
     p99: percentile(0.99),
@@ -35,7 +35,7 @@ export function figuresOf(before, after, seconds) {
     batch: mean(grown, "viewfinder_batch_size"),
     refusals: own("refusals") / seconds,
     images: own("predictions") / seconds,
-    byVersion: new Map([...sumBy(grown, "viewfinder_predictions_total", nameOf)].map(([name, answers]) => [name, answers / seconds])),
+    ...scaled(sumBy(grown, "viewfinder_predictions_total", nameOf), 1 / seconds),
     cached: share(own("cache_hits"), own("cache_hits") + own("cache_misses")),
     abstained: share(own("abstentions"), own("predictions")),
     processor: times(sum(grown, "process_cpu_seconds_total"), 1 / seconds),
@@ -43,6 +43,8 @@ export function figuresOf(before, after, seconds) {
     memory: sum(after, "process_resident_memory_bytes"),
   };
 }
+
+const scaled = (sums, factor) => Object.fromEntries([...sums].map(([name, value]) => [name, value * factor]));
 
 function requests(grown, seconds) {
   const rates = { answered: 0, refused: 0, failed: 0 };

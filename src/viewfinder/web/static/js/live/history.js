@@ -9,28 +9,24 @@ const POINTS = 150;
 const SMOOTH_MS = 10_000; // a rate is that of the last ten seconds
 const GAP_MS = 10_000;
 const SOON_MS = 500;
+const CALM = 4; // so many looks in a row at one process
 
 export class History {
-  /** @type {{at: number, begins: boolean, seconds: number, figures: object, counts: object}[]} */
   points = [];
-  /** How often another process answered than before. */
+  /** How often of late another process answered than before. */
   changes = 0;
   #looks = [];
 
   /** Take a look in. */
   add(at, look) {
     const last = this.#looks.at(-1);
-    const passed = last === undefined ? 0 : at - last.at;
-    if (last && passed >= 0 && passed < SOON_MS) return;
-    if (last && isAnother(last.look, look)) {
-      this.changes += 1;
-      this.interrupt();
-    } else if (passed < 0 || passed > GAP_MS) {
-      this.interrupt();
-    }
-    const before = this.#looks.at(-1);
+    const passed = at - last?.at;
+    if (passed >= 0 && passed < SOON_MS) return;
+    const isOther = last !== undefined && isAnother(last.look, look);
+    if (isOther) this.changes += 1;
+    if (isOther || passed < 0 || passed > GAP_MS) this.interrupt();
     this.#looks.push({ at, look });
-    if (before !== undefined) this.#step(before);
+    if (this.#looks.length > 1) this.#step(last);
   }
 
   /** Nothing was heard for a while, or nobody listened: no line goes across. */
@@ -41,6 +37,7 @@ export class History {
   #step(before) {
     const { at, look } = this.#looks.at(-1);
     while (at - this.#looks[0].at > SMOOTH_MS && this.#looks.length > 2) this.#looks.shift();
+    if (this.#looks.length > CALM) this.changes = 0;
     const base = this.#looks[0];
     this.points.push({
       at,
@@ -60,7 +57,7 @@ export class History {
   /** All that was counted, and in how long a time. */
   get counted() {
     const seconds = this.points.reduce((sum, point) => sum + point.seconds, 0);
-    const words = seconds < 100 ? `last ${Math.round(seconds)} seconds` : `last ${Math.round(seconds / 60)} minutes`;
+    const words = !seconds ? "first moments" : seconds < 100 ? `last ${Math.round(seconds)} seconds` : `last ${Math.round(seconds / 60)} minutes`;
     return { words, ...together(this.points.map(({ counts }) => counts)) };
   }
 

@@ -17,7 +17,7 @@ export function answers(counted, routing) {
   if (!counted.versions.length) return panel("Answers", counted, none);
   const total = add(counted.versions, ({ answers }) => answers);
   const rows = counted.versions.toSorted((one, other) => one.name.localeCompare(other.name, "en", { numeric: true }));
-  return panel("Answers", counted, html`<div class="scroll"><table>
+  return panel("Answers", counted, html`<table class="tight">
     <thead><tr>
       <th scope="col">Version</th>
       ${["Answers", "Share", "Sure", "Abstained"].map((name) => html`<th class="number" scope="col">${name}</th>`)}
@@ -29,7 +29,7 @@ export function answers(counted, routing) {
         ${cells.map((cell) => html`<td class="number">${cell}</td>`)}
       </tr>`;
     })}</tbody>
-  </table></div>`);
+  </table>`);
 }
 
 /** What part a version has in the traffic of its model. */

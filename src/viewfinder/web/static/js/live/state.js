@@ -21,6 +21,9 @@ export function parts({ status, parts: found }) {
 /** The answer where the server cannot do its work, in its own words. */
 export const notReady = ({ detail }) => html`<p class="row">${badge("Not ready", "bad")} <span>${detail}</span></p>`;
 
+/** No answer came at all. */
+export const away = html`<p>${badge("Not reached", "bad")}</p>`;
+
 /** Which server this is, by its metrics. */
 export function server(look, at) {
   const version = select(look, "viewfinder_build_info")[0]?.labels.version;

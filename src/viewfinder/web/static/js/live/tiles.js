@@ -13,8 +13,8 @@ const shown = (value, format) => (value === null || value === undefined ? "–" 
 const row = (name, value) => html`<li><span>${name}</span><b>${value}</b></li>`;
 
 /**
- * Each tile as data: the figure on top is `big`, `lines` are [name, class in live.css, value],
- * and `foot` is what else there is to say. Both may depend on all that the page knows.
+ * Each tile as data: `big` are the figures whose sum is on top, `lines` have a name, a class of
+ * live.css and a figure, and `foot` is what else there is to say.
  */
 const TILES = [
   {
@@ -22,32 +22,24 @@ const TILES = [
     unit: "a second",
     format: figure,
     least: 1,
-    big: ({ requests }) => requests.answered + requests.refused + requests.failed,
-    lines: () => [
-      ["Answered", "one", ({ requests }) => requests.answered],
-      ["Refused (4xx)", "warn", ({ requests }) => requests.refused],
-      ["Failed (5xx)", "bad", ({ requests }) => requests.failed],
-    ],
+    big: ["answered", "refused", "failed"],
+    lines: [["Answered", "one", "answered"], ["Refused (4xx)", "warn", "refused"], ["Failed (5xx)", "bad", "failed"]],
   },
   {
     title: "Latency",
     unit: "p95 of /v1/classify",
     format: milliseconds,
     least: 10,
-    big: ({ p95 }) => p95,
-    lines: () => [
-      ["p50", "one", ({ p50 }) => p50],
-      ["p95", "two", ({ p95 }) => p95],
-      ["p99", "three", ({ p99 }) => p99],
-    ],
+    big: ["p95"],
+    lines: [["p50", "one", "p50"], ["p95", "two", "p95"], ["p99", "three", "p99"]],
   },
   {
     title: "Refusals",
     unit: "a second",
     format: figure,
     least: 1,
-    big: ({ refusals }) => refusals,
-    lines: () => [["Refused", "warn", ({ refusals }) => refusals]],
+    big: ["refusals"],
+    lines: [["Refused", "warn", "refusals"]],
     foot: ({ counted }) => refusals(counted),
   },
   {
@@ -55,36 +47,25 @@ const TILES = [
     unit: "images wait",
     format: figure,
     least: 10,
-    big: ({ people, jobs }) => people + jobs,
-    lines: () => [
-      ["People", "one", ({ people }) => people],
-      ["Jobs", "two", ({ jobs }) => jobs],
-    ],
-    foot: ({ now, capacity }) => [
-      row("Places for each", shown(capacity, count)),
-      row("Images in one call", shown(now?.batch, figure)),
-    ],
+    big: ["people", "jobs"],
+    lines: [["People", "one", "people"], ["Jobs", "two", "jobs"]],
+    foot: ({ now, capacity }) => [row("Places for each", shown(capacity, count)), row("Images in one call", shown(now?.batch, figure))],
   },
   {
     title: "Time of an image",
     unit: "on average",
     format: milliseconds,
     least: 10,
-    big: ({ decode, queue, infer }) => (decode === null ? null : decode + queue + infer),
-    lines: () => [
-      ["Decoding", "one", ({ decode }) => decode],
-      ["Waiting", "two", ({ queue }) => queue],
-      ["Model", "three", ({ infer }) => infer],
-    ],
+    big: ["decode", "queue", "infer"],
+    lines: [["Decoding", "one", "decode"], ["Waiting", "two", "queue"], ["Model", "three", "infer"]],
   },
   {
     title: "Images",
     unit: "a second",
     format: figure,
     least: 1,
-    big: ({ images }) => images,
-    lines: ({ counted }) =>
-      most(counted.versions, ({ answers }) => answers).map(({ name }, place) => [name, KINDS[place], ({ byVersion }) => byVersion.get(name) ?? 0]),
+    big: ["images"],
+    lines: ({ counted }) => most(counted.versions, ({ answers }) => answers).map(({ name }, place) => [name, KINDS[place], name]),
     foot: ({ counted: { versions } }) => (versions.length > KINDS.length ? row(`${versions.length - KINDS.length} more below`, "") : nothing),
   },
   {
@@ -92,22 +73,16 @@ const TILES = [
     unit: "from the cache",
     format: share,
     limit: 1,
-    big: ({ cached }) => cached,
-    lines: () => [
-      ["From the cache", "one", ({ cached }) => cached],
-      ["Abstained", "two", ({ abstained }) => abstained],
-    ],
+    big: ["cached"],
+    lines: [["From the cache", "one", "cached"], ["Abstained", "two", "abstained"]],
   },
   {
     title: "Processor",
     unit: "cores",
     format: figure,
     least: 1,
-    big: ({ processor }) => processor,
-    lines: () => [
-      ["Whole server", "one", ({ processor }) => processor],
-      ["Compute threads", "two", ({ busy }) => busy],
-    ],
+    big: ["processor"],
+    lines: [["Whole server", "one", "processor"], ["Compute threads", "two", "busy"]],
     foot: ({ now, threads }) => [row("Threads there are", shown(threads, count)), row("Memory", shown(now?.memory, bytes))],
   },
 ];
@@ -116,17 +91,20 @@ const TILES = [
 export const tiles = (seen) => html`<div class="tiles">${TILES.map((one) => tile(one, seen))}</div>`;
 
 function tile({ title, unit, format, big, lines, foot, ...axis }, seen) {
-  const drawn = lines(seen);
+  const drawn = Array.isArray(lines) ? lines : lines(seen);
+  const { now } = seen;
   return html`<section class="card tile" aria-label=${title}>
     <h2>${title}</h2>
-    <p class="figure"><strong>${shown(seen.now && big(seen.now), format)}</strong> <span class="quiet">${unit}</span></p>
+    <p class="figure"><strong>${shown(now && sumOf(big.map((key) => now[key])), format)}</strong> <span class="quiet">${unit}</span></p>
     ${chart(title, drawn, seen, { format, ...axis })}
     <ul class="legend small">
-      ${drawn.map(([name, kind, of]) => row(html`${swatch(kind)} ${name}`, shown(seen.now && of(seen.now), format)))}
+      ${drawn.map(([name, kind, key]) => row(html`${swatch(kind)} ${name}`, shown(now?.[key], format)))}
       ${foot?.(seen)}
     </ul>
   </section>`;
 }
+
+const sumOf = (figures) => (figures.includes(null) ? null : figures.reduce((sum, one) => sum + one));
 
 function refusals({ reasons, words }) {
   if (!reasons.length) return html`<li class="quiet">Nothing in the ${words}.</li>`;

@@ -7,7 +7,7 @@ import { drift, driftInWords } from "../live/drift.js";
 import { History } from "../live/history.js";
 import { parse, select, sum } from "../live/metrics.js";
 import { answers, confidence } from "../live/panels.js";
-import { notReady, parts, server } from "../live/state.js";
+import { away, notReady, parts, server } from "../live/state.js";
 import { figure, tiles } from "../live/tiles.js";
 import { problem } from "../parts.js";
 import { draw, refresh, region } from "../region.js";
@@ -17,7 +17,8 @@ const MANY_CHANGES = 3;
 const MOST_MODELS = 12;
 
 const history = new History();
-const [figures, driftPart, pause, summary] = ["figures", "drift", "pause", "summary"].map((id) => document.getElementById(id));
+const ids = ["figures", "drift", "state", "server", "pause", "summary", "sum-up"];
+const [figures, driftPart, statePart, serverPart, pause, summary, sumUp] = ids.map((id) => document.getElementById(id));
 
 let latest = null;
 let routing = null;
@@ -29,11 +30,14 @@ let isHeard = true;
 /* The figures */
 
 region("figures", (text) => {
-  if (latest === null) setTimeout(() => refresh("#figures"), SECOND_LOOK_MS);
+  const at = Date.now();
+  const isFirst = latest === null;
   latest = parse(text);
   isHeard = true;
-  history.add(Date.now(), latest);
-  draw(document.getElementById("server"), server(latest, Date.now()));
+  history.add(at, latest);
+  draw(serverPart, server(latest, at));
+  if (history.now === null) setTimeout(() => refresh("#figures"), SECOND_LOOK_MS);
+  if (isFirst && routing) compare();
   return view();
 });
 
@@ -58,14 +62,11 @@ function choose(name) {
   redraw();
 }
 
-function interrupt() {
-  history.interrupt();
-  redraw();
-}
-
 figures.addEventListener("htmx:error", () => {
   isHeard = false;
-  interrupt();
+  draw(statePart, away);
+  history.interrupt();
+  redraw();
 });
 
 /** What else than an error a refusal may mean. */
@@ -80,7 +81,7 @@ function instead(element, status, template) {
 }
 
 instead(figures, 404, () => html`<p class="notice">There are no figures: the setting <code>VIEWFINDER_METRICS__ENABLED</code> is off.</p>`);
-instead(document.getElementById("state"), 503, (text) => notReady(JSON.parse(text)));
+instead(statePart, 503, (text) => notReady(JSON.parse(text)));
 
 /* State and drift */
 
@@ -112,18 +113,14 @@ function toCompare() {
 pause.addEventListener("click", () => {
   isPaused = !isPaused;
   pause.setAttribute("aria-pressed", isPaused);
-  interrupt();
   refresh();
 });
 
 document.addEventListener("htmx:before:request", (event) => isPaused && event.preventDefault());
 
-document.addEventListener("visibilitychange", () => {
-  interrupt();
-  if (!document.hidden) refresh();
-});
+document.addEventListener("visibilitychange", () => document.hidden || refresh());
 
-document.getElementById("sum-up").addEventListener("click", () => {
+sumUp.addEventListener("click", () => {
   summary.hidden = false;
   summary.textContent = inWords((isHeard && history.now) || null);
 });
@@ -132,9 +129,8 @@ function inWords(now) {
   if (now === null) return "There are no figures now.";
   const { reasons, words } = history.counted;
   const refused = reasons.map(([reason, number]) => `${count(number)} ${reason}`).join(", ");
-  const { answered, refused: turned, failed } = now.requests;
   return `At ${new Date().toLocaleTimeString("en-GB")}: ${[
-    `${figure(answered + turned + failed)} requests a second, of which ${figure(turned)} are refused and ${figure(failed)} fail`,
+    `${figure(now.answered + now.refused + now.failed)} requests a second, of which ${figure(now.refused)} are refused and ${figure(now.failed)} fail`,
     now.p95 === null ? "no photo is being classified" : `95 answers in 100 take less than ${milliseconds(now.p95)}`,
     `${count(now.people + now.jobs)} images wait`,
     refused ? `refused in the ${words}: ${refused}` : `nothing was refused in the ${words}`,
