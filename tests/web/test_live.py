@@ -1,7 +1,10 @@
 """The page Live: figures of a real server under real load, compared with what was sent to it."""
 
+import os
 import re
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +19,11 @@ from tests.support import (
     fake_bundle,
     free_port,
     grey,
+    photo,
     run_command,
     serving,
 )
-from tests.web.browser import NARROW, WIDE, Visitor, expect, visiting
+from tests.web.browser import NARROW, PICTURES, WIDE, Visitor, expect, visiting
 
 from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE, scan
 
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 
 KNOWN = 120  # photos of the reference
 WINDOW = 100
+DARK = 0.3
 REFUSED = "unsupported_media_type"
 
 
@@ -74,6 +79,41 @@ def _send(client: httpx2.Client, answered: int, refused: int = 0) -> None:
         assert client.post("/v1/classify", files={"file": b"no photo"}).status_code == 415
 
 
+def _show(client: httpx2.Client, brightness: float) -> None:
+    """Photos to `things`, as many as its window has."""
+    photos = _photos(brightness, KNOWN)
+    for start in range(0, KNOWN, 40):
+        files = [("files", photo) for photo in photos[start : start + 40]]
+        client.post("/v1/batch-classify?model=things", files=files).raise_for_status()
+
+
+@contextmanager
+def _traffic(server: Server) -> Iterator[None]:
+    """What servers get to see: photos for several versions, and files that are none."""
+    over = threading.Event()
+    with httpx2.Client(base_url=server.url, timeout=60, trust_env=False) as client:
+
+        def send() -> None:
+            number = 0
+            while not over.wait(0.04):
+                number += 1
+                version = 2 if number % 5 == 0 else 1
+                files = {"file": grey(number % 256)}
+                client.post(f"/v1/classify?model=fake@{version}", files=files)
+                if number % 3 == 0:
+                    client.post("/v1/classify", files={"file": photo("espresso.jpg")})
+                if number % 20 == 0:
+                    client.post("/v1/classify", files={"file": b"no photo"})
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        try:
+            yield
+        finally:
+            over.set()
+            sender.join()
+
+
 def _tile(page: "Page", title: str) -> "Locator":
     return page.get_by_role("region", name=title, exact=True)
 
@@ -118,17 +158,15 @@ def test_a_summary_is_told_to_those_who_ask(visitor: Visitor, client: httpx2.Cli
 def test_drift_is_told_in_words_and_opens(visitor: Visitor, client: httpx2.Client) -> None:
     page = visitor.open("/live")
     things = page.get_by_role("region", name="Drift of things@1 int8")
-    for level, photos in (("stable", _photos(1, KNOWN)), ("significant", _photos(0.3, KNOWN))):
-        for start in range(0, KNOWN, 40):
-            files = [("files", photo) for photo in photos[start : start + 40]]
-            client.post("/v1/batch-classify?model=things", files=files).raise_for_status()
+    for level, brightness in (("stable", 1), ("significant", DARK)):
+        _show(client, brightness)
         page.reload()
         expect(things.locator(".badge").first).to_have_text(level)
     expect(things).to_contain_text(f"against {KNOWN} of the reference")
-    brightness = things.get_by_role("group").filter(has_text="brightness")
-    expect(brightness).to_contain_text("significant")
-    brightness.locator("summary").click()
-    table = brightness.get_by_role("table")
+    part = things.get_by_role("group").filter(has_text="brightness")
+    expect(part).to_contain_text("significant")
+    part.locator("summary").click()
+    table = part.get_by_role("table")
     expect(table).to_be_visible()
     (said,) = [
         one["parts"]["brightness"]["bins"]
@@ -284,23 +322,31 @@ def test_a_server_that_cannot_answer_says_why(browser: "Browser", tmp_path: Path
     ):
         page = visitor.open("/live")
         expect(page.locator("#state")).to_contain_text("Not ready")
-        expect(page.locator("#state")).to_contain_text("The default model is failed.")
+        expect(page.locator("#state")).to_contain_text("graph.json is not what bundle.json says")
 
 
 def test_a_full_page_is_usable_on_any_screen(
-    browser: "Browser", server: Server, client: httpx2.Client
+    visitor: Visitor, server: Server, client: httpx2.Client
 ) -> None:
-    looks = (("light", WIDE, "live"), ("dark", WIDE, "live-dark"), ("dark", NARROW, "live-phone"))
-    for scheme, viewport, name in looks:
-        with visiting(browser, server.url, color_scheme=scheme, viewport=viewport) as visitor:
-            page = visitor.open("/live")
-            _looking(page)
-            _send(client, 12, 3)
-            client.post("/v1/classify", files={"file": _photos(1, 1)[0]}).raise_for_status()
-            expect(_tile(page, "Answers")).to_contain_text("things@1 int8")
-            for summary in page.locator("#drift summary").all():
-                if summary.is_visible():
-                    summary.click()
-            visitor.check_usable()
-            visitor.check_fits()
-            visitor.picture(name)
+    _show(client, DARK)
+    page = visitor.open("/live")
+    with _traffic(server):
+        for _ in range(24 if os.environ.get(PICTURES) else 3):
+            page.wait_for_event("response", lambda answer: answer.url.endswith("/metrics"))
+        expect(_tile(page, "Answers")).to_contain_text("fake@2 only")
+        visitor.picture("live")
+        page.get_by_role("button", name="Change between dark and light").click()
+        visitor.picture("live-dark")
+        part = page.locator(".parts details").filter(has_text="brightness").first
+        part.locator("summary").click()
+        visitor.check_usable()
+        page.set_viewport_size(NARROW)
+        visitor.check_usable()
+        visitor.check_fits()
+        page.get_by_role("button", name="Change between dark and light").click()
+        visitor.check_usable()
+        page.evaluate("scrollTo(0, 0)")
+        visitor.picture("live-phone")
+        page.set_viewport_size(WIDE)
+        page.locator("#drift-title").evaluate("title => scrollTo(0, title.offsetTop - 90)")
+        visitor.picture("live-drift")

@@ -7,7 +7,7 @@ const CLASSIFY = ["/v1/classify", "/classify"];
 const KINDS = { 4: "refused", 5: "failed" };
 const ADDED = /^viewfinder_(refusals|predictions|abstentions|confidence)_/;
 
-const isAnswer = ({ endpoint, status }) => CLASSIFY.includes(endpoint) && status.startsWith("2");
+const isAnswer = ({ endpoint, status }) => CLASSIFY.includes(endpoint) && status?.startsWith("2");
 const times = (value, factor) => (value === null ? null : value * factor);
 const share = (part, whole) => (whole ? part / whole : null);
 
@@ -49,7 +49,7 @@ const scaled = (sums, factor) => Object.fromEntries([...sums].map(([name, value]
 function requests(grown, seconds) {
   const rates = { answered: 0, refused: 0, failed: 0 };
   for (const { labels, value } of select(grown, "requests_total")) {
-    if (!MACHINES.test(labels.endpoint)) rates[KINDS[labels.status[0]] ?? "answered"] += value / seconds;
+    if (!MACHINES.test(labels.endpoint)) rates[KINDS[labels.status?.[0]] ?? "answered"] += value / seconds;
   }
   return rates;
 }
