@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
@@ -53,7 +53,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     fake_bundle(store, "fake", 2)
     builtin = scan([BUILTIN_STORE]).resolve(BUILTIN_MODEL)
     with_reference(builtin, store / "things" / "1", _photos(1, KNOWN), home / "photos")
-    settings = {"DRIFT__PHOTOS": WINDOW, "DRIFT__PER_SECOND": 10_000}
+    settings: dict[str, Any] = {"DRIFT__PHOTOS": WINDOW, "DRIFT__PER_SECOND": 10_000}
     with serving(home, "--model", "things", **settings) as running:
         yield running
 
@@ -271,7 +271,7 @@ def test_a_server_that_began_anew_leaves_a_gap_and_no_odd_figure(
 
 def test_what_is_off_is_told_with_its_setting(browser: "Browser", tmp_path: Path) -> None:
     fake_bundle(tmp_path / "models")
-    off = {"METRICS__ENABLED": False, "DRIFT__ENABLED": False}
+    off: dict[str, Any] = {"METRICS__ENABLED": False, "DRIFT__ENABLED": False}
     with (
         serving(tmp_path, "--model", "fake", **off) as server,
         visiting(browser, server.url, expected_errors=["404"]) as visitor,

@@ -7,12 +7,8 @@ const HEIGHT = 64;
 const EDGE = 2; // for half of a line's width
 
 /**
- * Draw lines, and say in words what they show.
- * @param {string} title
- * @param {[string, string, string][]} lines Name, class, and which of the figures.
- * @param {{points: object[], at: number, minutes: number}} time `points` of a History, now, and how
- *     far back it goes.
- * @param {object} axis It ends at `limit`, or else above the highest value and not below `least`.
+ * Draw lines ([name, class, figure]), and say in words what they show, from `minutes` ago until
+ * `at`. The axis ends at `limit`, or else above the highest value and not below `least`.
  */
 export function chart(title, lines, { points, at, minutes }, { format, least, limit }) {
   const top = limit ?? above(Math.max(least, ...lines.flatMap((line) => valuesOf(line, points))));

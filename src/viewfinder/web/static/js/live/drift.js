@@ -13,10 +13,7 @@ const opened = new Set();
 const verdict = (level) => (level ? badge(level, KINDS[level]) : badge("no verdict"));
 const rank = ({ level }) => WORST_FIRST.indexOf(level);
 
-/**
- * All versions that were compared, the worst first.
- * @param {object[]} answers Of `GET /v1/models/{name}/drift`.
- */
+/** All versions that were compared, the worst first; `answers` are those of each model. */
 export function drift(answers) {
   if (answers.some(({ enabled }) => !enabled)) {
     return html`<p class="notice">Nothing is compared: the setting <code>VIEWFINDER_DRIFT__ENABLED</code> is off.</p>`;

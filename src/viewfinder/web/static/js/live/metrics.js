@@ -8,12 +8,7 @@ const LABEL = /\s*([A-Za-z_]\w*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)/y;
 const COUNTER = /^(?!process_).*_(total|count|bucket)$/;
 const STARTED = "process_start_time_seconds";
 
-/**
- * Read an exposition. A line that is none is left out.
- * @param {string} text
- * @returns {Map<string, {name: string, labels: object, value: number}>} A "look": its series, by
- *     name and labels in one.
- */
+/** Read an exposition: its series, `{name, labels, value}`. A line that is none is left out. */
 export function parse(text) {
   const look = new Map();
   for (const line of text.split("\n")) {
@@ -83,10 +78,7 @@ export function mean(look, name) {
   return seen ? sum(look, `${name}_sum`) / seen : null;
 }
 
-/**
- * As `histogram_quantile` of Prometheus: evenly spread within a bucket, and the last finite end
- * for what is above all of them. Null where nothing was seen.
- */
+/** As `histogram_quantile` of Prometheus; null where nothing was seen. */
 export function quantile(share, parts) {
   const wanted = share * parts.reduce((all, [, count]) => all + count, 0);
   let [below, from] = [0, 0];

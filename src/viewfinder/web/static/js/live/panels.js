@@ -4,7 +4,7 @@ import { html, nothing } from "../../vendor/lit/lit-html.js";
 import { count, percent } from "../format.js";
 import { badge } from "../parts.js";
 
-const none = html`<p class="quiet">No image was answered in this time. Show the server one on the page <a href="/">Classify</a>.</p>`;
+const none = html`<p class="quiet">No image was answered. Show the server one on the page <a href="/">Classify</a>.</p>`;
 const add = (all, of) => all.reduce((sum, one) => sum + of(one), 0);
 
 const panel = (title, { words }, content) => html`<section class="card stack" aria-label=${title}>

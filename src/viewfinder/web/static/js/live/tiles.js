@@ -1,21 +1,18 @@
 /** The tiles: what each shows, in the order in which an operator looks. */
 
-import { html, nothing } from "../../vendor/lit/lit-html.js";
+import { html } from "../../vendor/lit/lit-html.js";
 import { bytes, count, milliseconds, percent } from "../format.js";
 import { chart, swatch } from "./chart.js";
 
 const KINDS = ["one", "two", "three"];
 
 /** So many things, or so many in a second: few digits. */
-export const figure = (value) => (value < 10 ? value.toFixed(1).replace(/\.0$/, "") : count(Math.round(value)));
+export const figure = (value) => (value < 10 ? String(Number(value.toPrecision(2))) : count(Math.round(value)));
 const share = (value) => percent(value, value && value < 0.1 ? 1 : 0);
 const shown = (value, format) => (value === null || value === undefined ? "–" : format(value));
 const row = (name, value) => html`<li><span>${name}</span><b>${value}</b></li>`;
 
-/**
- * Each tile as data: `big` are the figures whose sum is on top, `lines` have a name, a class of
- * live.css and a figure, and `foot` is what else there is to say.
- */
+/** `big` are the figures whose sum is on top; `lines` have a name, a class of live.css and a figure. */
 const TILES = [
   {
     title: "Requests",
@@ -66,7 +63,6 @@ const TILES = [
     least: 1,
     big: ["images"],
     lines: ({ counted }) => most(counted.versions, ({ answers }) => answers).map(({ name }, place) => [name, KINDS[place], name]),
-    foot: ({ counted: { versions } }) => (versions.length > KINDS.length ? row(`${versions.length - KINDS.length} more below`, "") : nothing),
   },
   {
     title: "Cache and doubt",
@@ -82,8 +78,8 @@ const TILES = [
     format: figure,
     least: 1,
     big: ["processor"],
-    lines: [["Whole server", "one", "processor"], ["Compute threads", "two", "busy"]],
-    foot: ({ now, threads }) => [row("Threads there are", shown(threads, count)), row("Memory", shown(now?.memory, bytes))],
+    lines: [["Whole server", "one", "processor"], ["Computing", "two", "busy"]],
+    foot: ({ now, threads }) => [row("Compute threads", shown(threads, count)), row("Memory", shown(now?.memory, bytes))],
   },
 ];
 
