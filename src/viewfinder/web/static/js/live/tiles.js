@@ -1,0 +1,112 @@
+/** The tiles: what each shows, in the order in which an operator looks. */
+
+import { html } from "../../vendor/lit/lit-html.js";
+import { bytes, count, milliseconds, percent } from "../format.js";
+import { chart, swatch } from "./chart.js";
+
+const KINDS = ["one", "two", "three"];
+
+/** So many things, or so many in a second: few digits. */
+export const figure = (value) => (value < 10 ? String(Number(value.toPrecision(2))) : count(Math.round(value)));
+const share = (value) => percent(value, value && value < 0.1 ? 1 : 0);
+const shown = (value, format) => (value === null || value === undefined ? "–" : format(value));
+const row = (name, value) => html`<li><span>${name}</span><b>${value}</b></li>`;
+
+/** `big` are the figures whose sum is on top; `lines` have a name, a class of live.css and a figure. */
+const TILES = [
+  {
+    title: "Requests",
+    unit: "a second",
+    format: figure,
+    least: 1,
+    big: ["answered", "refused", "failed"],
+    lines: [["Answered", "one", "answered"], ["Refused (4xx)", "warn", "refused"], ["Failed (5xx)", "bad", "failed"]],
+  },
+  {
+    title: "Latency",
+    unit: "p95 of /v1/classify",
+    format: milliseconds,
+    least: 10,
+    big: ["p95"],
+    lines: [["p50", "one", "p50"], ["p95", "two", "p95"], ["p99", "three", "p99"]],
+  },
+  {
+    title: "Refusals",
+    unit: "a second",
+    format: figure,
+    least: 1,
+    big: ["refusals"],
+    lines: [["Refused", "warn", "refusals"]],
+    foot: ({ counted }) => refusals(counted),
+  },
+  {
+    title: "Queue",
+    unit: "images wait",
+    format: figure,
+    least: 10,
+    big: ["people", "jobs"],
+    lines: [["People", "one", "people"], ["Jobs", "two", "jobs"]],
+    foot: ({ now, capacity }) => [row("Places for each", shown(capacity, count)), row("Images in one call", shown(now?.batch, figure))],
+  },
+  {
+    title: "Time of an image",
+    unit: "on average",
+    format: milliseconds,
+    least: 10,
+    big: ["decode", "queue", "infer"],
+    lines: [["Decoding", "one", "decode"], ["Waiting", "two", "queue"], ["Model", "three", "infer"]],
+  },
+  {
+    title: "Images",
+    unit: "a second",
+    format: figure,
+    least: 1,
+    big: ["images"],
+    lines: ({ counted }) => most(counted.versions, ({ answers }) => answers).map(({ name }, place) => [name, KINDS[place], name]),
+  },
+  {
+    title: "Cache and doubt",
+    unit: "from the cache",
+    format: share,
+    limit: 1,
+    big: ["cached"],
+    lines: [["From the cache", "one", "cached"], ["Abstained", "two", "abstained"]],
+  },
+  {
+    title: "Processor",
+    unit: "cores",
+    format: figure,
+    least: 1,
+    big: ["processor"],
+    lines: [["Whole server", "one", "processor"], ["Computing", "two", "busy"]],
+    foot: ({ now, threads }) => [row("Compute threads", shown(threads, count)), row("Memory", shown(now?.memory, bytes))],
+  },
+];
+
+/** All tiles. */
+export const tiles = (seen) => html`<div class="tiles">${TILES.map((one) => tile(one, seen))}</div>`;
+
+function tile({ title, unit, format, big, lines, foot, ...axis }, seen) {
+  const drawn = Array.isArray(lines) ? lines : lines(seen);
+  const { now } = seen;
+  return html`<section class="card tile" aria-label=${title}>
+    <h2>${title}</h2>
+    <p class="figure"><strong>${shown(now && sumOf(big.map((key) => now[key])), format)}</strong> <span class="quiet">${unit}</span></p>
+    ${chart(title, drawn, seen, { format, ...axis })}
+    <ul class="legend small">
+      ${drawn.map(([name, kind, key]) => row(html`${swatch(kind)} ${name}`, shown(now?.[key], format)))}
+      ${foot?.(seen)}
+    </ul>
+  </section>`;
+}
+
+const sumOf = (figures) => (figures.includes(null) ? null : figures.reduce((sum, one) => sum + one));
+
+function refusals({ reasons, words }) {
+  if (!reasons.length) return html`<li class="quiet">Nothing in the ${words}.</li>`;
+  const rows = most(reasons, ([, number]) => number).map(([reason, number]) => row(reason, count(number)));
+  return [html`<li class="quiet">In the ${words}:</li>`, rows];
+}
+
+/** The few that have most. */
+const most = (all, of) => all.toSorted((one, other) => of(other) - of(one)).slice(0, KINDS.length);
