@@ -22,7 +22,7 @@ const picture = (photo, act) => html`
   <figure>
     <div class="frame">
       ${photo.source
-        ? html`<img src=${photo.source} alt=${photo.name} loading="lazy" decoding="async" @error=${act.unseen}>`
+        ? html`<img src=${photo.source} alt=${photo.name} loading="lazy" decoding="async" draggable="false" @error=${act.unseen}>`
         : html`<span class="no-picture">${photo.url ? "On another host" : "No preview"}</span>`}
       ${photo.heat?.map
         ? html`<canvas role="img" ?hidden=${!photo.heat.isShown} .style=${placement(photo.heat.map)}
@@ -30,9 +30,9 @@ const picture = (photo, act) => html`
         : nothing}
     </div>
     <figcaption>
-      ${photo.url
+      ${/^https?:/i.test(photo.url)
         ? html`<a href=${photo.url} target="_blank" rel="noreferrer">${photo.name}</a>`
-        : html`${photo.name} <span class="quiet">${bytes(photo.file.size)}</span>`}
+        : html`${photo.name} <span class="quiet">${photo.file ? bytes(photo.file.size) : nothing}</span>`}
     </figcaption>
   </figure>`;
 
