@@ -326,6 +326,7 @@ def test_a_result_that_was_erased_comes_back_with_the_servers_words(
         alert = page.locator("#stage").get_by_role("alert")
         expect(alert).to_contain_text("This was not stored. There is no such result")
         _shows(page, first)
+        expect(page.locator(".said")).to_have_count(0)
         expect(page.locator("#outbox")).to_be_empty()
         page.keyboard.press("s")
         _shows(page, second)
