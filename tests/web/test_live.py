@@ -346,6 +346,7 @@ def test_a_full_page_is_usable_on_any_screen(
         visitor.check_fits()
         theme.press("Enter")
         visitor.check_usable()
+        theme.blur()
         page.evaluate("scrollTo(0, 0)")
         visitor.picture("live-phone")
         page.set_viewport_size(WIDE)
