@@ -330,12 +330,13 @@ def test_a_full_page_is_usable_on_any_screen(
 ) -> None:
     _show(client, DARK)
     page = visitor.open("/live")
+    theme = page.get_by_role("button", name="Change between dark and light")
     with _traffic(server):
         for _ in range(24 if os.environ.get(PICTURES) else 3):
             page.wait_for_event("response", lambda answer: answer.url.endswith("/metrics"))
         expect(_tile(page, "Answers")).to_contain_text("fake@2 only")
         visitor.picture("live")
-        page.get_by_role("button", name="Change between dark and light").click()
+        theme.press("Enter")
         visitor.picture("live-dark")
         part = page.locator(".parts details").filter(has_text="brightness").first
         part.locator("summary").click()
@@ -343,8 +344,9 @@ def test_a_full_page_is_usable_on_any_screen(
         page.set_viewport_size(NARROW)
         visitor.check_usable()
         visitor.check_fits()
-        page.get_by_role("button", name="Change between dark and light").click()
+        theme.press("Enter")
         visitor.check_usable()
+        theme.blur()
         page.evaluate("scrollTo(0, 0)")
         visitor.picture("live-phone")
         page.set_viewport_size(WIDE)

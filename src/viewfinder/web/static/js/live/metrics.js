@@ -1,7 +1,4 @@
-/**
- * The text format of Prometheus, version 0.0.4, and what two looks at it tell.
- * https://prometheus.io/docs/instrumenting/exposition_formats/
- */
+/** The text format of Prometheus, version 0.0.4, and what two looks at it tell. */
 
 const LINE = /^\s*([A-Za-z_:][\w:]*)\s*(?:\{(.*)\})?\s*([^\s{}]+)(?:\s+-?\d+)?\s*$/;
 const LABEL = /\s*([A-Za-z_]\w*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)/y;

@@ -7,7 +7,7 @@ import { chart, swatch } from "./chart.js";
 const KINDS = ["one", "two", "three"];
 
 /** So many things, or so many in a second: few digits. */
-export const figure = (value) => (value < 10 ? String(Number(value.toPrecision(2))) : count(Math.round(value)));
+export const figure = (value) => (value < 10 ? String(Number(value.toFixed(value < 1 ? 2 : 1))) : count(Math.round(value)));
 const share = (value) => percent(value, value && value < 0.1 ? 1 : 0);
 const shown = (value, format) => (value === null || value === undefined ? "–" : format(value));
 const row = (name, value) => html`<li><span>${name}</span><b>${value}</b></li>`;
@@ -24,7 +24,7 @@ const TILES = [
   },
   {
     title: "Latency",
-    unit: "p95 of /v1/classify",
+    unit: "p95 of classify",
     format: milliseconds,
     least: 10,
     big: ["p95"],
