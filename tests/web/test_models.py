@@ -84,7 +84,7 @@ def _scroll_to(page: "Page", selector: str) -> None:
 
 def _says(page: "Page", text: str) -> None:
     expect(page.locator("#said")).to_contain_text(text)
-    expect(page.locator("#act")).to_be_hidden()
+    expect(page.get_by_role("dialog")).to_be_hidden()
 
 
 def test_the_page_opens_with_the_default_model_and_its_versions(

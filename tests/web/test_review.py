@@ -463,7 +463,7 @@ def test_a_key_without_rights_is_told_so(browser: "Browser", tmp_path: Path) -> 
             results.add(greys()[:2])
             with visiting(browser, server.url, expected_errors=["401", "403"]) as visitor:
                 page = visitor.open("/review")
-                page.locator("#key-dialog input").fill(reader)
+                page.get_by_role("dialog").get_by_label("Key").fill(reader)
                 page.get_by_role("button", name="Use it").click()
                 expect(page.locator("#stage figure img")).to_be_visible()
                 page.locator("#stage").focus()

@@ -1,10 +1,9 @@
 /** The key of this tab: asked for where the server wants one, and forgotten with the tab. */
 
+import { html } from "../vendor/lit/lit-html.js";
+import { ask } from "./dialog.js";
+
 const NAME = "key";
-const dialog = document.querySelector("#key-dialog");
-const form = dialog.querySelector("form");
-const input = dialog.querySelector("input");
-const refusal = dialog.querySelector("#key-refusal");
 const button = document.querySelector("#key-button");
 
 let asking = null;
@@ -26,35 +25,28 @@ export function askForKey(why) {
   return asking;
 }
 
-function open(why) {
-  refusal.textContent = why;
-  refusal.hidden = !why;
-  input.value = "";
-  dialog.returnValue = "";
-  dialog.showModal();
-  return new Promise((resolve) => {
-    const closed = () => {
-      declined = dialog.returnValue !== "given";
-      showButton(true);
-      resolve(!declined);
-    };
-    dialog.addEventListener("close", closed, { once: true });
+async function open(why) {
+  const isGiven = await ask({
+    title: "This server asks for a key",
+    text: "It is kept in this tab until you close it, and sent to this server only.",
+    fields: html`<label class="field">Key
+      <input name="key" type="password" autocomplete="off" spellcheck="false" placeholder="vf_…" required>
+    </label>`,
+    yes: "Use it",
+    no: "Not now",
+    failure: why || null,
+    act: keep,
   });
+  declined = !isGiven;
+  showButton(true);
+  return isGiven;
 }
 
-form.addEventListener("submit", (event) => {
-  event.preventDefault();
-  const given = input.value.trim();
-  if (!/^[\x21-\x7e]+$/.test(given)) {
-    refusal.textContent = "A key has no spaces, and letters of ASCII only.";
-    refusal.hidden = false;
-    return;
-  }
+function keep(form) {
+  const given = form.get("key").trim();
+  if (!/^[\x21-\x7e]+$/.test(given)) throw new Error("A key has no spaces, and letters of ASCII only.");
   sessionStorage.setItem(NAME, given);
-  input.value = "";
-  dialog.close("given");
-});
-dialog.querySelector("#key-cancel").addEventListener("click", () => dialog.close(""));
+}
 
 function showButton(wanted) {
   button.hidden = !wanted;

@@ -2,11 +2,11 @@
 
 import { html, nothing } from "../../vendor/lit/lit-html.js";
 import { call } from "../api.js";
+import { ask } from "../dialog.js";
 import { empty, problem } from "../parts.js";
 import { draw, refresh, region } from "../region.js";
 import { followJob } from "./job.js";
 import { callback, failure, isOpen, progress, stateBadge, times, title } from "./job_parts.js";
-import { sure } from "./sure.js";
 
 const list = document.querySelector("#job-list");
 const filter = document.querySelector("#job-filter");
@@ -65,11 +65,12 @@ async function more() {
 }
 
 async function cancel(job) {
-  const isSure = await sure({
+  const isSure = await ask({
     title: "Cancel this job?",
     text: `${title(job)}: what has been answered stays, the rest is never worked on.`,
     yes: "Cancel the job",
     no: "Let it go on",
+    isFinal: true,
   });
   if (!isSure) return;
   try {

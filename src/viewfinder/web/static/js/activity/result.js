@@ -2,10 +2,10 @@
 
 import { html, nothing } from "../../vendor/lit/lit-html.js";
 import { call } from "../api.js";
+import { ask } from "../dialog.js";
 import { bytes, milliseconds, percent } from "../format.js";
 import { badge, bars, problem } from "../parts.js";
 import { draw } from "../region.js";
-import { sure } from "./sure.js";
 import { closing, copyable, named } from "./words.js";
 
 const dialog = document.querySelector("#result-dialog");
@@ -59,11 +59,12 @@ async function complete(mine) {
 
 async function erase() {
   const mine = shown;
-  const isSure = await sure({
+  const isSure = await ask({
     title: "Erase this answer?",
     text: "It goes for good: the answer, its stored photo, and the copy that a job has of it.",
     yes: "Erase it",
     no: "Keep it",
+    isFinal: true,
   });
   if (!isSure) return;
   try {

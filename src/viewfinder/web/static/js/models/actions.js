@@ -23,12 +23,12 @@ export function promote(model, version) {
   const before = listed(answering(model).filter((one) => one !== version));
   ask({
     title: `Promote version ${version}`,
-    sentence: html`<code>stable</code> will mean version ${version} of ${model.name}, and who asks for ${model.name}
+    text: html`<code>stable</code> will mean version ${version} of ${model.name}, and who asks for ${model.name}
       alone is answered by it${has_split ? " once the split has ended" : ""}. ${PROVED} ${before ? html`Until then version ${before} goes on answering.` : nothing}`,
     fields: has_split
       ? html`<label class="row"><input type="checkbox" name="end" checked> End the split, so that version ${version} answers everybody</label>`
       : nothing,
-    verb: "Promote",
+    yes: "Promote",
     async act(form) {
       await put(`${modelPath(model.name)}/aliases/stable`, { version });
       if (has_split && form.has("end")) await setTraffic(model, { shares: [] });
@@ -42,8 +42,8 @@ export function rollBack(model) {
   const ends = split(model).length ? " The split ends." : "";
   ask({
     title: `Roll ${model.name} back`,
-    sentence: `Version ${back} will answer again in place of version ${listed(answering(model).filter((one) => one !== back))}.${ends} ${PROVED}`,
-    verb: "Roll back",
+    text: `Version ${back} will answer again in place of version ${listed(answering(model).filter((one) => one !== back))}.${ends} ${PROVED}`,
+    yes: "Roll back",
     async act() {
       const { aliases } = await post(`${modelPath(model.name)}/rollback`);
       return `${model.name} was rolled back: version ${aliases.stable ?? back} answers.`;
@@ -64,7 +64,7 @@ export function setAliases(model) {
   const own = Object.entries(model.aliases).filter(([alias]) => alias !== "latest");
   ask({
     title: `Aliases of ${model.name}`,
-    sentence: html`A name for a version: who asks for <code>${model.name}@canary</code> gets whatever version
+    text: html`A name for a version: who asks for <code>${model.name}@canary</code> gets whatever version
       <code>canary</code> means. An alias that there is already moves. ${PROVED}`,
     fields: html`<div class="columns">
         <label class="field">Alias <input name="alias" required maxlength="64" autocomplete="off" spellcheck="false" placeholder="canary"></label>
@@ -75,12 +75,12 @@ export function setAliases(model) {
             ${own.map(
               ([alias, version]) => html`<li class="row spread">
                 <span><code>${alias}</code> means version ${version}</span>
-                <button type="button" class="slim danger" @click=${() => removeAlias(model, alias)}>Remove ${alias}</button>
+                <button type="button" class="slim danger" @click=${(event) => removeAlias(model, alias, event)}>Remove ${alias}</button>
               </li>`,
             )}
           </ul>`
         : nothing}`,
-    verb: "Set alias",
+    yes: "Set alias",
     async act(form) {
       const alias = form.get("alias").trim();
       const version = Number(form.get("version"));
@@ -90,11 +90,12 @@ export function setAliases(model) {
   });
 }
 
-function removeAlias(model, alias) {
+function removeAlias(model, alias, { target }) {
+  target.closest("dialog").close();
   ask({
     title: `Remove ${alias}`,
-    sentence: `${model.name}@${alias} will mean nothing any more, and who asks for it is refused.${alias === "stable" ? " Who asks for the model alone gets the latest good version." : ""}`,
-    verb: "Remove",
+    text: `${model.name}@${alias} will mean nothing any more, and who asks for it is refused.${alias === "stable" ? " Who asks for the model alone gets the latest good version." : ""}`,
+    yes: "Remove",
     async act() {
       await remove(`${modelPath(model.name)}/aliases/${encodeURIComponent(alias)}`);
       return `${model.name} has no alias ${alias} any more.`;
@@ -106,9 +107,9 @@ export function setShadow(model) {
   const busy = answering(model);
   ask({
     title: `A shadow for ${model.name}`,
-    sentence: "It is shown the same photos with idle capacity. Its answers are compared and counted, and never given to anybody.",
+    text: "It is shown the same photos with idle capacity. Its answers are compared and counted, and never given to anybody.",
     fields: versionField(model, model.versions.findLast((one) => !busy.includes(one.version))?.version, busy),
-    verb: "Start the shadow",
+    yes: "Start the shadow",
     async act(form) {
       const behind = Number(form.get("version"));
       await setTraffic(model, { behind });
@@ -120,8 +121,8 @@ export function setShadow(model) {
 export const endShadow = (model) =>
   ask({
     title: "End the shadow",
-    sentence: `Version ${shadow(model)} of ${model.name} sees no more photos. Its counts are gone with it.`,
-    verb: "End the shadow",
+    text: `Version ${shadow(model)} of ${model.name} sees no more photos. Its counts are gone with it.`,
+    yes: "End the shadow",
     async act() {
       await setTraffic(model, { behind: null });
       return `${model.name} has no shadow any more.`;
@@ -131,8 +132,8 @@ export const endShadow = (model) =>
 export const endSplit = (model) =>
   ask({
     title: "End the split",
-    sentence: `Version ${meant(model)} of ${model.name} will answer everybody who asks for the model alone.`,
-    verb: "End the split",
+    text: `Version ${meant(model)} of ${model.name} will answer everybody who asks for the model alone.`,
+    yes: "End the split",
     async act() {
       await setTraffic(model, { shares: [] });
       return `The split of ${model.name} has ended: version ${meant(model)} answers.`;
@@ -142,8 +143,8 @@ export const endSplit = (model) =>
 export const load = (model, version) =>
   ask({
     title: `Load version ${version}`,
-    sentence: `It comes into memory now, and not only with the first request for it. ${PROVED}`,
-    verb: "Load",
+    text: `It comes into memory now, and not only with the first request for it. ${PROVED}`,
+    yes: "Load",
     async act() {
       await post(`${versionPath(model.name, version)}/load`);
       return `Version ${version} of ${model.name} is loaded.`;
@@ -153,8 +154,8 @@ export const load = (model, version) =>
 export const unload = (model, version) =>
   ask({
     title: `Unload version ${version}`,
-    sentence: "It gives its memory back. The next request for it loads it again, and waits for that.",
-    verb: "Unload",
+    text: "It gives its memory back. The next request for it loads it again, and waits for that.",
+    yes: "Unload",
     async act() {
       await post(`${versionPath(model.name, version)}/unload`);
       return `Version ${version} of ${model.name} is out of memory.`;
@@ -164,8 +165,8 @@ export const unload = (model, version) =>
 export const reload = () =>
   ask({
     title: "Reload the store",
-    sentence: "The server looks at the model store now, and tries once more what has failed. It also looks by itself every few seconds.",
-    verb: "Reload",
+    text: "The server looks at the model store now, and tries once more what has failed. It also looks by itself every few seconds.",
+    yes: "Reload",
     async act() {
       const { models } = await post("/v1/models/reload");
       const failed = Object.entries(models).flatMap(([name, versions]) =>

@@ -18,15 +18,13 @@ function proposed(model) {
 }
 
 const read = (form) =>
-  [...form.querySelectorAll("input[type=number]")]
-    .map((input) => ({ version: Number(input.dataset.version), percent: Number(input.value) }))
-    .filter((one) => one.percent > 0);
+  [...form].map(([version, percent]) => ({ version: Number(version), percent: Number(percent) })).filter((one) => one.percent > 0);
 
 const total = (shares) => Number(shares.reduce((sum, one) => sum + one.percent, 0).toFixed(6));
 
 /** Say what the shares add up to, and keep the form from being sent as long as it is not 100. */
 function check(form) {
-  const sum = total(read(form));
+  const sum = total(read(new FormData(form)));
   form.querySelector("#sum").textContent = `Together ${share(sum)}${sum === 100 ? "." : ", and it has to be 100%."}`;
   form.querySelector("input[type=number]").setCustomValidity(sum === 100 ? "" : "The shares have to add up to 100.");
 }
@@ -36,22 +34,22 @@ export function setSplit(model) {
   const rows = model.versions.filter((one, place) => begun.has(one.version) || place >= model.versions.length - SHOWN).reverse();
   ask({
     title: `Split the requests for ${model.name}`,
-    sentence: html`Who asks for <code>${model.name}</code> alone is answered by one of these versions, by their shares;
+    text: html`Who asks for <code>${model.name}</code> alone is answered by one of these versions, by their shares;
       whoever shows a key always gets the same one. Each is loaded first, and has to answer its golden photos.`,
     fields: html`<fieldset class="shares" @input=${(event) => check(event.currentTarget.form)}>
         <legend>Share of each version, in percent</legend>
         ${rows.map(
           (one) => html`<label class="row spread">
             <span>Version ${one.version}${one.state === "failed" ? " (failed)" : ""}</span>
-            <input type="number" min="0" max="100" step="any" inputmode="decimal" data-version=${one.version} value=${begun.get(one.version) ?? 0}>
+            <input type="number" min="0" max="100" step="any" inputmode="decimal" name=${one.version} value=${begun.get(one.version) ?? 0}>
           </label>`,
         )}
       </fieldset>
       <p id="sum" class="small" role="status"></p>`,
-    verb: "Split",
+    yes: "Split",
     opened: check,
-    async act() {
-      const shares = read(document.querySelector("#act form"));
+    async act(form) {
+      const shares = read(form);
       await setTraffic(model, { shares });
       return `${model.name} is split: ${listed(shares.map((one) => `${share(one.percent)} version ${one.version}`))}.`;
     },
