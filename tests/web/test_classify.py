@@ -161,10 +161,10 @@ def test_of_a_dropped_folder_the_photos_are_taken(visitor: Visitor, tmp_path: Pa
     data = {"items": [], "files": [str(folder), str(CAT)], "dragOperationsMask": 1}
     for kind in ("dragEnter", "dragOver", "dragOver", "drop"):
         if kind == "drop":  # which is taken only once the page has said that it takes it
-            expect(page.locator("body")).to_have_class("dragging")
+            expect(page.locator("#target")).to_contain_class("over")
         dragged = {"type": kind, "x": 300, "y": 300, "data": data}
         session.send("Input.dispatchDragEvent", dragged)
-    expect(page.locator("body")).not_to_have_class("dragging")
+    expect(page.locator("#target")).not_to_contain_class("over")
     expect(page.locator("#tally")).to_have_text("4 photos")
     names = [one.get_attribute("aria-label") for one in page.get_by_role("article").all()]
     assert names == ["9.jpg", "10.jpg", "cup.jpg", "cat.jpg"]

@@ -32,7 +32,7 @@ def _in_page(page: "Page", script: str, *given: object) -> Any:
     """What a script says that gets the page's own modules, and what is given."""
     return page.evaluate(
         f"""async (given) => {{
-            const metrics = await import("/static/js/live/metrics.js");
+            const metrics = await import("/static/js/metrics.js");
             const figures = await import("/static/js/live/figures.js");
             const {{ History }} = await import("/static/js/live/history.js");
             return ({script})(...given);

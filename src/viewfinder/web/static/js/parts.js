@@ -1,6 +1,7 @@
 /** Small templates that several pages use. */
 
 import { html, nothing } from "../vendor/lit/lit-html.js";
+import { copy } from "./carry.js";
 import { ago, percent } from "./format.js";
 
 /** Bars of classes, the most confident first. */
@@ -31,3 +32,31 @@ export const moment = (iso) =>
   iso === null
     ? html`–`
     : html`<time datetime=${iso} title=${new Date(iso).toLocaleString()}>${ago(iso)}</time>`;
+
+/** A table that scrolls by itself: what a row is about comes first, and then its figures. */
+export const table = (title, [first, ...heads], rows, kind = "") => html`<div class="scroll" tabindex="0" role="region" aria-label=${title}>
+  <table class=${kind}>
+    <thead><tr><th scope="col">${first}</th>${heads.map((head) => html`<th scope="col" class="number">${head}</th>`)}</tr></thead>
+    <tbody>${rows.map(
+      ([name, ...cells]) => html`<tr><th scope="row">${name}</th>${cells.map((cell) => html`<td class="number">${cell}</td>`)}</tr>`,
+    )}</tbody>
+  </table>
+</div>`;
+
+/** A figure with its name, and what else is to be known of it. */
+export const fact = (title, value, note = nothing) => html`<div><dt>${title}</dt><dd>${value}</dd><dd class="small quiet">${note}</dd></div>`;
+
+/** An id, and a button that copies it. */
+export const copyable = (text, what) => html`<span class="row copyable">
+  <code>${text}</code>
+  <button type="button" class="slim plain" aria-label=${`Copy ${what}`} @click=${copyBefore}>Copy</button>
+</span>`;
+
+async function copyBefore({ currentTarget: button }) {
+  if (!(await copy(button.previousElementSibling))) return;
+  button.textContent = "Copied";
+  setTimeout(() => (button.textContent = "Copy"), 2000);
+}
+
+/** The button that closes a dialog. */
+export const closing = html`<button type="button" class="plain slim" @click=${({ target }) => target.closest("dialog").close()}>Close</button>`;

@@ -1,7 +1,7 @@
 /** Which answers are wanted: in the form as people say it, in the address as the API says it. */
 
 import { call } from "../api.js";
-import { modelNames } from "./words.js";
+import { modelPath, namesOf } from "../names.js";
 
 const form = document.querySelector("#filters");
 const box = document.querySelector("#filter-box");
@@ -63,11 +63,14 @@ async function offerClasses() {
   const known = [...names.options].map((option) => option.value);
   const model = known.includes(name) ? name : known[0];
   if (model === undefined) return;
-  const { labels } = await call(`/v1/models/${encodeURIComponent(model)}/labels`);
+  const { labels } = await call(`${modelPath(model)}/labels`);
   offer(classes, labels.map((label) => label.class));
 }
 
-const offerNames = async () => offer(names, await modelNames());
+const offerNames = async () => {
+  const { models, default: first } = await call("/v1/models");
+  offer(names, [...new Set([first, ...models.flatMap(namesOf)])]);
+};
 
 // Suggestions only: what is typed holds without them.
 const unless = (failed) => failed.catch(() => {});

@@ -2,13 +2,13 @@
 
 import { html, nothing } from "../../vendor/lit/lit-html.js";
 import { call } from "../api.js";
-import { milliseconds, percent } from "../format.js";
+import { many, milliseconds, percent } from "../format.js";
+import { named } from "../names.js";
 import { empty, moment, problem } from "../parts.js";
 import { draw, refresh, region } from "../region.js";
 import { clear, PAGE, wanted } from "./filters.js";
 import { keepOnly } from "./photos.js";
 import { showResult, tags } from "./result.js";
-import { many, named } from "./words.js";
 
 const list = document.querySelector("#results");
 let query = null;

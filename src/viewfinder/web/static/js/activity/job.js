@@ -2,11 +2,11 @@
 
 import { html, nothing } from "../../vendor/lit/lit-html.js";
 import { call } from "../api.js";
+import { save } from "../carry.js";
 import { percent } from "../format.js";
-import { problem } from "../parts.js";
+import { closing, copyable, problem } from "../parts.js";
 import { draw } from "../region.js";
 import { callback, failure, isOpen, progress, stateBadge, times, title } from "./job_parts.js";
-import { closing, copyable } from "./words.js";
 
 const dialog = document.querySelector("#job-dialog");
 const KINDS = [
@@ -83,10 +83,7 @@ function choose(failed) {
 async function download() {
   const mine = shown;
   try {
-    const lines = await call(pathOf(mine), { headers: { Accept: "application/x-ndjson" } });
-    const url = URL.createObjectURL(lines);
-    Object.assign(document.createElement("a"), { href: url, download: `job-${mine.id}.ndjson` }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 60_000);
+    save(await call(pathOf(mine), { headers: { Accept: "application/x-ndjson" } }), `job-${mine.id}.ndjson`);
   } catch (error) {
     mine.trouble = error;
     redraw();

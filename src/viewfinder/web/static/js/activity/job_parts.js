@@ -1,9 +1,9 @@
 /** What is said of a job, in the list and when it is opened. */
 
 import { html, nothing } from "../../vendor/lit/lit-html.js";
-import { count } from "../format.js";
+import { count, duration, many } from "../format.js";
+import { named } from "../names.js";
 import { badge, moment, problem } from "../parts.js";
-import { duration, many, named } from "./words.js";
 
 const KINDS = { queued: "", running: "accent", succeeded: "good", failed: "bad", cancelled: "warn" };
 

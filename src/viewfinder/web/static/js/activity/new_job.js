@@ -1,12 +1,12 @@
 /** A new job: photos or a zip, chosen or dropped, and sent once, however often it is tried. */
 
 import { html, nothing } from "../../vendor/lit/lit-html.js";
-import { Unreachable } from "../api.js";
-import { bytes, percent } from "../format.js";
+import { call, Unreachable } from "../api.js";
+import { bytes, many, percent } from "../format.js";
+import { namesOf } from "../names.js";
 import { problem } from "../parts.js";
 import { draw, refresh } from "../region.js";
 import { upload } from "./upload.js";
-import { many, modelNames } from "./words.js";
 
 const form = document.querySelector("#new-job");
 const input = document.querySelector("#job-files");
@@ -134,7 +134,8 @@ for (const name of ["dragover", "dragleave", "drop"]) {
 }
 
 async function offerModels() {
-  const [first, ...others] = await modelNames();
+  const { models, default: first } = await call("/v1/models");
+  const others = models.flatMap(namesOf).filter((name) => name !== first);
   const select = form.elements.model;
   const { options, value } = select;
   options[0].textContent = `${first} (default)`;

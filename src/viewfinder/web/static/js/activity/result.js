@@ -4,9 +4,9 @@ import { html, nothing } from "../../vendor/lit/lit-html.js";
 import { call } from "../api.js";
 import { ask } from "../dialog.js";
 import { bytes, milliseconds, percent } from "../format.js";
-import { badge, bars, problem } from "../parts.js";
+import { named } from "../names.js";
+import { badge, bars, closing, copyable, problem } from "../parts.js";
 import { draw } from "../region.js";
-import { closing, copyable, named } from "./words.js";
 
 const dialog = document.querySelector("#result-dialog");
 let shown = null;
@@ -100,7 +100,7 @@ const view = ({ result, photo, trouble }) => html`<div class="stack">
   </div>
 </div>`;
 
-const facts = (result) => html`<dl>
+const facts = (result) => html`<dl class="pairs">
   <dt>Model</dt>
   <dd>${named(result.model)} <span class="quiet">(${result.model.variant})</span></dd>
   <dt>Answered</dt>

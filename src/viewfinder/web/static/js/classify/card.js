@@ -2,6 +2,7 @@
 
 import { html, nothing } from "../../vendor/lit/lit-html.js";
 import { bytes, milliseconds, percent } from "../format.js";
+import { named } from "../names.js";
 import { badge, bars, problem } from "../parts.js";
 import { describe, explain, placement } from "./heatmap.js";
 
@@ -59,8 +60,8 @@ const answered = (photo, act) => {
     ${bars(answer.classes)}
     ${heat?.map ? account(heat) : nothing}
     ${heat?.error ? problem(heat.error) : nothing}
-    <p class="quiet small facts">
-      <span>${answer.model.name}@${answer.model.version}</span><span>${answer.model.variant}</span>
+    <p class="quiet small took">
+      <span>${named(answer.model)}</span><span>${answer.model.variant}</span>
       ${times(answer.timing_ms, photo.ms)}
     </p>
     <div class="row">

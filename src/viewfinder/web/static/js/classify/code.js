@@ -1,11 +1,12 @@
 /** The latest request, for a terminal and for a program. */
 
+import { copy } from "../carry.js";
 import { key } from "../key.js";
+import { listenToTabs } from "../tabs.js";
 import { mediaType, path } from "./ask.js";
 
 const code = document.querySelector("#code");
 const copied = document.querySelector("#copied");
-const tabs = [...document.querySelectorAll("[role=tab]")];
 
 let latest = {};
 
@@ -19,7 +20,7 @@ export function showRequest(photo, options) {
 }
 
 function draw() {
-  const shown = tabs.find((tab) => tab.getAttribute("aria-selected") === "true");
+  const shown = document.querySelector("[role=tab][aria-selected=true]");
   const { photo, options } = latest;
   const write = shown.id === "tab-curl" ? curl : python;
   code.textContent = write(photo, location.origin + path(options));
@@ -64,29 +65,11 @@ function python(photo, address) {
   ].join("\n");
 }
 
-function choose(tab) {
-  for (const one of tabs) {
-    one.setAttribute("aria-selected", one === tab);
-    one.tabIndex = one === tab ? 0 : -1;
-  }
-  tab.focus();
+const mark = listenToTabs((tab) => {
+  mark(tab);
   draw();
-}
-
-for (const tab of tabs) {
-  tab.addEventListener("click", () => choose(tab));
-  tab.addEventListener("keydown", ({ key: pressed }) => {
-    if (pressed === "ArrowLeft" || pressed === "ArrowRight") choose(tabs.find((one) => one !== tab));
-  });
-}
+});
 
 document.querySelector("#copy").addEventListener("click", async () => {
-  try {
-    await navigator.clipboard.writeText(code.textContent);
-    copied.textContent = "Copied.";
-  } catch {
-    // Without https, and where the browser does not allow it, the person has to press the keys.
-    getSelection().selectAllChildren(code);
-    copied.textContent = "It is selected: press Ctrl C to copy it.";
-  }
+  copied.textContent = (await copy(code)) ? "Copied." : "It is selected: press Ctrl C to copy it.";
 });

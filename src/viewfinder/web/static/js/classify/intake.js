@@ -11,7 +11,7 @@ export function receive(take) {
 }
 
 function receiveDrops(take) {
-  const mark = (isOver) => document.body.classList.toggle("dragging", isOver);
+  const mark = (isOver) => document.querySelector("#target").classList.toggle("over", isOver);
   document.addEventListener("dragover", (event) => {
     event.preventDefault();
     mark(true);

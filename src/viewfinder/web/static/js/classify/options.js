@@ -1,6 +1,7 @@
 /** Which model is asked, and for how many classes: kept for as long as the page is open. */
 
 import { html, nothing } from "../../vendor/lit/lit-html.js";
+import { namesOf } from "../names.js";
 import { region } from "../region.js";
 
 const classes = document.querySelector("#top-k");
@@ -28,13 +29,11 @@ const group = ({ name, versions, aliases }) => html`<optgroup label=${name}>
   ${versions.map(({ version, state }) => option(`${name}@${version}`, `${name}@${version}`, state))}
 </optgroup>`;
 
-const named = ({ name, versions, aliases }) => [
-  name, ...Object.keys(aliases).map((alias) => `${name}@${alias}`), ...versions.map(({ version }) => `${name}@${version}`),
-];
+const known = (one) => [...namesOf(one), ...Object.keys(one.aliases).map((alias) => `${one.name}@${alias}`)];
 
 region("models", (answer) => {
   // What was chosen stays chosen, also when it has gone: the server says so then.
-  const isGone = model !== "" && !answer.models.flatMap(named).includes(model);
+  const isGone = model !== "" && !answer.models.flatMap(known).includes(model);
   return html`<label for="model">Model</label>
     <select id="model">
       ${option("", `${answer.default} (default)`)}

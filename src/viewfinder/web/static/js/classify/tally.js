@@ -1,13 +1,13 @@
 /** How far all photos together are. */
 
-import { count } from "../format.js";
+import { count, many } from "../format.js";
 
 const [tally, progress, spoken, again, clear, nothing] = ["tally", "progress", "spoken", "again", "clear", "nothing"].map(
   (id) => document.querySelector(`#${id}`),
 );
 const FEW = 3;
 
-const photosOf = (number) => `${count(number)} ${number === 1 ? "photo" : "photos"}`;
+const photosOf = (number) => many(number, "photo");
 
 /** Show it, and say it once nothing is under way: not each photo, of which there may be hundreds. */
 export function showTally(photos, queue) {

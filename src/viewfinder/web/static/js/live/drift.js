@@ -1,7 +1,7 @@
 /** Drift: how far recent photos are from those that a model was measured with. */
 
 import { html, nothing } from "../../vendor/lit/lit-html.js";
-import { count, percent } from "../format.js";
+import { count, many, orDash, percent } from "../format.js";
 import { badge, empty } from "../parts.js";
 
 const KINDS = { stable: "good", moderate: "warn", significant: "bad" };
@@ -47,7 +47,7 @@ const folded = (key, summary, content) => html`<details
 ><summary>${summary}</summary>${content}</details>`;
 
 function photos({ photos: recent, reference, level }) {
-  const seen = `${count(recent)} recent ${recent === 1 ? "photo" : "photos"}`;
+  const seen = many(recent, "recent photo");
   if (reference === null) return html`${seen}, no reference. <code>viewfinder optimize</code> makes a version that has one.`;
   const compared = `${seen} against ${count(reference.photos)} of the reference.`;
   if (level !== null) return compared;
@@ -57,7 +57,7 @@ function photos({ photos: recent, reference, level }) {
 function part(key, name, { psi, level, bins }) {
   const summary = html`<span>${name}</span>
     <span class="psi" .style=${`--share: ${percent(Math.min(1, (psi ?? 0) / FULL))}`}></span>
-    <span class="number">${psi === null ? "–" : psi.toFixed(2)}</span>
+    <span class="number">${orDash(psi, (index) => index.toFixed(2))}</span>
     ${verdict(level)}`;
   return folded(key, summary, pairs(bins));
 }
@@ -66,8 +66,8 @@ function pairs(bins) {
   if (!bins.length) return html`<p class="quiet small">Nothing was seen.</p>`;
   const most = Math.max(...bins.flatMap(({ reference, recent }) => [reference, recent]));
   const bar = (share, kind) => (share === null ? nothing : html`<i class=${kind} .style=${`--share: ${percent(most && share / most)}`}></i>`);
-  const said = (share) => html`<td class="number">${share === null ? "–" : percent(share)}</td>`;
-  return html`<table class="pairs">
+  const said = (share) => html`<td class="number">${orDash(share, percent)}</td>`;
+  return html`<table class="bins">
     <thead><tr>
       <th scope="col">Range</th><td></td>
       <th class="number" scope="col"><i class="reference"></i> Reference</th><th class="number" scope="col"><i></i> Recent</th>

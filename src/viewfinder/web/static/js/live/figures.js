@@ -1,6 +1,6 @@
 /** What two looks at the metrics say of the time between them. Times are in milliseconds. */
 
-import { buckets, increase, mean, quantile, select, sum, sumBy } from "./metrics.js";
+import { buckets, increase, mean, quantile, select, sum, sumBy } from "../metrics.js";
 
 const MACHINES = /^(\/health|\/static\/|\/metrics$)/;
 const CLASSIFY = ["/v1/classify", "/classify"];

@@ -1,7 +1,7 @@
 /** The last five minutes, as far as this page has looked: bounded, and with gaps where it has not. */
 
 import { countsOf, figuresOf, together } from "./figures.js";
-import { isAnother } from "./metrics.js";
+import { isAnother } from "../metrics.js";
 
 const SPANS = [1, 2, 5]; // minutes
 const SPAN_MS = 300_000;

@@ -2,7 +2,7 @@
 
 import { html, nothing } from "../../vendor/lit/lit-html.js";
 import { count, percent } from "../format.js";
-import { badge } from "../parts.js";
+import { badge, table } from "../parts.js";
 
 const none = html`<p class="quiet">No image was answered. Show the server one on the page <a href="/">Classify</a>.</p>`;
 const add = (all, of) => all.reduce((sum, one) => sum + of(one), 0);
@@ -17,19 +17,12 @@ export function answers(counted, routing) {
   if (!counted.versions.length) return panel("Answers", counted, none);
   const total = add(counted.versions, ({ answers }) => answers);
   const rows = counted.versions.toSorted((one, other) => one.name.localeCompare(other.name, "en", { numeric: true }));
-  return panel("Answers", counted, html`<table class="tight">
-    <thead><tr>
-      <th scope="col">Version</th>
-      ${["Answers", "Share", "Sure", "Abstained"].map((name) => html`<th class="number" scope="col">${name}</th>`)}
-    </tr></thead>
-    <tbody>${rows.map(({ name, answers, confidence, abstained }) => {
-      const cells = [count(answers), ...[answers / total, confidence / answers, abstained / answers].map((share) => percent(share))];
-      return html`<tr>
-        <th scope="row">${name} ${roles(name, routing)}</th>
-        ${cells.map((cell) => html`<td class="number">${cell}</td>`)}
-      </tr>`;
-    })}</tbody>
-  </table>`);
+  const rowOf = ({ name, answers, confidence, abstained }) => [
+    html`${name} ${roles(name, routing)}`,
+    count(answers),
+    ...[answers / total, confidence / answers, abstained / answers].map((share) => percent(share)),
+  ];
+  return panel("Answers", counted, table("Answers by version", ["Version", "Answers", "Share", "Sure", "Abstained"], rows.map(rowOf), "tight"));
 }
 
 /** What part a version has in the traffic of its model. */

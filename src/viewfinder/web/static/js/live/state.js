@@ -1,10 +1,9 @@
 /** How the server is: its parts in words, which version runs, and since when. */
 
 import { html, nothing } from "../../vendor/lit/lit-html.js";
+import { duration, many } from "../format.js";
+import { select, sum } from "../metrics.js";
 import { badge } from "../parts.js";
-import { select, sum } from "./metrics.js";
-
-const UNITS = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
 
 /** The answer of `GET /health/ready`. */
 export function parts({ status, parts: found }) {
@@ -15,7 +14,7 @@ export function parts({ status, parts: found }) {
       ${status === "ready" ? badge("Ready", "good") : badge("Degraded", "warn")}
       <span>${all.filter(isReady).map(([name]) => name).join(", ")}</span>
     </p>
-    ${wrong.length ? html`<ul class="wrong">${wrong.map(([name, state]) => html`<li><b>${name}</b>: ${state}</li>`)}</ul>` : nothing}`;
+    ${wrong.length ? html`<ul class="wrong points">${wrong.map(([name, state]) => html`<li><b>${name}</b>: ${state}</li>`)}</ul>` : nothing}`;
 }
 
 /** The answer where the server cannot do its work, in its own words. */
@@ -28,18 +27,12 @@ export const away = html`<p>${badge("Not reached", "bad")}</p>`;
 export function server(look, at) {
   const version = select(look, "viewfinder_build_info")[0]?.labels.version;
   const began = Math.min(...select(look, "process_start_time_seconds").map(({ value }) => value));
-  const since = Number.isFinite(began) ? `running for ${duration(at / 1000 - began)}` : "";
+  const since = Number.isFinite(began) ? `running for ${duration(Math.max(0, at / 1000 - began))}` : "";
   const said = [version && `Viewfinder ${version}`, number(look, "worker"), since, number(look, "connection")];
   return html`<p class="quiet small">${said.filter(Boolean).join(" · ")}</p>`;
 }
 
 function number(look, what) {
   const value = sum(look, `viewfinder_${what}s`);
-  return value === null ? "" : `${value} ${what}${value === 1 ? "" : "s"}`;
-}
-
-/** As people say it: in the largest unit. */
-export function duration(seconds) {
-  const [unit, length] = UNITS.find(([, one]) => seconds >= one) ?? UNITS.at(-1);
-  return `${Math.max(0, Math.floor(seconds / length))} ${unit}`;
+  return value === null ? "" : many(value, what);
 }

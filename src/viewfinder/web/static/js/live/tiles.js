@@ -1,7 +1,7 @@
 /** The tiles: what each shows, in the order in which an operator looks. */
 
 import { html } from "../../vendor/lit/lit-html.js";
-import { bytes, count, milliseconds, percent } from "../format.js";
+import { bytes, count, milliseconds, orDash, percent } from "../format.js";
 import { chart, swatch } from "./chart.js";
 
 const KINDS = ["one", "two", "three"];
@@ -9,7 +9,6 @@ const KINDS = ["one", "two", "three"];
 /** So many things, or so many in a second: few digits. */
 export const figure = (value) => (value < 10 ? String(Number(value.toFixed(value < 1 ? 2 : 1))) : count(Math.round(value)));
 const share = (value) => percent(value, value && value < 0.1 ? 1 : 0);
-const shown = (value, format) => (value === null || value === undefined ? "–" : format(value));
 const row = (name, value) => html`<li><span>${name}</span><b>${value}</b></li>`;
 
 /** `big` are the figures whose sum is on top; `lines` have a name, a class of live.css and a figure. */
@@ -46,7 +45,7 @@ const TILES = [
     least: 10,
     big: ["people", "jobs"],
     lines: [["People", "one", "people"], ["Jobs", "two", "jobs"]],
-    foot: ({ now, capacity }) => [row("Places for each", shown(capacity, count)), row("Images in one call", shown(now?.batch, figure))],
+    foot: ({ now, capacity }) => [row("Places for each", orDash(capacity, count)), row("Images in one call", orDash(now?.batch, figure))],
   },
   {
     title: "Time of an image",
@@ -79,7 +78,7 @@ const TILES = [
     least: 1,
     big: ["processor"],
     lines: [["Whole server", "one", "processor"], ["Computing", "two", "busy"]],
-    foot: ({ now, threads }) => [row("Compute threads", shown(threads, count)), row("Memory", shown(now?.memory, bytes))],
+    foot: ({ now, threads }) => [row("Compute threads", orDash(threads, count)), row("Memory", orDash(now?.memory, bytes))],
   },
 ];
 
@@ -91,10 +90,10 @@ function tile({ title, unit, format, big, lines, foot, ...axis }, seen) {
   const { now } = seen;
   return html`<section class="card tile" aria-label=${title}>
     <h2>${title}</h2>
-    <p class="figure"><strong>${shown(now && sumOf(big.map((key) => now[key])), format)}</strong> <span class="quiet">${unit}</span></p>
+    <p class="figure"><strong>${orDash(now && sumOf(big.map((key) => now[key])), format)}</strong> <span class="quiet">${unit}</span></p>
     ${chart(title, drawn, seen, { format, ...axis })}
     <ul class="legend small">
-      ${drawn.map(([name, kind, key]) => row(html`${swatch(kind)} ${name}`, shown(now?.[key], format)))}
+      ${drawn.map(([name, kind, key]) => row(html`${swatch(kind)} ${name}`, orDash(now?.[key], format)))}
       ${foot?.(seen)}
     </ul>
   </section>`;

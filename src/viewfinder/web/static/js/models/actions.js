@@ -2,9 +2,9 @@
 
 import { html, nothing } from "../../vendor/lit/lit-html.js";
 import { call } from "../api.js";
+import { modelPath, named, versionPath } from "../names.js";
 import { ask } from "./dialog.js";
 import { answering, listed, meant, shadow, split } from "./routing.js";
-import { modelPath, versionPath } from "./state.js";
 
 const put = (path, json) => call(path, { method: "PUT", json });
 const post = (path) => call(path, { method: "POST" });
@@ -170,7 +170,7 @@ export const reload = () =>
     async act() {
       const { models } = await post("/v1/models/reload");
       const failed = Object.entries(models).flatMap(([name, versions]) =>
-        versions.filter((one) => one.state === "failed").map((one) => `${name}@${one.version}`),
+        versions.filter((one) => one.state === "failed").map(({ version }) => named({ name, version })),
       );
       return failed.length ? `The store was looked at. Failed: ${listed(failed)}.` : "The store was looked at, and nothing in it has failed.";
     },

@@ -1,7 +1,8 @@
 /** How well each class is found, the weakest first. */
 
 import { html, nothing } from "../../vendor/lit/lit-html.js";
-import { count, percent } from "../format.js";
+import { count, orDash, percent } from "../format.js";
+import { table } from "../parts.js";
 import { mainResult } from "./summary.js";
 
 const FIRST = 15;
@@ -16,25 +17,17 @@ const meter = ({ value, low, high }) => html`<span
   aria-hidden="true"
 ></span>`;
 
-const share = (value) => (value === null || value === undefined ? "–" : percent(value, 0));
+const share = (value) => orDash(value, (known) => percent(known, 0));
 
-const table = (rows, caption) => html`<div class="scroll" tabindex="0" role="region" aria-label=${caption}>
-  <table class="classes">
-    <thead><tr><th scope="col">Class</th><th scope="col" class="number">Photos</th><th scope="col" class="number">Found</th><th scope="col"><span class="unseen">Likely between</span></th><th scope="col" class="number">Right when named</th><th scope="col" class="number">F1</th></tr></thead>
-    <tbody>
-      ${rows.map(
-        (one) => html`<tr>
-          <th scope="row">${one.label}</th>
-          <td class="number">${count(one.support)}</td>
-          <td class="number">${share(one.recall?.value)}</td>
-          <td class="wide">${one.recall ? html`${meter(one.recall)}<span class="unseen">${share(one.recall.low)} to ${share(one.recall.high)}</span>` : nothing}</td>
-          <td class="number">${share(one.precision)}</td>
-          <td class="number">${share(one.f1)}</td>
-        </tr>`,
-      )}
-    </tbody>
-  </table>
-</div>`;
+const likely = (recall) => html`${meter(recall)}<span class="unseen">${share(recall.low)} to ${share(recall.high)}</span>`;
+
+const HEADS = ["Class", "Photos", "Found", html`<span class="unseen">Likely between</span>`, "Right when named", "F1"];
+
+const rowOf = ({ label, support, recall, precision, f1 }) => [
+  label, count(support), share(recall?.value), recall ? likely(recall) : nothing, share(precision), share(f1),
+];
+
+const part = (rows, title) => table(title, HEADS, rows.map(rowOf), "classes");
 
 export function classes(evaluation) {
   const [, result] = mainResult(evaluation) ?? [];
@@ -42,9 +35,9 @@ export function classes(evaluation) {
   const rows = result.classes.toSorted((one, other) => worth(one) - worth(other) || other.support - one.support);
   return html`<section class="stack" aria-labelledby="classes-title">
     <h3 id="classes-title">Classes, the weakest first</h3>
-    ${table(rows.slice(0, FIRST), "Classes, the weakest first")}
+    ${part(rows.slice(0, FIRST), "Classes, the weakest first")}
     ${rows.length > FIRST
-      ? html`<details><summary>The other ${count(rows.length - FIRST)}</summary>${table(rows.slice(FIRST), "The other classes")}</details>`
+      ? html`<details><summary>The other ${count(rows.length - FIRST)}</summary>${part(rows.slice(FIRST), "The other classes")}</details>`
       : nothing}
   </section>`;
 }

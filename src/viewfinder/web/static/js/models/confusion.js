@@ -36,7 +36,7 @@ export function confusion(evaluation) {
       ? html`<p class="small quiet">A row is what photos show, a column what they were taken for.</p>${matrix(labels, result.confusion)}`
       : html`<p class="small quiet">The report has the whole matrix of ${count(labels.length)} classes. The pairs that occur most:</p>`}
     ${pairs.length && labels.length > MOST_CLASSES
-      ? html`<ul class="pairs-list">${pairs.map((one) => html`<li>${one.label} taken for ${one.answer}: ${count(one.photos)} (${percent(one.share, 0)} of its photos)</li>`)}</ul>`
+      ? html`<ul class="points">${pairs.map((one) => html`<li>${one.label} taken for ${one.answer}: ${count(one.photos)} (${percent(one.share, 0)} of its photos)</li>`)}</ul>`
       : nothing}
     ${pairs.length ? nothing : html`<p>It made no mistake.</p>`}
   </section>`;

@@ -2,13 +2,8 @@
 
 import { html, nothing } from "../../vendor/lit/lit-html.js";
 import { bytes, count, milliseconds, percent } from "../format.js";
+import { fact } from "../parts.js";
 import { flatten, mainResult, mainSplit, which } from "./summary.js";
-
-const fact = (title, value, note = nothing) => html`<div>
-  <dt>${title}</dt>
-  <dd>${value}</dd>
-  <dd class="small quiet">${note}</dd>
-</div>`;
 
 const decimals = (number) => number.toFixed(3);
 
@@ -31,7 +26,7 @@ function said(summary) {
   if (!rest.length) return nothing;
   return html`<details>
     <summary>What its maker says of it</summary>
-    <dl class="pairs">${rest.map(([name, value]) => html`<div><dt>${name.replaceAll("_", " ")}</dt><dd>${value}</dd></div>`)}</dl>
+    <dl class="pairs">${rest.map(([name, value]) => html`<dt>${name.replaceAll("_", " ")}</dt><dd>${value}</dd>`)}</dl>
   </details>`;
 }
 

@@ -1,8 +1,8 @@
 /** The variants of a version: what each costs, what each is worth, and which is served. */
 
 import { html, nothing, svg } from "../../vendor/lit/lit-html.js";
-import { bytes, milliseconds, percent } from "../format.js";
-import { badge } from "../parts.js";
+import { bytes, milliseconds, orDash, percent } from "../format.js";
+import { badge, table } from "../parts.js";
 import { Frame, labels, ticks } from "./frame.js";
 
 // What has collapsed would press all others into one line.
@@ -62,14 +62,26 @@ const range = ({ value, low, high }) =>
 
 const signed = (share) => `${share > 0 ? "+" : ""}${(100 * share).toFixed(1)}`;
 
+const named = (name, { best, what }) => html`${name} ${best ? badge("served", "accent") : nothing}
+  ${what ? html`<div class="what small quiet">${what}</div>` : nothing}`;
+
+const COLUMNS = [
+  ["Variant", "name", named],
+  ["Size", "bytes", bytes],
+  ["One photo", "p50_ms", (ms) => orDash(ms, milliseconds)],
+  ["Right", "accuracy", (share) => orDash(share, percent)],
+  ["Points lost or won (95%)", "difference", (found) => orDash(found?.points, range)],
+  ["Agrees", "agreement", (share) => orDash(share, percent)],
+  ["Photos a second", "throughput", (rate) => orDash(rate, Math.round)],
+];
+const OPTIONAL = new Set(["accuracy", "difference", "agreement", "throughput"]);
+
 export function ladder(summary, found) {
   const rows = rowsOf(summary, found);
   const by = found?.basis === "agreement" ? "agreement" : "accuracy";
   const words = by === "accuracy" ? "Right" : "Same answer as the reference";
   const base = rows.find((row) => row.name === found?.reference)?.[by] ?? 1;
-  const has = (name) => rows.some((row) => row[name] !== null && row[name] !== undefined);
-  const optional = (name, cell) => (has(name) ? cell : nothing);
-  const value = (given, view) => (given === null || given === undefined ? "–" : view(given));
+  const columns = COLUMNS.filter(([, name]) => !OPTIONAL.has(name) || rows.some((row) => orDash(row[name], String) !== "–"));
   return html`<section class="stack" aria-labelledby="variants-title">
     <h3 id="variants-title">Variants</h3>
     ${found ? html`<p class="small quiet">
@@ -77,28 +89,7 @@ export function ladder(summary, found) {
       The quickest that loses no more than ${(100 * found.max_drop).toFixed(1)} points is served.
     </p>` : nothing}
     ${plot(rows, (row) => row[by], words, base, found?.max_drop ?? 1)}
-    <div class="scroll" tabindex="0" role="region" aria-label="Variants as a table">
-      <table>
-        <thead><tr>
-          <th scope="col">Variant</th><th scope="col" class="number">Size</th><th scope="col" class="number">One photo</th>
-          ${optional("accuracy", html`<th scope="col" class="number">Right</th>`)}
-          ${optional("difference", html`<th scope="col" class="number">Points lost or won (95%)</th>`)}
-          ${optional("agreement", html`<th scope="col" class="number">Agrees</th>`)}
-          ${optional("throughput", html`<th scope="col" class="number">Photos a second</th>`)}
-        </tr></thead>
-        <tbody>
-          ${rows.map((row) => html`<tr>
-            <th scope="row">${row.name} ${row.best ? badge("served", "accent") : nothing} ${row.what ? html`<div class="what small quiet">${row.what}</div>` : nothing}</th>
-            <td class="number">${bytes(row.bytes)}</td>
-            <td class="number">${value(row.p50_ms, milliseconds)}</td>
-            ${optional("accuracy", html`<td class="number">${value(row.accuracy, percent)}</td>`)}
-            ${optional("difference", html`<td class="number">${value(row.difference?.points, range)}</td>`)}
-            ${optional("agreement", html`<td class="number">${value(row.agreement, percent)}</td>`)}
-            ${optional("throughput", html`<td class="number">${value(row.throughput, (rate) => rate.toFixed(0))}</td>`)}
-          </tr>`)}
-        </tbody>
-      </table>
-    </div>
+    ${table("Variants as a table", columns.map(([head]) => head), rows.map((row) => columns.map(([, name, view]) => view(row[name], row))))}
     ${found?.left_out?.length
       ? html`<p class="small quiet">Left out: ${found.left_out.map((one) => `${one.name} (${one.why})`).join("; ")}.</p>`
       : nothing}

@@ -1,6 +1,7 @@
 /** The models there are. */
 
 import { html, nothing } from "../../vendor/lit/lit-html.js";
+import { many } from "../format.js";
 import { badge } from "../parts.js";
 import { answering, listed } from "./routing.js";
 import { chosen, state } from "./state.js";
@@ -22,10 +23,9 @@ function standing(model) {
 }
 
 function summary(model) {
-  const count = model.versions.length;
   const versions = answering(model);
   const who = versions.length > 1 ? `versions ${listed(versions)} answer` : versions.length ? `version ${versions[0]} answers` : "none answers";
-  return `${count} ${count === 1 ? "version" : "versions"}; ${who}`;
+  return `${many(model.versions.length, "version")}; ${who}`;
 }
 
 const entry = (model, open) => html`<li>

@@ -2,12 +2,13 @@
 
 import { html, nothing } from "../../vendor/lit/lit-html.js";
 import { bytes, count, milliseconds, percent } from "../format.js";
+import { versionPath } from "../names.js";
 import { badge, moment } from "../parts.js";
 import { endShadow, endSplit, load, promote, rollBack, setAliases, setShadow, unload } from "./actions.js";
 import { setSplit } from "./canary.js";
 import { stateBadge, usualBadge } from "./list.js";
 import { aliasesOf, answering, shadow, share, split, who } from "./routing.js";
-import { change, state, versionPath, wanted } from "./state.js";
+import { change, state, wanted } from "./state.js";
 import { mainSplit } from "./summary.js";
 import { traffic } from "./traffic.js";
 
@@ -86,7 +87,7 @@ function versions(model) {
   const all = [...model.versions].reverse();
   const some = state.isWhole ? all : all.filter((one, place) => place < FIRST || one.version === state.version || aliasesOf(model, one.version).length);
   return html`<div class="scroll">
-      <table class="versions">
+      <table class="versions tall">
         <caption class="unseen">Versions of ${model.name}, the newest first</caption>
         <thead><tr><th scope="col">Version</th><th scope="col">State</th><th scope="col">Right</th><th scope="col">Served as</th><th scope="col">Made</th><th scope="col"><span class="unseen">Actions</span></th></tr></thead>
         <tbody>${some.map((one) => row(model, one))}</tbody>

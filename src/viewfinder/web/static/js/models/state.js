@@ -1,6 +1,7 @@
 /** What the page knows. Models come every few seconds; what a bundle says is asked for once. */
 
 import { call, Unreachable } from "../api.js";
+import { versionPath } from "../names.js";
 
 export const state = {
   models: null,
@@ -68,7 +69,3 @@ export function forget() {
     if ((of && !there.has(of)) || answer?.status >= 500) answers.delete(path);
   }
 }
-
-export const modelPath = (name) => `/v1/models/${encodeURIComponent(name)}`;
-
-export const versionPath = (name, version) => `${modelPath(name)}/versions/${version}`;

@@ -1,11 +1,12 @@
 /** A split and a shadow while they run, and how their versions compare. */
 
 import { html, nothing } from "../../vendor/lit/lit-html.js";
-import { count, milliseconds, percent } from "../format.js";
-import { problem } from "../parts.js";
+import { count, milliseconds, orDash, percent } from "../format.js";
+import { modelPath } from "../names.js";
+import { fact, problem } from "../parts.js";
 import { counted } from "./counted.js";
 import { aliasesOf, shadow, share, split } from "./routing.js";
-import { current, modelPath } from "./state.js";
+import { current } from "./state.js";
 
 const shares = (model) => html`<ul class="bars" aria-label="Shares of the requests">
   ${split(model).map(
@@ -22,6 +23,8 @@ const reviewed = (accuracy) =>
         <span class="small quiet">${percent(accuracy.accuracy.low, 0)}–${percent(accuracy.accuracy.high, 0)}, ${count(accuracy.reviewed)} reviewed</span>`
     : html`<span class="quiet">none reviewed</span>`;
 
+const HEADS = ["Answers", "Mean confidence", "“I don’t know”", "Graph", "Right, where reviewed"];
+
 function compared(model) {
   const live = current(`${modelPath(model.name)}/live-accuracy`);
   const counts = current("/metrics", counted);
@@ -31,20 +34,17 @@ function compared(model) {
     counts: known(counts) ? counts(model.name, version) : undefined,
     accuracy: known(live) ? live.versions.find((one) => one.version === version) : undefined,
   }));
-  const dash = html`<span class="quiet">–</span>`;
   return html`<div class="scroll">
-      <table class="compared">
+      <table class="tall">
         <caption class="unseen">The versions of the split, compared</caption>
-        <thead><tr><th scope="col">Version</th><th scope="col">Answers</th><th scope="col">Mean confidence</th><th scope="col">“I don’t know”</th><th scope="col">Graph</th><th scope="col">Right, where reviewed</th></tr></thead>
+        <thead><tr>${["Version", ...HEADS].map((head) => html`<th scope="col">${head}</th>`)}</tr></thead>
         <tbody>
           ${rows.map(
             ({ version, counts: of, accuracy }) => html`<tr>
               <th scope="row">Version ${version}</th>
-              <td data-label="Answers">${of ? count(of.answers) : dash}</td>
-              <td data-label="Mean confidence">${of?.confidence === undefined ? dash : percent(of.confidence)}</td>
-              <td data-label="“I don’t know”">${of?.abstained === undefined ? dash : percent(of.abstained)}</td>
-              <td data-label="Graph">${of?.ms === undefined ? dash : milliseconds(of.ms)}</td>
-              <td data-label="Right, where reviewed">${known(live) ? reviewed(accuracy) : dash}</td>
+              ${[orDash(of?.answers, count), orDash(of?.confidence, percent), orDash(of?.abstained, percent), orDash(of?.ms, milliseconds), known(live) ? reviewed(accuracy) : "–"].map(
+                (cell, place) => html`<td data-label=${HEADS[place]}>${cell}</td>`,
+              )}
             </tr>`,
           )}
         </tbody>
@@ -60,7 +60,6 @@ function compared(model) {
 
 function shadowed(model) {
   const found = model.shadow;
-  const fact = (title, value, note) => html`<div><dt>${title}</dt><dd>${value}</dd><dd class="small quiet">${note}</dd></div>`;
   if (!found?.compared && !found?.failed && !found?.skipped) {
     return html`<p class="quiet">It has seen no photo yet: it is shown those that the model is asked for by its name alone.</p>`;
   }

@@ -1,7 +1,8 @@
 /** How training went, epoch by epoch. */
 
 import { html, nothing, svg } from "../../vendor/lit/lit-html.js";
-import { percent } from "../format.js";
+import { orDash, percent } from "../format.js";
+import { table } from "../parts.js";
 import { Frame, ticks } from "./frame.js";
 
 const known = (epochs, name) => epochs.map((epoch, n) => [n + 1, epoch[name]]).filter(([, value]) => typeof value === "number");
@@ -30,7 +31,9 @@ function plot(epochs) {
   </figure>`;
 }
 
-const share = (value) => (typeof value === "number" ? percent(value) : "–");
+const rowOf = (one) => [
+  one.phase, one.epoch, orDash(one.loss, (loss) => loss.toFixed(3)), orDash(one.accuracy, percent), orDash(one.validation_accuracy, percent),
+];
 
 export function training(evaluation) {
   const epochs = evaluation.history ?? [];
@@ -40,12 +43,7 @@ export function training(evaluation) {
     ${plot(epochs)}
     <details>
       <summary>Its epochs as a table</summary>
-      <div class="scroll" tabindex="0" role="region" aria-label="Epochs">
-        <table>
-          <thead><tr><th scope="col">Phase</th><th scope="col" class="number">Epoch</th><th scope="col" class="number">Loss</th><th scope="col" class="number">Right, learning</th><th scope="col" class="number">Right, validation</th></tr></thead>
-          <tbody>${epochs.map((one) => html`<tr><th scope="row">${one.phase}</th><td class="number">${one.epoch}</td><td class="number">${one.loss?.toFixed(3) ?? "–"}</td><td class="number">${share(one.accuracy)}</td><td class="number">${share(one.validation_accuracy)}</td></tr>`)}</tbody>
-        </table>
-      </div>
+      ${table("Epochs", ["Phase", "Epoch", "Loss", "Right, learning", "Right, validation"], epochs.map(rowOf))}
     </details>
   </section>`;
 }

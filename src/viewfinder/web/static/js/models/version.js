@@ -2,13 +2,14 @@
 
 import { html, nothing } from "../../vendor/lit/lit-html.js";
 import { count } from "../format.js";
+import { versionPath } from "../names.js";
 import { moment, problem } from "../parts.js";
 import { classes } from "./classes.js";
 import { confusion } from "./confusion.js";
 import { facts } from "./facts.js";
 import { ladder } from "./ladder.js";
 import { openReport } from "./report.js";
-import { versionPath, wanted } from "./state.js";
+import { wanted } from "./state.js";
 import { flatten } from "./summary.js";
 import { training } from "./training.js";
 

@@ -10,6 +10,7 @@ import { paint, paintLegend } from "../classify/heatmap.js";
 import { receive } from "../classify/intake.js";
 import { options, watchOptions } from "../classify/options.js";
 import { Queue } from "../classify/queue.js";
+import { named } from "../names.js";
 import { showTally } from "../classify/tally.js";
 
 const MOST = 1000;
@@ -95,7 +96,7 @@ async function look(photo) {
 
 async function heatOf(photo) {
   const { model } = photo.answer;
-  const exactly = { ...photo.options, model: `${model.name}@${model.version}`, explain: "heatmap" };
+  const exactly = { ...photo.options, model: named(model), explain: "heatmap" };
   try {
     const { answer, ms } = await ask(photo, exactly, photo.abort.signal);
     return { map: answer.explanation, ms, isShown: true };

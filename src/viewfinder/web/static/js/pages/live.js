@@ -5,10 +5,11 @@ import { call } from "../api.js";
 import { count, milliseconds } from "../format.js";
 import { drift, driftInWords } from "../live/drift.js";
 import { History } from "../live/history.js";
-import { parse, select, sum } from "../live/metrics.js";
+import { parse, select, sum } from "../metrics.js";
 import { answers, confidence } from "../live/panels.js";
 import { away, notReady, parts, server } from "../live/state.js";
 import { figure, tiles } from "../live/tiles.js";
+import { modelPath } from "../names.js";
 import { problem } from "../parts.js";
 import { draw, refresh, region } from "../region.js";
 
@@ -94,7 +95,7 @@ region("drift", (models) => {
 
 async function compare() {
   try {
-    compared = await Promise.all(toCompare().map((name) => call(`/v1/models/${encodeURIComponent(name)}/drift`)));
+    compared = await Promise.all(toCompare().map((name) => call(`${modelPath(name)}/drift`)));
     draw(driftPart, drift(compared));
   } catch (error) {
     draw(driftPart, problem(error));

@@ -1,6 +1,6 @@
 import { html, nothing, render } from "../../vendor/lit/lit-html.js";
-import { call } from "../api.js";
 import { count, percent } from "../format.js";
+import "../recording.js";
 import { draw } from "../region.js";
 import { drawNothing, showAccuracy } from "../review/accuracy.js";
 import { setModel } from "../review/export.js";
@@ -131,28 +131,13 @@ function drawOutbox() {
   render(isQuiet ? nothing : html`<span>${parts.join(" · ")}</span> ${why}`, document.querySelector("#outbox"));
 }
 
-/** Whether the server keeps answers at all: readiness names the part that does. */
-async function tellRecording() {
-  try {
-    const response = await fetch("/health/ready", { cache: "no-store" });
-    const { parts } = await response.json();
-    const isOff = parts && !("results" in parts);
-    draw(document.querySelector("#recording"), isOff ? html`<p class="notice warn">This server records nothing (its setting <code>record</code> is <code>none</code>), so
-      nothing new comes here. <code>VIEWFINDER_RECORD=images</code> keeps answers and photos.</p>` : nothing);
-  } catch {
-    // The banner says that the server is away.
-  }
-}
-
 addEventListener("beforeunload", (event) => {
   if (outbox.waiting.length) event.preventDefault();
 });
 document.addEventListener("back", () => {
-  tellRecording();
   if (queue.error) queue.load();
   redraw();
 });
 filters.onChange(begin);
 drawNothing();
 begin();
-tellRecording();

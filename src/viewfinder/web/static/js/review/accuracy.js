@@ -2,8 +2,9 @@
 
 import { html, nothing } from "../../vendor/lit/lit-html.js";
 import { call, Unreachable } from "../api.js";
-import { count, percent } from "../format.js";
-import { problem } from "../parts.js";
+import { count, orDash, percent } from "../format.js";
+import { modelPath } from "../names.js";
+import { problem, table } from "../parts.js";
 import { draw } from "../region.js";
 
 const element = document.querySelector("#accuracy");
@@ -31,7 +32,7 @@ async function ask() {
 
 async function askOnce(name) {
   try {
-    const answer = await call(`/v1/models/${encodeURIComponent(name)}/live-accuracy`);
+    const answer = await call(`${modelPath(name)}/live-accuracy`);
     draw(element, view(answer));
   } catch (error) {
     if (!(error instanceof Unreachable)) draw(element, html`${title(name)}${problem(error)}`);
@@ -65,25 +66,17 @@ const version = (one) => html`<div class="version">
   ${one.abstained.reviewed ? html`<p class="small">It stood by ${part(one.answered)}; it was too unsure of ${part(one.abstained)}.</p>` : nothing}
   <details>
     <summary>By class (${count(one.classes.length)})</summary>
-    <div class="scroll" tabindex="0" role="region" aria-label="Accuracy by class, version ${one.version}">
-      <table>
-        <thead><tr><th>Class</th><th class="number">Photos</th><th class="number">Found</th><th class="number">Answers</th><th class="number">Right</th></tr></thead>
-        <tbody>${one.classes.map(
-          (each) => html`<tr><td>${each.class}</td>
-            <td class="number">${count(each.reviewed)}</td><td class="number">${share(each.recall)}</td>
-            <td class="number">${count(each.answered)}</td><td class="number">${share(each.precision)}</td></tr>`,
-        )}</tbody>
-      </table>
-    </div>
+    ${table(`Accuracy by class, version ${one.version}`, ["Class", "Photos", "Found", "Answers", "Right"], one.classes.map(rowOf))}
     ${one.confusions.length
-      ? html`<h3 class="small">Taken for another</h3><ul class="small">${one.confusions.map(
+      ? html`<h3 class="small">Taken for another</h3><ul class="small points">${one.confusions.map(
           (each) => html`<li>${each.class}, answered with ${each.answered}: ${count(each.count)}</li>`,
         )}</ul>`
       : nothing}
   </details>
 </div>`;
 
+const rowOf = (one) => [one.class, count(one.reviewed), share(one.recall), count(one.answered), share(one.precision)];
 const interval = ({ low, high }) => `${percent(low)} to ${percent(high)}`;
 const part = ({ correct, reviewed }) => `${count(reviewed)}, ${count(correct)} of them right`;
 const share = (estimate) =>
-  estimate ? html`<span title="95% interval ${interval(estimate)}">${percent(estimate.value, 0)}</span>` : "–";
+  orDash(estimate, (known) => html`<span title="95% interval ${interval(known)}">${percent(known.value, 0)}</span>`);

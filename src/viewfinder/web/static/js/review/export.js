@@ -2,6 +2,7 @@
 
 import { html, nothing } from "../../vendor/lit/lit-html.js";
 import { isJson, send } from "../api.js";
+import { save } from "../carry.js";
 import { bytes, count } from "../format.js";
 import { problem } from "../parts.js";
 import { draw } from "../region.js";
@@ -57,7 +58,7 @@ async function download() {
     const parts = await read(await open(stop.signal));
     const blob = new Blob(parts, { type: "application/zip" });
     const done = await countsOf(blob);
-    if (done.written) save(blob);
+    if (done.written) save(blob, "reviewed.zip");
     update({ said: summary(done), kind: done.written ? "good" : "warn" });
   } catch (error) {
     if (error.name === "AbortError") update({ said: "Stopped; nothing was saved.", kind: "warn" });
@@ -94,14 +95,6 @@ async function read(reader) {
 async function countsOf(blob) {
   const tail = await blob.slice(-TAIL_BYTES).text();
   return JSON.parse(tail.slice(tail.lastIndexOf("{")));
-}
-
-function save(blob) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = "reviewed.zip";
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
 function summary({ written, without_image: without, unfit }) {

@@ -1,6 +1,7 @@
 /** Which photos are wanted; the page's address says so too, and keeps it. */
 
 import { html } from "../../vendor/lit/lit-html.js";
+import { namesOf } from "../names.js";
 import { region } from "../region.js";
 
 const form = document.querySelector("#filters form");
@@ -58,7 +59,7 @@ function say() {
 const option = (value) => html`<option value=${value} ?selected=${value === given.get("model")}>${value}</option>`;
 
 region("models", ({ models }) => {
-  const names = models.flatMap(({ name, versions }) => [name, ...versions.map((one) => `${name}@${one.version}`)]);
+  const names = models.flatMap(namesOf);
   if (given.get("model") && !names.includes(given.get("model"))) names.push(given.get("model"));
   return html`<option value="">all models</option>${names.map(option)}`;
 });

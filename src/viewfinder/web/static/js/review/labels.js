@@ -1,6 +1,7 @@
 /** All classes of a model's version, and those of them that fit what somebody types. */
 
 import { call, Unreachable } from "../api.js";
+import { versionPath } from "../names.js";
 
 const FEWEST_LOOSE = 3;
 const lists = new Map();
@@ -8,7 +9,7 @@ const lists = new Map();
 /** @returns {string[]} The classes of the version that answered; none until they have come. */
 export function labelsOf(result, changed) {
   const { name, version } = result.model;
-  const path = `/v1/models/${encodeURIComponent(name)}/versions/${version}/labels`;
+  const path = `${versionPath(name, version)}/labels`;
   if (!lists.has(path)) {
     lists.set(path, []);
     call(path)

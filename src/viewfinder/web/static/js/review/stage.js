@@ -2,6 +2,7 @@
 
 import { html, nothing } from "../../vendor/lit/lit-html.js";
 import { count, percent } from "../format.js";
+import { named } from "../names.js";
 import { badge, empty, moment, problem } from "../parts.js";
 import { NOT_STORED, photoOf } from "./photos.js";
 
@@ -29,7 +30,7 @@ const reviewing = (item, queue, acts, more) => html`
     <div class="stack">
       <div class="row spread small">
         <span>${left(queue)}</span>
-        <span class="quiet">${item.result.model.name}@${item.result.model.version} · ${moment(item.result.created)}</span>
+        <span class="quiet">${named(item.result.model)} · ${moment(item.result.created)}</span>
       </div>
       ${item.words ? problem(`This was not stored. ${item.words}`) : nothing}
       <div>

@@ -70,9 +70,9 @@ export function buckets(look, name, wanted) {
 }
 
 /** The mean of what a histogram saw; null where it saw nothing. */
-export function mean(look, name) {
-  const seen = sum(look, `${name}_count`);
-  return seen ? sum(look, `${name}_sum`) / seen : null;
+export function mean(look, name, wanted) {
+  const seen = sum(look, `${name}_count`, wanted);
+  return seen ? sum(look, `${name}_sum`, wanted) / seen : null;
 }
 
 /** As `histogram_quantile` of Prometheus; null where nothing was seen. */
