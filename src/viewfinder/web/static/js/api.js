@@ -62,10 +62,10 @@ export async function call(path, { json, ...options } = {}) {
   return isJson(response) ? response.json() : response.blob();
 }
 
-export const isJson = (response) =>
-  /^application\/(problem\+)?json/.test(response.headers.get("Content-Type") ?? "");
+const isJson = (response) => /^application\/(problem\+)?json/.test(response.headers.get("Content-Type") ?? "");
 
-async function refusal(response) {
+/** The error that an answer which is none stands for. */
+export async function refusal(response) {
   // A gateway between may answer in its own words.
   const problem = isJson(response) ? await response.json() : {};
   return new Refused(response.status, {

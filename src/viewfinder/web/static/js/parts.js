@@ -8,11 +8,19 @@ import { ago, percent } from "./format.js";
 export const bars = (classes) => html`
   <ol class="bars">
     ${classes.map(
-      (one) => html`<li .style=${`--share: ${percent(one.confidence)}`}>
+      (one) => html`<li class="share" .style=${`--share: ${percent(one.confidence)}`}>
         <span>${one.class}</span><span>${percent(one.confidence)}</span>
       </li>`,
     )}
   </ol>`;
+
+/** A share with its 95% interval, as a bar with a whisker. */
+export const meter = ({ value, low, high }) => html`<span
+  class="meter share"
+  .style=${`--share: ${percent(value)}; --low: ${percent(low)}; --high: ${percent(high)}`}
+  title=${`between ${percent(low, 0)} and ${percent(high, 0)} (95%)`}
+  aria-hidden="true"
+></span>`;
 
 /** A word in a coloured pill; kind is good, warn, bad, accent or "". */
 export const badge = (text, kind = "") => html`<span class="badge ${kind}">${text}</span>`;
@@ -22,10 +30,17 @@ export const problem = (what) => html`<p class="notice bad" role="alert">
   ${what?.detail ?? what?.message ?? what}
 </p>`;
 
+/** A button that does something; kind is of main, plain, danger and slim, or "". */
+export const button = (text, does, kind = "", isOff = false) =>
+  html`<button type="button" class=${kind} ?disabled=${isOff} @click=${does}>${text}</button>`;
+
 /** Nothing is here yet, and how that changes. */
 export const empty = (title, hint = nothing) => html`<div class="empty">
   <strong>${title}</strong><span>${hint}</span>
 </div>`;
+
+/** How photos come to be stored. */
+export const storing = html`The setting <code>record</code> = <code>images</code> keeps those of later answers.`;
 
 /** A moment, as people say it, with the exact one to be seen on hovering. */
 export const moment = (iso) =>
@@ -59,4 +74,4 @@ async function copyBefore({ currentTarget: button }) {
 }
 
 /** The button that closes a dialog. */
-export const closing = html`<button type="button" class="plain slim" @click=${({ target }) => target.closest("dialog").close()}>Close</button>`;
+export const closing = button("Close", ({ target }) => target.closest("dialog").close(), "plain slim");

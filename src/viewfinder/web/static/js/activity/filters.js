@@ -1,7 +1,8 @@
-/** Which answers are wanted: in the form as people say it, in the address as the API says it. */
+/** Which answers are wanted; the page's address says so too. */
 
 import { call } from "../api.js";
-import { modelPath, namesOf } from "../names.js";
+import { allNames, modelPath } from "../names.js";
+import { keep, queryOf, take } from "../query.js";
 
 const form = document.querySelector("#filters");
 const box = document.querySelector("#filter-box");
@@ -10,48 +11,17 @@ const names = document.querySelector("#model-names");
 const classes = document.querySelector("#class-names");
 export const PAGE = 30;
 
-const fraction = (percents) => String(Number((percents / 100).toFixed(6)));
-const percents = (fraction) => String(Number((fraction * 100).toFixed(4)));
-const moment = (local) => new Date(local).toISOString();
-
-function local(moment) {
-  const date = new Date(moment);
-  if (Number.isNaN(date.getTime())) return "";
-  return new Date(date - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
-}
-
-const CONVERSIONS = {
-  min_confidence: [fraction, percents],
-  max_confidence: [fraction, percents],
-  since: [moment, local],
-  until: [moment, local],
-};
-
 /** The parameters of `GET /v1/results` that the form says. */
-export function wanted() {
-  const query = new URLSearchParams();
-  for (const [name, value] of new FormData(form)) {
-    if (value.trim()) query.set(name, CONVERSIONS[name]?.[0](value) ?? value.trim());
-  }
-  return query;
-}
+export const wanted = () => queryOf(form);
 
 /** Ask for everything again. */
 export const clear = () => form.reset();
 
-function keep() {
-  const query = wanted();
-  badge.textContent = String(query.size);
-  badge.hidden = !query.size;
-  history.replaceState(null, "", `${location.pathname}${query.size ? `?${query}` : ""}${location.hash}`);
-}
-
-function take() {
-  for (const [name, value] of new URLSearchParams(location.search)) {
-    const field = form.elements.namedItem(name);
-    if (field?.name) field.value = CONVERSIONS[name]?.[1](value) ?? value;
-  }
-  box.open = matchMedia("(min-width: 60rem)").matches;
+function tell() {
+  const { size } = wanted();
+  badge.textContent = String(size);
+  badge.hidden = !size;
+  keep(form);
 }
 
 function offer(list, values) {
@@ -67,10 +37,7 @@ async function offerClasses() {
   offer(classes, labels.map((label) => label.class));
 }
 
-const offerNames = async () => {
-  const { models, default: first } = await call("/v1/models");
-  offer(names, [...new Set([first, ...models.flatMap(namesOf)])]);
-};
+const offerNames = async () => offer(names, await allNames());
 
 // Suggestions only: what is typed holds without them.
 const unless = (failed) => failed.catch(() => {});
@@ -78,7 +45,7 @@ const unless = (failed) => failed.catch(() => {});
 form.addEventListener("submit", (event) => event.preventDefault());
 form.addEventListener("change", (event) => {
   if (!form.reportValidity()) return;
-  keep();
+  tell();
   if (event.target.name === "model") unless(offerClasses());
 });
 form.addEventListener("reset", () => {
@@ -93,5 +60,6 @@ form.addEventListener("htmx:config:request", (event) => {
   else for (const [name, value] of [...wanted(), ["limit", PAGE]]) body.append(name, value);
 });
 
-take();
-keep();
+take(form);
+tell();
+box.open = matchMedia("(min-width: 60rem)").matches;

@@ -4,7 +4,7 @@ import { html, nothing } from "../../vendor/lit/lit-html.js";
 import { call } from "../api.js";
 import { many, milliseconds, percent } from "../format.js";
 import { named } from "../names.js";
-import { empty, moment, problem } from "../parts.js";
+import { button, empty, moment, problem, storing } from "../parts.js";
 import { draw, refresh, region } from "../region.js";
 import { clear, PAGE, wanted } from "./filters.js";
 import { keepOnly } from "./photos.js";
@@ -85,11 +85,11 @@ function view() {
   return html`
     <div class="row spread status">
       <p role="status" class="quiet small">${results.length ? `${many(results.length, "answer")}${next ? "" : " in all"}, newest first` : nothing}</p>
-      ${fresh ? html`<button type="button" class="slim" @click=${showFresh}>Show ${fresh >= PAGE ? `${fresh} or more` : fresh} new</button>` : nothing}
+      ${fresh ? button(`Show ${fresh >= PAGE ? `${fresh} or more` : fresh} new`, showFresh, "slim") : nothing}
     </div>
     ${results.length ? html`<ol class="answers card">${results.map(row)}</ol>` : none()}
     ${trouble ? problem(trouble) : nothing}
-    ${next ? html`<button type="button" class="more" ?disabled=${isFetching} @click=${more}>More</button>` : nothing}
+    ${next ? button("More", more, "more", isFetching) : nothing}
     ${results.length && results.every((one) => !one.image.stored) ? unseen : nothing}`;
 }
 
@@ -97,21 +97,19 @@ const row = (one) => html`<li>
   <button type="button" class="answer" @click=${() => showResult(one, erased)}>
     ${one.image.stored ? html`<stored-photo result=${one.id}></stored-photo>` : html`<span class="no-photo"></span>`}
     <span class="what"><strong>${one.class}</strong> ${tags(one)}</span>
-    <span class="sure" .style=${`--share: ${percent(one.confidence)}`}>${percent(one.confidence)}</span>
+    <span class="sure share" .style=${`--share: ${percent(one.confidence)}`}>${percent(one.confidence)}</span>
     <span class="who">${named(one.model)}</span>
     <span class="when">${moment(one.created)}</span>
     <span class="took">${milliseconds(one.timing_ms.total)}</span>
   </button>
 </li>`;
 
-const unseen = html`<p class="quiet small">
-  Photos of these are not stored. The setting <code>record</code> = <code>images</code> keeps those of later answers.
-</p>`;
+const unseen = html`<p class="quiet small">Photos of these are not stored. ${storing}</p>`;
 
 const none = () =>
   wanted().size
     ? html`${empty("No answer is like that", "Take a filter away, or see whether its words are right.")}
-        <p class="row centre"><button type="button" @click=${clear}>Clear filters</button></p>`
+        <p class="row centre">${button("Clear filters", clear)}</p>`
     : empty(
         "Nothing has been answered yet",
         html`<a href="/">Classify a photo</a>, or send one: <code>curl -F file=@photo.jpg ${location.origin}/v1/classify</code>`,

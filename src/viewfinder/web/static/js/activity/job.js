@@ -4,7 +4,7 @@ import { html, nothing } from "../../vendor/lit/lit-html.js";
 import { call } from "../api.js";
 import { save } from "../carry.js";
 import { percent } from "../format.js";
-import { closing, copyable, problem } from "../parts.js";
+import { button, closing, copyable, problem } from "../parts.js";
 import { draw } from "../region.js";
 import { callback, failure, isOpen, progress, stateBadge, times, title } from "./job_parts.js";
 
@@ -101,10 +101,10 @@ const view = ({ id, job, trouble, failed, pages }) => html`<div class="stack">
         ([value, text]) => html`<button type="button" class="slim" aria-pressed=${value === failed} @click=${() => choose(value)}>${text}</button>`,
       )}
     </div>
-    <button type="button" class="slim" @click=${download}>Save as NDJSON</button>
+    ${button("Save as NDJSON", download, "slim")}
   </div>
   ${images(pages.flatMap((page) => page.results))}
-  ${pages.at(-1).next ? html`<button type="button" class="more" @click=${more}>More</button>` : nothing}
+  ${pages.at(-1).next ? button("More", more, "more") : nothing}
   <p class="quiet small">Id: ${copyable(id, "the id")}</p>
 </div>`;
 

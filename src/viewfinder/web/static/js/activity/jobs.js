@@ -3,7 +3,7 @@
 import { html, nothing } from "../../vendor/lit/lit-html.js";
 import { call } from "../api.js";
 import { ask } from "../dialog.js";
-import { empty, problem } from "../parts.js";
+import { button, empty, problem } from "../parts.js";
 import { draw, refresh, region } from "../region.js";
 import { followJob } from "./job.js";
 import { callback, failure, isOpen, progress, stateBadge, times, title } from "./job_parts.js";
@@ -94,7 +94,7 @@ const withCallback = (job) => ({ ...job, callback: callbacks.get(job.id) ?? job.
 const view = () => html`
   ${trouble ? problem(trouble) : nothing}
   ${jobs.length ? html`<ol class="jobs stack">${jobs.map(card)}</ol>` : none()}
-  ${next ? html`<button type="button" class="more" @click=${more}>More</button>` : nothing}`;
+  ${next ? button("More", more, "more") : nothing}`;
 
 const card = (job) => html`<li class="card stack">
   <div class="row spread"><h3>${title(job)}</h3>${stateBadge(job)}</div>
@@ -104,7 +104,7 @@ const card = (job) => html`<li class="card stack">
     <div>${times(job)} ${callback(withCallback(job))}</div>
     <div class="row">
       <a class="button" href=${`#jobs/${job.id}`} aria-label=${`Results of ${title(job)}`}>Results</a>
-      ${isOpen(job) ? html`<button type="button" class="danger" @click=${() => cancel(job)}>Cancel…</button>` : nothing}
+      ${isOpen(job) ? button("Cancel…", () => cancel(job), "danger") : nothing}
     </div>
   </div>
 </li>`;

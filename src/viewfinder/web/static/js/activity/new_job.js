@@ -1,10 +1,10 @@
 /** A new job: photos or a zip, chosen or dropped, and sent once, however often it is tried. */
 
 import { html, nothing } from "../../vendor/lit/lit-html.js";
-import { call, Unreachable } from "../api.js";
+import { Unreachable } from "../api.js";
 import { bytes, many, percent } from "../format.js";
-import { namesOf } from "../names.js";
-import { problem } from "../parts.js";
+import { allNames } from "../names.js";
+import { button, problem } from "../parts.js";
 import { draw, refresh } from "../region.js";
 import { upload } from "./upload.js";
 
@@ -12,7 +12,7 @@ const form = document.querySelector("#new-job");
 const input = document.querySelector("#job-files");
 const drop = document.querySelector("#drop");
 const chosen = document.querySelector("#chosen");
-const button = document.querySelector("#send-job");
+const sendButton = document.querySelector("#send-job");
 const area = document.querySelector("#sending");
 const hint = chosen.textContent;
 
@@ -75,7 +75,7 @@ async function submit() {
     return;
   }
   underWay = new AbortController();
-  button.disabled = true;
+  sendButton.disabled = true;
   const options = { headers: { "Idempotency-Key": key }, signal: underWay.signal, progress };
   progress(0);
   try {
@@ -88,7 +88,7 @@ async function submit() {
     draw(area, failed(error));
   } finally {
     underWay = null;
-    button.disabled = false;
+    sendButton.disabled = false;
   }
 }
 
@@ -98,7 +98,7 @@ const progress = (fraction) =>
     html`<div class="row">
       <progress max="1" value=${fraction} aria-label="Upload"></progress>
       <span class="small">${fraction < 1 ? `${percent(fraction, 0)} sent` : "Sent; the server looks at it"}</span>
-      <button type="button" class="slim" @click=${() => underWay?.abort()}>Stop</button>
+      ${button("Stop", () => underWay?.abort(), "slim")}
     </div>`,
   );
 
@@ -112,7 +112,7 @@ function failed(error) {
   document.addEventListener("back", submit, { once: true });
   return html`<div class="notice warn" role="alert">
     The connection was lost. What was chosen is still here, and is sent again once the server is back; that makes no second job.
-    <button type="button" class="slim" @click=${submit}>Try again</button>
+    ${button("Try again", submit, "slim")}
   </div>`;
 }
 
@@ -134,8 +134,7 @@ for (const name of ["dragover", "dragleave", "drop"]) {
 }
 
 async function offerModels() {
-  const { models, default: first } = await call("/v1/models");
-  const others = models.flatMap(namesOf).filter((name) => name !== first);
+  const [first, ...others] = await allNames();
   const select = form.elements.model;
   const { options, value } = select;
   options[0].textContent = `${first} (default)`;

@@ -5,7 +5,7 @@ import { call } from "../api.js";
 import { ask } from "../dialog.js";
 import { bytes, milliseconds, percent } from "../format.js";
 import { named } from "../names.js";
-import { badge, bars, closing, copyable, problem } from "../parts.js";
+import { badge, bars, button, closing, copyable, problem, storing } from "../parts.js";
 import { draw } from "../region.js";
 
 const dialog = document.querySelector("#result-dialog");
@@ -89,14 +89,14 @@ const view = ({ result, photo, trouble }) => html`<div class="stack">
   ${trouble ? problem(trouble) : nothing}
   ${result.image.stored
     ? html`<div class="photo">${photo ? html`<img src=${photo} alt="The photo that was answered">` : "Loading the photo…"}</div>`
-    : html`<p class="quiet small">The photo is not stored. The setting <code>record</code> = <code>images</code> keeps those of later answers.</p>`}
+    : html`<p class="quiet small">The photo is not stored. ${storing}</p>`}
   <div>
     <h3>Classes</h3>
     ${bars(result.classes)}
   </div>
   ${facts(result)} ${opinion(result)}
   <div class="row">
-    <button type="button" class="danger" @click=${erase}>Erase…</button>
+    ${button("Erase…", erase, "danger")}
   </div>
 </div>`;
 

@@ -1,6 +1,6 @@
 /** Sending much: as `call` of api.js, but telling how far it is. */
 
-import { Refused, send, Unreachable } from "../api.js";
+import { refusal, send, Unreachable } from "../api.js";
 import { key } from "../key.js";
 
 /**
@@ -13,10 +13,9 @@ import { key } from "../key.js";
  * @throws {Unreachable} The connection was lost.
  */
 export async function upload(path, body, options) {
-  const request = await sent(path, body, options);
-  const answer = read(request);
-  if (request.status >= 400) throw new Refused(request.status, answer);
-  return answer;
+  const answer = await sent(path, body, options);
+  if (!answer.ok) throw await refusal(answer);
+  return answer.json();
 }
 
 function sent(path, body, { headers, signal, progress }) {
@@ -27,7 +26,11 @@ function sent(path, body, { headers, signal, progress }) {
   request.upload.addEventListener("progress", ({ loaded, total }) => progress(loaded / total));
   signal.addEventListener("abort", () => request.abort());
   return new Promise((resolve, reject) => {
-    request.addEventListener("load", () => resolve(request));
+    request.addEventListener("load", () => {
+      const { status, statusText, responseText } = request;
+      const type = request.getResponseHeader("Content-Type") ?? "";
+      resolve(new Response(responseText, { status, statusText, headers: { "Content-Type": type } }));
+    });
     request.addEventListener("abort", () => reject(new DOMException("Stopped.", "AbortError")));
     request.addEventListener("error", () => {
       // If the server is away, this says so, and waits for it.
@@ -36,12 +39,4 @@ function sent(path, body, { headers, signal, progress }) {
     });
     request.send(body);
   });
-}
-
-function read({ status, statusText, responseText }) {
-  try {
-    return JSON.parse(responseText);
-  } catch {
-    return { detail: `The server answered ${status} ${statusText}.` }; // A gateway's own words.
-  }
 }

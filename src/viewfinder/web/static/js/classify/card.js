@@ -3,7 +3,7 @@
 import { html, nothing } from "../../vendor/lit/lit-html.js";
 import { bytes, milliseconds, percent } from "../format.js";
 import { named } from "../names.js";
-import { badge, bars, problem } from "../parts.js";
+import { badge, bars, button, problem } from "../parts.js";
 import { describe, explain, placement } from "./heatmap.js";
 
 const HEADS = { waiting: "Waiting", asking: "Asking…", failed: "No answer" };
@@ -41,7 +41,7 @@ const unanswered = (photo, act) => html`
   <h3 class=${photo.state === "failed" ? "" : "quiet"}>${HEADS[photo.state]}</h3>
   ${photo.state === "failed"
     ? html`${problem(photo.error)}
-        <div class="row"><button type="button" class="slim" @click=${act.again}>Try again</button></div>`
+        <div class="row">${button("Try again", act.again, "slim")}</div>`
     : nothing}`;
 
 const answered = (photo, act) => {
@@ -69,7 +69,7 @@ const answered = (photo, act) => {
         ? html`<button type="button" class="slim" aria-pressed=${Boolean(heat?.isShown)} ?disabled=${heat?.isBusy}
             @click=${act.look}>${heat?.isBusy ? "Looking…" : "Show what it looked at"}</button>`
         : nothing}
-      <button type="button" class="plain slim" @click=${act.again}>Ask again</button>
+      ${button("Ask again", act.again, "plain slim")}
     </div>`;
 };
 

@@ -3,6 +3,7 @@
 import { html, nothing } from "../../vendor/lit/lit-html.js";
 import { call } from "../api.js";
 import { modelPath, named, versionPath } from "../names.js";
+import { button } from "../parts.js";
 import { ask } from "./dialog.js";
 import { answering, listed, meant, shadow, split } from "./routing.js";
 
@@ -71,11 +72,11 @@ export function setAliases(model) {
         ${versionField(model, meant(model))}
       </div>
       ${own.length
-        ? html`<ul class="rows" aria-label="Aliases there are">
+        ? html`<ul class="stack" aria-label="Aliases there are">
             ${own.map(
               ([alias, version]) => html`<li class="row spread">
                 <span><code>${alias}</code> means version ${version}</span>
-                <button type="button" class="slim danger" @click=${(event) => removeAlias(model, alias, event)}>Remove ${alias}</button>
+                ${button(`Remove ${alias}`, (event) => removeAlias(model, alias, event), "slim danger")}
               </li>`,
             )}
           </ul>`

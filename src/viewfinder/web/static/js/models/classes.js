@@ -2,20 +2,12 @@
 
 import { html, nothing } from "../../vendor/lit/lit-html.js";
 import { count, orDash, percent } from "../format.js";
-import { table } from "../parts.js";
+import { meter, table } from "../parts.js";
 import { mainResult } from "./summary.js";
 
 const FIRST = 15;
 
 const worth = (one) => one.recall?.value ?? 2; // what no photo shows comes last
-
-/** A share with its interval, as a bar with a whisker. */
-const meter = ({ value, low, high }) => html`<span
-  class="meter"
-  .style=${`--share: ${percent(value)}; --low: ${percent(low)}; --high: ${percent(high)}`}
-  title=${`between ${percent(low, 0)} and ${percent(high, 0)} (95%)`}
-  aria-hidden="true"
-></span>`;
 
 const share = (value) => orDash(value, (known) => percent(known, 0));
 

@@ -3,7 +3,7 @@
 import { html, nothing } from "../../vendor/lit/lit-html.js";
 import { bytes, count, milliseconds, percent } from "../format.js";
 import { versionPath } from "../names.js";
-import { badge, moment } from "../parts.js";
+import { badge, button, moment } from "../parts.js";
 import { endShadow, endSplit, load, promote, rollBack, setAliases, setShadow, unload } from "./actions.js";
 import { setSplit } from "./canary.js";
 import { stateBadge, usualBadge } from "./list.js";
@@ -16,18 +16,18 @@ const FIRST = 10;
 
 const actions = (model) => html`<div class="row">
   ${split(model).length
-    ? html`<button type="button" @click=${() => endSplit(model)}>End the split</button>`
+    ? button("End the split", () => endSplit(model))
     : nothing}
   ${model.versions.length > 1
-    ? html`<button type="button" @click=${() => setSplit(model)}>${split(model).length ? "Change the split" : "Canary"}</button>
+    ? html`${button(split(model).length ? "Change the split" : "Canary", () => setSplit(model))}
         ${shadow(model) === null
-          ? html`<button type="button" @click=${() => setShadow(model)}>Shadow</button>`
-          : html`<button type="button" @click=${() => endShadow(model)}>End the shadow</button>`}`
+          ? button("Shadow", () => setShadow(model))
+          : button("End the shadow", () => endShadow(model))}`
     : nothing}
-  <button type="button" @click=${() => setAliases(model)}>Aliases</button>
+  ${button("Aliases", () => setAliases(model))}
   ${model.rollback === null
     ? nothing
-    : html`<button type="button" @click=${() => rollBack(model)}>Roll back to ${model.rollback}</button>`}
+    : button(`Roll back to ${model.rollback}`, () => rollBack(model))}
 </div>`;
 
 function role(model, version) {
@@ -62,6 +62,7 @@ function facts(model, one) {
 function row(model, one) {
   const { version } = one;
   const is_open = state.version === version;
+  const which = html`<span class="unseen"> version ${version}</span>`;
   return html`<tr class=${is_open ? "open" : ""}>
     <th scope="row">
       <a href="#${model.name}@${version}" aria-current=${is_open ? "true" : nothing}>Version ${version}</a>
@@ -73,10 +74,10 @@ function row(model, one) {
       <span class="row">
         ${model.aliases.stable === version && split(model).length === 0
           ? nothing
-          : html`<button type="button" class="slim" @click=${() => promote(model, version)}>Promote<span class="unseen"> version ${version}</span></button>`}
+          : button(html`Promote${which}`, () => promote(model, version), "slim")}
         ${one.state === "ready"
-          ? html`<button type="button" class="slim plain" @click=${() => unload(model, version)}>Unload<span class="unseen"> version ${version}</span></button>`
-          : html`<button type="button" class="slim plain" ?disabled=${one.state === "loading"} @click=${() => load(model, version)}>${one.state === "failed" ? "Try again" : "Load"}<span class="unseen"> version ${version}</span></button>`}
+          ? button(html`Unload${which}`, () => unload(model, version), "slim plain")
+          : button(html`${one.state === "failed" ? "Try again" : "Load"}${which}`, () => load(model, version), "slim plain", one.state === "loading")}
       </span>
     </td>
   </tr>
@@ -94,7 +95,7 @@ function versions(model) {
       </table>
     </div>
     ${some.length < all.length
-      ? html`<div><button type="button" class="slim" @click=${() => change({ isWhole: true })}>Show all ${count(all.length)} versions</button></div>`
+      ? html`<div>${button(`Show all ${count(all.length)} versions`, () => change({ isWhole: true }), "slim")}</div>`
       : nothing}`;
 }
 

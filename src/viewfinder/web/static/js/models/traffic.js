@@ -10,7 +10,7 @@ import { current } from "./state.js";
 
 const shares = (model) => html`<ul class="bars" aria-label="Shares of the requests">
   ${split(model).map(
-    (one) => html`<li .style=${`--share: ${one.percent}%`}>
+    (one) => html`<li class="share" .style=${`--share: ${one.percent}%`}>
       <span>Version ${one.version} ${aliasesOf(model, one.version).map((alias) => html`<span class="small">(${alias})</span> `)}</span>
       <span>${share(one.percent)}</span>
     </li>`,

@@ -3,7 +3,7 @@
 import { html, nothing } from "../../vendor/lit/lit-html.js";
 import { count } from "../format.js";
 import { versionPath } from "../names.js";
-import { moment, problem } from "../parts.js";
+import { button, moment, problem } from "../parts.js";
 import { classes } from "./classes.js";
 import { confusion } from "./confusion.js";
 import { facts } from "./facts.js";
@@ -59,7 +59,7 @@ function documentsOf(path) {
 function reportButton(model, number) {
   const path = versionPath(model.name, number);
   if (!documentsOf(path)?.some((one) => one.path === REPORT)) return nothing;
-  return html`<button type="button" @click=${() => openReport(`${path}/documents/${REPORT}`)}>Open the report</button>`;
+  return button("Open the report", () => openReport(`${path}/documents/${REPORT}`));
 }
 
 function content(model, number) {

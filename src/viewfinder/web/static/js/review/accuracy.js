@@ -4,7 +4,7 @@ import { html, nothing } from "../../vendor/lit/lit-html.js";
 import { call, Unreachable } from "../api.js";
 import { count, orDash, percent } from "../format.js";
 import { modelPath } from "../names.js";
-import { problem, table } from "../parts.js";
+import { meter, problem, table } from "../parts.js";
 import { draw } from "../region.js";
 
 const element = document.querySelector("#accuracy");
@@ -62,7 +62,7 @@ const version = (one) => html`<div class="version">
     <strong class="figure">${percent(one.accuracy.value)}</strong>
     <span class="quiet small">95% interval ${interval(one.accuracy)}</span>
   </div>
-  <div class="interval" aria-hidden="true" .style=${`--low: ${percent(one.accuracy.low)}; --high: ${percent(one.accuracy.high)}; --value: ${percent(one.accuracy.value)}`}></div>
+  ${meter(one.accuracy)}
   ${one.abstained.reviewed ? html`<p class="small">It stood by ${part(one.answered)}; it was too unsure of ${part(one.abstained)}.</p>` : nothing}
   <details>
     <summary>By class (${count(one.classes.length)})</summary>

@@ -1,10 +1,10 @@
 /** The reviewed photos as a zip, and the commands for what follows. */
 
 import { html, nothing } from "../../vendor/lit/lit-html.js";
-import { isJson, send } from "../api.js";
+import { refusal, send } from "../api.js";
 import { save } from "../carry.js";
 import { bytes, count } from "../format.js";
-import { problem } from "../parts.js";
+import { button, problem } from "../parts.js";
 import { draw } from "../region.js";
 
 const MOST_BYTES = 500_000_000;
@@ -35,8 +35,8 @@ const view = () => html`
       <input type="date" .value=${since} @change=${(event) => ((since = event.target.value), redraw())}>
     </label>
     ${state.stop
-      ? html`<button type="button" @click=${() => state.stop.abort()}>Stop</button>`
-      : html`<button type="button" class="main" @click=${download}>Download reviewed.zip</button>`}
+      ? button("Stop", () => state.stop.abort())
+      : button("Download reviewed.zip", download, "main")}
   </div>
   <div role="status">${state.stop ? html`<p>${bytes(state.size)} so far…</p>` : nothing}${state.said ? html`<p class="notice ${state.kind}">${state.said}</p>` : nothing}</div>
   ${state.error ? problem(state.error) : nothing}
@@ -73,7 +73,7 @@ async function open(signal) {
   if (since) query.set("since", `${since}T00:00:00Z`);
   const response = await send(`/v1/results/export?${query}`, { signal });
   if (response.ok) return response.body.getReader();
-  throw isJson(response) ? await response.json() : new Error(`The server answered ${response.status}.`);
+  throw await refusal(response);
 }
 
 async function read(reader) {

@@ -2,24 +2,17 @@
 
 import { html } from "../../vendor/lit/lit-html.js";
 import { namesOf } from "../names.js";
+import { keep, queryOf, take } from "../query.js";
 import { region } from "../region.js";
 
 const form = document.querySelector("#filters form");
 const told = document.querySelector("#filters-said");
-const given = new URLSearchParams(location.search);
+const given = new URLSearchParams(location.search).get("model");
 
 const valueOf = (name) => form.elements[name].value.trim();
-const fraction = (text) => String(Number(text) / 100);
 
 /** The filters as `GET /v1/results` takes them. */
-export function query() {
-  const asked = new URLSearchParams({ reviewed: valueOf("reviewed"), order: valueOf("order") });
-  if (modelOf()) asked.set("model", modelOf());
-  if (valueOf("class")) asked.set("class", valueOf("class"));
-  if (valueOf("min")) asked.set("min_confidence", fraction(valueOf("min")));
-  if (valueOf("max")) asked.set("max_confidence", fraction(valueOf("max")));
-  return asked;
-}
+export const query = () => queryOf(form);
 
 /** The model that is asked for, as `name` or `name@3`; "" is all. */
 export const modelOf = () => valueOf("model");
@@ -35,16 +28,11 @@ export function clear() {
 export function onChange(changed) {
   form.addEventListener("change", () => {
     if (!form.reportValidity()) return;
-    tell();
+    keep(form);
+    say();
     changed();
   });
   form.addEventListener("submit", (event) => event.preventDefault());
-}
-
-function tell() {
-  const kept = new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
-  history.replaceState(null, "", `?${kept}`);
-  say();
 }
 
 function say() {
@@ -52,23 +40,20 @@ function say() {
   const parts = [chosen("reviewed"), chosen("order")];
   if (modelOf()) parts.push(modelOf());
   if (valueOf("class")) parts.push(`answered with ${valueOf("class")}`);
-  if (valueOf("min") || valueOf("max")) parts.push(`${valueOf("min") || 0} to ${valueOf("max") || 100}% sure`);
+  const [low, high] = [valueOf("min_confidence"), valueOf("max_confidence")];
+  if (low || high) parts.push(`${low || 0} to ${high || 100}% sure`);
   told.textContent = parts.join(", ");
 }
 
-const option = (value) => html`<option value=${value} ?selected=${value === given.get("model")}>${value}</option>`;
+const option = (value) => html`<option value=${value} ?selected=${value === given}>${value}</option>`;
 
 region("models", ({ models }) => {
   const names = models.flatMap(namesOf);
-  if (given.get("model") && !names.includes(given.get("model"))) names.push(given.get("model"));
+  if (given && !names.includes(given)) names.push(given);
   return html`<option value="">all models</option>${names.map(option)}`;
 });
 
-for (const [name, value] of given) {
-  const field = form.elements.namedItem(name);
-  if (field === null || !value) continue;
-  if (name === "model") field.append(new Option(value, value, true, true));
-  else field.value = value;
-  if (!field.value) form.reset(); // An address that somebody has made up.
-}
+// Its models have not come yet.
+if (given) form.elements.model.add(new Option(given, given));
+take(form);
 say();

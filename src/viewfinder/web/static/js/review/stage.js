@@ -3,10 +3,11 @@
 import { html, nothing } from "../../vendor/lit/lit-html.js";
 import { count, percent } from "../format.js";
 import { named } from "../names.js";
-import { badge, empty, moment, problem } from "../parts.js";
+import { badge, button, empty, moment, problem, storing } from "../parts.js";
 import { NOT_STORED, photoOf } from "./photos.js";
 
 const MOST_CHOICES = 9;
+const BACK = html`Back <kbd>←</kbd>`;
 
 /** Classes that a key can choose. */
 export const choicesOf = (result) => result.classes.slice(0, MOST_CHOICES);
@@ -19,7 +20,7 @@ export const choicesOf = (result) => result.classes.slice(0, MOST_CHOICES);
 export function stage(queue, acts, more) {
   const item = queue.current;
   if (item) return reviewing(item, queue, acts, more);
-  if (queue.error) return html`${problem(queue.error)}<div class="row acts"><button type="button" @click=${acts.again}>Try again</button></div>`;
+  if (queue.error) return html`${problem(queue.error)}<div class="row acts">${button("Try again", acts.again)}</div>`;
   if (queue.isLoading || queue.hasMore) return html`<p class="empty" aria-busy="true">Looking for photos…</p>`;
   return queue.items.length ? end(acts, more) : none(queue, acts);
 }
@@ -42,11 +43,11 @@ const reviewing = (item, queue, acts, more) => html`
       <ol class="choices">${choicesOf(item.result).map((one, place) => choice(one, place, item, acts))}</ol>
       ${more.search}
       <div class="row acts">
-        <button type="button" class="main" @click=${acts.confirm}>${item.wanted ? "Keep" : "Right"} <kbd>Enter</kbd></button>
-        <button type="button" @click=${acts.skip}>Skip <kbd>→</kbd></button>
-        <button type="button" ?disabled=${!queue.at} @click=${acts.back}>Back <kbd>←</kbd></button>
-        <button type="button" ?disabled=${!more.canUndo} @click=${acts.undo}>Undo <kbd>u</kbd></button>
-        ${item.wanted ? html`<button type="button" class="plain" @click=${() => acts.say(null)}>Take the review back</button>` : nothing}
+        ${button(html`${item.wanted ? "Keep" : "Right"} <kbd>Enter</kbd>`, acts.confirm, "main")}
+        ${button(html`Skip <kbd>→</kbd>`, acts.skip)}
+        ${button(BACK, acts.back, "", !queue.at)}
+        ${button(html`Undo <kbd>u</kbd>`, acts.undo, "", !more.canUndo)}
+        ${item.wanted ? button("Take the review back", () => acts.say(null), "plain") : nothing}
       </div>
     </div>
   </div>`;
@@ -65,7 +66,7 @@ function shown(result) {
   }
   if (!words) return html`<p class="quiet" aria-busy="true">The photo is on its way…</p>`;
   return html`<p class="empty"><strong>${words}</strong>${words === NOT_STORED
-    ? html`<span>A server with <code>VIEWFINDER_RECORD=images</code> stores those of later answers.</span>`
+    ? html`<span>${storing}</span>`
     : nothing}</p>`;
 }
 
@@ -78,7 +79,7 @@ function said(item) {
 }
 
 const choice = (one, place, item, acts) => html`<li>
-  <button type="button" aria-pressed=${item.wanted?.label === one.class} .style=${`--share: ${percent(one.confidence)}`}
+  <button type="button" class="share" aria-pressed=${item.wanted?.label === one.class} .style=${`--share: ${percent(one.confidence)}`}
     @click=${() => acts.say(one.class)}>
     <kbd>${place + 1}</kbd><span>${one.class}</span><span class="number">${percent(one.confidence)}</span>
   </button>
@@ -88,13 +89,13 @@ const end = (acts, { stored, skipped }) => html`<div class="empty">
   <strong>That was the last one.</strong>
   <span>${count(stored)} stored in this visit${skipped ? `, ${count(skipped)} skipped` : ""}.</span>
   <div class="row">
-    <button type="button" class="main" @click=${acts.again}>Look for more</button>
-    <button type="button" @click=${acts.back}>Back <kbd>←</kbd></button>
+    ${button("Look for more", acts.again, "main")}
+    ${button(BACK, acts.back)}
   </div>
 </div>`;
 
 const none = (queue, acts) => queue.query.size > 2 || queue.query.get("reviewed") === "true"
   ? html`<div class="empty"><strong>No photo is like that.</strong>
-      <div class="row"><button type="button" class="main" @click=${acts.all}>Show all that are not reviewed</button></div></div>`
+      <div class="row">${button("Show all that are not reviewed", acts.all, "main")}</div></div>`
   : empty("Nothing waits to be reviewed.", html`Photos that are classified come here, the least sure first. To see them too, start the server with
       <code>VIEWFINDER_RECORD=images viewfinder serve</code>.`);
