@@ -12,6 +12,7 @@ import { showResult, tags } from "./result.js";
 
 const list = document.querySelector("#results");
 let query = null;
+let generation = 0;
 let results = [];
 let next = null;
 let fresh = 0;
@@ -34,6 +35,7 @@ const isBusy = () =>
 
 function replace(page) {
   ({ results, next } = page);
+  generation += 1;
   fresh = 0;
   isPaged = false;
   trouble = null;
@@ -54,12 +56,12 @@ function showFresh() {
 }
 
 async function more() {
-  const asked = query;
+  const asked = generation;
   isPaged = isFetching = true;
   redraw();
   try {
     const page = await call(`/v1/results?${wanted()}&limit=${PAGE}&cursor=${encodeURIComponent(next)}`);
-    if (asked !== query) return; // Others are wanted by now.
+    if (asked !== generation) return; // Others are wanted by now.
     results = [...results, ...page.results];
     next = page.next;
     trouble = null;

@@ -55,21 +55,22 @@ document.addEventListener("back", followJob);
 
 /** The last page once more: of a job that is not over, it grows. */
 async function readOn(mine) {
-  const { cursor } = mine.pages.at(-1);
-  const page = await call(`${pathOf(mine)}&limit=50${cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`}`);
-  mine.pages[mine.pages.length - 1] = { cursor, ...page };
+  const page = mine.pages.at(-1);
+  const after = page.cursor === null ? "" : `&cursor=${encodeURIComponent(page.cursor)}`;
+  Object.assign(page, await call(`${pathOf(mine)}&limit=50${after}`));
 }
 
 const pathOf = ({ id, failed }) => `/v1/jobs/${id}/results?${failed && `failed=${failed}`}`;
 
 async function more() {
   const mine = shown;
-  mine.pages.push({ cursor: mine.pages.at(-1).next, results: [], next: null });
+  const added = { cursor: mine.pages.at(-1).next, results: [], next: null };
+  mine.pages.push(added);
   try {
     await readOn(mine);
     mine.trouble = null;
   } catch (error) {
-    mine.pages.pop();
+    mine.pages = mine.pages.filter((page) => page !== added);
     mine.trouble = error;
   }
   if (mine === shown) redraw();

@@ -111,7 +111,7 @@ function failed(error) {
   if (!(error instanceof Unreachable)) return problem(error);
   document.addEventListener("back", submit, { once: true });
   return html`<div class="notice warn" role="alert">
-    The connection was lost. What was chosen is still here, and is sent again once the server is back; that makes no second job.
+    The connection was lost. What was chosen is still here; sent again, it makes no second job. If the server is away, that happens by itself once it is back.
     ${button("Try again", submit, "slim")}
   </div>`;
 }

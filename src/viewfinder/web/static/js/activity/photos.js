@@ -4,6 +4,7 @@ import { call } from "../api.js";
 
 const SIDE = 160;
 const AT_ONCE = 6;
+const RETRY_MS = 5000;
 
 const urls = new Map();
 const gone = new Set();
@@ -75,6 +76,7 @@ async function fetchOne(id) {
     urls.set(id, URL.createObjectURL(await call(`/v1/results/${id}/image?side=${SIDE}`)));
   } catch (error) {
     if (error.status === 404) gone.add(id);
+    else setTimeout(lookAgain, RETRY_MS);
     return;
   }
   for (const one of document.querySelectorAll("stored-photo")) if (one.result === id) one.show();
@@ -91,8 +93,10 @@ export function keepOnly(ids) {
   }
 }
 
-document.addEventListener("back", () => {
+function lookAgain() {
   for (const one of document.querySelectorAll("stored-photo")) one.look();
-});
+}
+
+document.addEventListener("back", lookAgain);
 
 customElements.define("stored-photo", StoredPhoto);

@@ -26,7 +26,8 @@ export async function openReport(path) {
     frame.contentWindow.postMessage(text, "*"); // its origin has no name
   };
   addEventListener("message", give);
-  const address = URL.createObjectURL(blob);
+  // Opened as a page, HTML would have the origin of this one, with its API: it can only be saved.
+  const address = URL.createObjectURL(new Blob([blob], { type: "application/octet-stream" }));
   const [, name, version] = path.match(/models\/([^/]+)\/versions\/(\d+)/);
   save.href = address;
   save.download = `${name}-${version}-report.html`;

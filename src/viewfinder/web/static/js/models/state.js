@@ -41,8 +41,7 @@ export function wanted(path, read = (answer) => answer) {
 
 /** The same for what changes: the last answer, which is brought up to date now and then. */
 export function current(path, read = (answer) => answer) {
-  const is_refused = answers.get(path) instanceof Error;
-  if (!is_refused && Date.now() - (asked.get(path) ?? 0) > TRAFFIC_MS) ask(path, read);
+  if (Date.now() - (asked.get(path) ?? 0) > TRAFFIC_MS) ask(path, read);
   return answers.get(path);
 }
 
@@ -54,18 +53,21 @@ async function ask(path, read) {
     answers.set(path, await read(await call(path)));
   } catch (error) {
     if (error instanceof Unreachable) return; // whoever is back asks again
-    answers.set(path, error);
+    if (!(answers.has(path) && isPassing(error))) answers.set(path, error);
   } finally {
     asking.delete(path);
   }
   redraw();
 }
 
+/** Whether the same question may be answered later. */
+const isPassing = ({ status }) => status === undefined || status === 429 || status >= 500;
+
 /** Forget what versions said that are there no more, and what may have passed. */
 export function forget() {
   const there = new Set(state.models.flatMap(({ name, versions }) => versions.map((one) => versionPath(name, one.version))));
   for (const [path, answer] of answers) {
     const [of] = path.match(/^\/v1\/models\/[^/]+\/versions\/\d+/) ?? [];
-    if ((of && !there.has(of)) || answer?.status >= 500) answers.delete(path);
+    if ((of && !there.has(of)) || (answer instanceof Error && isPassing(answer))) answers.delete(path);
   }
 }

@@ -1,6 +1,6 @@
 /** One version of a model, opened: what its bundle says of itself. */
 
-import { html, nothing } from "../../vendor/lit/lit-html.js";
+import { html, nothing, render } from "../../vendor/lit/lit-html.js";
 import { count } from "../format.js";
 import { versionPath } from "../names.js";
 import { button, moment, problem } from "../parts.js";
@@ -28,7 +28,9 @@ function read(path, files, name) {
 /** A view of what a stranger may have written: what it cannot show, it says. */
 function shown(view, ...given) {
   try {
-    return view(...given);
+    const template = view(...given);
+    render(template, document.createDocumentFragment()); // Only there it fails at what is no text.
+    return template;
   } catch {
     return html`<p class="notice warn">A part of what this version says of itself cannot be shown.</p>`;
   }

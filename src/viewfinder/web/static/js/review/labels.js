@@ -1,26 +1,33 @@
 /** All classes of a model's version, and those of them that fit what somebody types. */
 
-import { call, Unreachable } from "../api.js";
+import { call } from "../api.js";
 import { versionPath } from "../names.js";
 
 const FEWEST_LOOSE = 3;
+const RETRY_MS = 3000;
 const lists = new Map();
 
-/** @returns {string[]} The classes of the version that answered; none until they have come. */
+/**
+ * The classes of the version that answered.
+ * @returns {?string[]} None where the version is gone; null until they have come.
+ */
 export function labelsOf(result, changed) {
   const { name, version } = result.model;
   const path = `${versionPath(name, version)}/labels`;
-  if (!lists.has(path)) {
-    lists.set(path, []);
-    call(path)
-      .then(({ labels }) => lists.set(path, labels.map((label) => label.class)))
-      .then(changed)
-      .catch((error) => {
-        const again = () => lists.delete(path);
-        if (error instanceof Unreachable) document.addEventListener("back", again, { once: true });
-      });
-  }
+  if (!lists.has(path)) bring(path, changed);
   return lists.get(path);
+}
+
+async function bring(path, changed) {
+  lists.set(path, null);
+  try {
+    const { labels } = await call(path);
+    lists.set(path, labels.map((label) => label.class));
+  } catch (error) {
+    if (error.status === 404) lists.set(path, []);
+    else setTimeout(() => lists.delete(path), RETRY_MS); // Whoever types next asks again.
+  }
+  changed();
 }
 
 const plain = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();

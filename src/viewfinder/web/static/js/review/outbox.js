@@ -77,6 +77,7 @@ export class Outbox {
       this.words = error.message;
       this.changed(item);
       await (error instanceof Unreachable ? back() : soon());
+      this.waiting.push(this.waiting.shift()); // One that cannot be stored does not keep the others.
       return;
     }
     this.waiting.shift();

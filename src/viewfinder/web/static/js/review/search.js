@@ -35,8 +35,10 @@ export class Search {
 
   #options() {
     const typed = this.#text.trim();
-    const found = fitting(this.labels(), typed, MOST).map((label) => ({ label, isNew: false }));
-    const isKnown = !typed || this.labels().includes(typed.normalize("NFC"));
+    const labels = this.labels();
+    if (labels === null) return []; // Nobody can tell yet what is new.
+    const found = fitting(labels, typed, MOST).map((label) => ({ label, isNew: false }));
+    const isKnown = !typed || labels.includes(typed.normalize("NFC"));
     return isKnown ? found : [...found, { label: typed, isNew: true }];
   }
 
