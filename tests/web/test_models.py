@@ -352,7 +352,7 @@ def test_the_report_is_shown_as_it_is_and_can_be_saved(visitor: Visitor) -> None
     frame.get_by_role("link", name="Confusion").click()
     expect(heading).not_to_be_in_viewport()
     with page.expect_download() as saved:
-        page.get_by_role("link", name="Save").click()
+        page.get_by_role("button", name="Save").click()
     assert saved.value.suggested_filename == "clothing-2-report.html"
     assert "<!doctype html>" in saved.value.path().read_text()
     page.keyboard.press("Escape")

@@ -3,7 +3,10 @@
 import { askForKey, key } from "./key.js";
 
 const RETRY_MS = 1500;
-const banner = document.querySelector("#unreachable");
+const banner = document.createElement("p");
+Object.assign(banner, { id: "unreachable", className: "banner bad", role: "alert", hidden: true });
+banner.textContent = "The server cannot be reached. Looking for it…";
+document.querySelector("#main").before(banner);
 
 /** The server's own words for what went wrong: RFC 9457's fields are in `problem`. */
 export class Refused extends Error {

@@ -14,9 +14,9 @@ export async function copy(element) {
   }
 }
 
-/** Save a Blob as a file. */
+/** Save a Blob as a file. Opened as a page, HTML would have this page's origin, and so its API: of no type, it cannot be. */
 export function save(blob, name) {
-  const url = URL.createObjectURL(blob);
+  const url = URL.createObjectURL(new Blob([blob], { type: "application/octet-stream" }));
   Object.assign(document.createElement("a"), { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }

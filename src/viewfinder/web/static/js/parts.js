@@ -40,7 +40,7 @@ export const empty = (title, hint = nothing) => html`<div class="empty">
 </div>`;
 
 /** How photos come to be stored. */
-export const storing = html`The setting <code>record</code> = <code>images</code> keeps those of later answers.`;
+export const storing = html`The setting <code>VIEWFINDER_RECORD=images</code> keeps those of later answers.`;
 
 /** A moment, as people say it, with the exact one to be seen on hovering. */
 export const moment = (iso) =>

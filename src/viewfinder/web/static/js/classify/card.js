@@ -24,7 +24,7 @@ const picture = (photo, act) => html`
     <div class="frame">
       ${photo.source
         ? html`<img src=${photo.source} alt=${photo.name} loading="lazy" decoding="async" draggable="false" @error=${act.unseen}>`
-        : html`<span class="no-picture">${photo.url ? "On another host" : "No preview"}</span>`}
+        : html`<span class="no-picture quiet small">${photo.url ? "On another host" : "No preview"}</span>`}
       ${photo.heat?.map
         ? html`<canvas role="img" ?hidden=${!photo.heat.isShown} .style=${placement(photo.heat.map)}
             aria-label=${`Heat map. ${describe(photo.heat.map)}`}></canvas>`

@@ -1,11 +1,12 @@
 /** The report of a bundle, in a frame where nothing of it can run. */
 
 import { call } from "../api.js";
+import { save } from "../carry.js";
 import { say } from "./dialog.js";
 
 const dialog = document.querySelector("#report");
 const place = document.querySelector("#report-frame");
-const save = document.querySelector("#report-save");
+const saveButton = document.querySelector("#report-save");
 
 /** Fetched with the key, which a link could not carry, and given to the frame as text. */
 export async function openReport(path) {
@@ -26,16 +27,12 @@ export async function openReport(path) {
     frame.contentWindow.postMessage(text, "*"); // its origin has no name
   };
   addEventListener("message", give);
-  // Opened as a page, HTML would have the origin of this one, with its API: it can only be saved.
-  const address = URL.createObjectURL(new Blob([blob], { type: "application/octet-stream" }));
   const [, name, version] = path.match(/models\/([^/]+)\/versions\/(\d+)/);
-  save.href = address;
-  save.download = `${name}-${version}-report.html`;
+  saveButton.onclick = () => save(blob, `${name}-${version}-report.html`);
   dialog.addEventListener(
     "close",
     () => {
       removeEventListener("message", give);
-      URL.revokeObjectURL(address);
       place.replaceChildren();
     },
     { once: true },

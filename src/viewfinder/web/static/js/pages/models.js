@@ -15,9 +15,9 @@ function show() {
   draw(place, open ? html`${model(open)} ${state.version === null ? nothing : version(open, state.version)}` : nothing);
 }
 
-/** `#shoes` is a model, `#shoes@3` one of its versions. */
+/** `#shoes` is a model, `#shoes@3` one of its versions: names have no letter that is written otherwise. */
 function read() {
-  const [name, number] = decodeURIComponent(location.hash.slice(1)).split("@");
+  const [name, number] = location.hash.slice(1).split("@");
   state.name = name || null;
   state.version = /^[1-9]\d{0,8}$/.test(number ?? "") ? Number(number) : null;
 }

@@ -1,5 +1,6 @@
 import { html, nothing, render } from "../../vendor/lit/lit-html.js";
 import { count, percent } from "../format.js";
+import { badge } from "../parts.js";
 import "../recording.js";
 import { draw } from "../region.js";
 import { drawNothing, showAccuracy } from "../review/accuracy.js";
@@ -126,7 +127,7 @@ function drawOutbox() {
   const waiting = outbox.waiting.length;
   const parts = [`${count(outbox.stored.size)} stored in this visit`];
   if (waiting) parts.push(`${count(waiting)} waiting to be stored`);
-  const why = waiting && outbox.words ? html`<span class="badge warn">${outbox.words}</span>` : nothing;
+  const why = waiting && outbox.words ? badge(outbox.words, "warn") : nothing;
   const isQuiet = !waiting && !outbox.stored.size;
   render(isQuiet ? nothing : html`<span>${parts.join(" · ")}</span> ${why}`, document.querySelector("#outbox"));
 }

@@ -7,7 +7,10 @@ import { region } from "../region.js";
 
 const form = document.querySelector("#filters form");
 const told = document.querySelector("#filters-said");
-const given = new URLSearchParams(location.search).get("model");
+// Others may have made the address up, and what a model is called becomes part of commands to copy.
+const REF = /^[a-z0-9][a-z0-9._-]{0,63}(@[1-9]\d{0,8})?$/;
+const asked = new URLSearchParams(location.search).get("model");
+const given = REF.test(asked) ? asked : null;
 
 const valueOf = (name) => form.elements[name].value.trim();
 

@@ -1,6 +1,7 @@
 /** A field that finds a class among all of them, or names a new one. */
 
 import { html, nothing } from "../../vendor/lit/lit-html.js";
+import { badge } from "../parts.js";
 import { fitting } from "./labels.js";
 
 const MOST = 8;
@@ -54,7 +55,7 @@ export class Search {
         ${options.map(
           ({ label, isNew }, place) => html`<li id="found-${place}" role="option" aria-selected=${place === this.#at}
             @pointerdown=${(event) => event.preventDefault()} @click=${() => this.#take(label)}>
-            ${label}${isNew ? html` <span class="badge accent">new class</span>` : nothing}
+            ${label}${isNew ? html` ${badge("new class", "accent")}` : nothing}
           </li>`,
         )}
       </ul>

@@ -65,9 +65,7 @@ function shown(result) {
     return image;
   }
   if (!words) return html`<p class="quiet" aria-busy="true">The photo is on its way…</p>`;
-  return html`<p class="empty"><strong>${words}</strong>${words === NOT_STORED
-    ? html`<span>${storing}</span>`
-    : nothing}</p>`;
+  return empty(words, words === NOT_STORED ? storing : nothing);
 }
 
 function said(item) {
@@ -95,7 +93,6 @@ const end = (acts, { stored, skipped }) => html`<div class="empty">
 </div>`;
 
 const none = (queue, acts) => queue.query.size > 2 || queue.query.get("reviewed") === "true"
-  ? html`<div class="empty"><strong>No photo is like that.</strong>
-      <div class="row">${button("Show all that are not reviewed", acts.all, "main")}</div></div>`
+  ? empty("No photo is like that.", button("Show all that are not reviewed", acts.all, "main"))
   : empty("Nothing waits to be reviewed.", html`Photos that are classified come here, the least sure first. To see them too, start the server with
       <code>VIEWFINDER_RECORD=images viewfinder serve</code>.`);
