@@ -5,17 +5,12 @@ import re
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from viewfinder.api.dependencies import principal_of, services_of
-from viewfinder.api.guards.paths import PHOTOS
+from viewfinder.api.guards.paths import PAGES, PHOTOS
 from viewfinder.api.guards.refusal import refuse
 from viewfinder.errors import ForbiddenError, NotReadyError, UnauthenticatedError
 from viewfinder.types import AccessScope, Principal
 
-PUBLIC = frozenset(
-    {
-        *("/", "/models", "/review", "/activity", "/live", "/viewer", "/docs", "/openapi.json"),
-        *("/health", "/health/live", "/health/ready"),
-    }
-)
+PUBLIC = PAGES | {"/health", "/health/live", "/health/ready"}
 """What anybody may look at; so are the files below `/static/`. What pages show, they ask for."""
 
 _LOOKS = {"GET", "HEAD"}

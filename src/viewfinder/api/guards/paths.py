@@ -9,5 +9,10 @@ MANY_PHOTOS = frozenset({"/batch-classify", "/v1/batch-classify"})
 PHOTOS = ONE_PHOTO | MANY_PHOTOS
 """Both."""
 
+PAGES = frozenset(
+    {"/", "/models", "/review", "/activity", "/live", "/viewer", "/docs", "/openapi.json"}
+)
+"""What people look at in a browser; so are the files below `/static/`."""
+
 JOBS = "/v1/jobs"
 """Jobs, whose forms go on to the disk while they come."""

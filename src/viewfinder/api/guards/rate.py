@@ -3,10 +3,13 @@
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from viewfinder.api.dependencies import principal_of, services_of
+from viewfinder.api.guards.paths import PAGES
 from viewfinder.api.guards.refusal import refuse
 from viewfinder.errors import RateLimitedError
 from viewfinder.quota.address import caller_at
 from viewfinder.quota.window import Standing
+
+_FREE = PAGES | {"/health", "/metrics"}
 
 
 class RateLimit:
@@ -50,8 +53,8 @@ class RateLimit:
 
 
 def is_free(path: str) -> bool:
-    """Whether nobody counts: those who look after the server, and the parts of a page."""
-    return path in {"/health", "/metrics"} or path.startswith(("/health/", "/static/"))
+    """Whether nobody counts: those who look after the server, and pages, which say what is wrong."""
+    return path in _FREE or path.startswith(("/health/", "/static/"))
 
 
 def _caller(scope: Scope) -> tuple[str, int | None]:
