@@ -53,7 +53,7 @@ class RateLimit:
 
 
 def is_free(path: str) -> bool:
-    """Whether nobody counts: those who look after the server, and pages, which say what is wrong."""
+    """Whether nobody counts: those who look after the server, and the pages themselves."""
     return path in _FREE or path.startswith(("/health/", "/static/"))
 
 
