@@ -142,7 +142,7 @@ def test_dropped_photos_are_answered_each_for_itself_in_the_order_given(visitor:
     expect(card).to_contain_text("efficientnet-lite0@1")
     expect(card).to_contain_text("72.3 kB")
     for word in ("decode", "queue", "infer", "total", "seen from here"):
-        expect(card.locator(".facts")).to_contain_text(word)
+        expect(card.locator(".took")).to_contain_text(word)
     expect(card.get_by_role("img", name="espresso.jpg")).to_be_visible()
     drop(page, "#target", CAT)
     _expect_class(page, "cat.jpg", "cat")
@@ -615,7 +615,7 @@ def test_the_page_is_usable_and_fits_with_answers_on_it(
         _give(page, espresso, notes)
         expect(page.locator("#tally")).to_have_text("2 photos, 1 failed")
         card = _card(page, "espresso.jpg")
-        card.locator(".facts").scroll_into_view_if_needed()
+        card.locator(".took").scroll_into_view_if_needed()
         visitor.picture(name)
         card.get_by_role("button", name="Show what it looked at").click()
         expect(card.locator(".frame canvas")).to_be_visible()
