@@ -1,12 +1,17 @@
 """`/v1/models/{name}/versions/{version}/documents` and below."""
 
+import http.client
+import socket
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx2
+import numpy as np
 import pytest
 from tests.registry.conftest import bucket, s3
-from tests.support import Server, fake_bundle, serving
+from tests.robustness.wire import flat_memory
+from tests.support import Server, asking, fake_bundle, read_answer, serving
 
 from viewfinder.registry.bundle import Bundle, describe, write_bundle
 from viewfinder.registry.store import open_store
@@ -29,6 +34,8 @@ TYPES = {
     "notes.TXT": "text/plain; charset=utf-8",
 }
 BINARY = "application/octet-stream"
+MIB = 1024 * 1024
+LARGEST = np.random.default_rng(0).bytes(32 * MIB)
 
 
 def documented(folder: Path, documents: Mapping[str, bytes], name: str = "fake") -> Bundle:
@@ -45,8 +52,8 @@ def documented(folder: Path, documents: Mapping[str, bytes], name: str = "fake")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("documented")
     documented(folder, DOCUMENTS)
-    large = {"large.bin": bytes(32 * 1024 * 1024 + 1)}
-    documented(folder, {**large, "just.bin": large["large.bin"][:-1]}, "large")
+    documented(folder, {"large.bin": LARGEST + b"x", "just.bin": LARGEST}, "large")
+    documented(folder, {"grows.bin": LARGEST[:-1], "shrinks.bin": LARGEST}, "changing")
     documented(folder, {"report.html": b"as it was", "gone.json": b"{}"}, "damaged")
     (folder / "models/damaged/1/report.html").write_bytes(b"as it is!")
     (folder / "models/damaged/1/gone.json").unlink()
@@ -55,12 +62,16 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def reader(home: Path) -> Iterator[httpx2.Client]:
-    with (
-        serving(home, "--model", "fake", "--threads", "1") as server,
-        httpx2.Client(base_url=f"{server.url}/v1/models/", timeout=60, trust_env=False) as http,
-    ):
-        yield http
+def server(home: Path) -> Iterator[Server]:
+    with serving(home, "--model", "fake", "--threads", "1", LIMITS__STALL_S=20) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def reader(server: Server) -> Iterator[httpx2.Client]:
+    models = f"{server.url}/v1/models/"
+    with httpx2.Client(base_url=models, timeout=60, trust_env=False) as client:
+        yield client
 
 
 def test_documents_are_listed_as_they_were_sealed(reader: httpx2.Client) -> None:
@@ -118,7 +129,53 @@ def test_what_is_not_sealed_as_a_document_does_not_come(
 
 def test_the_largest_document_that_is_sent_comes_whole(reader: httpx2.Client) -> None:
     answer = reader.get("large/versions/1/documents/just.bin")
-    assert (answer.status_code, len(answer.content)) == (200, 32 * 1024 * 1024)
+    assert answer.status_code == 200
+    assert answer.headers["content-length"] == str(len(LARGEST))
+    assert answer.content == LARGEST
+
+
+def test_a_part_of_a_document_cannot_be_asked_for(reader: httpx2.Client) -> None:
+    answer = reader.get("fake/versions/1/documents/weights.npz", headers={"Range": "bytes=1-1"})
+    assert (answer.status_code, answer.content) == (200, DOCUMENTS["weights.npz"])
+    assert "accept-ranges" not in answer.headers
+
+
+def _asked(path: str) -> bytes:
+    return f"GET /v1/models/{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+
+
+def _has_begun(connection: socket.socket) -> bool:
+    return connection.recv(1, socket.MSG_PEEK) == b"H"
+
+
+def test_slow_readers_of_a_large_document_take_no_memory(server: Server) -> None:
+    asked = _asked("large/versions/1/documents/just.bin")
+    with ExitStack() as stack, flat_memory(server, most=64 * MIB):
+        readers = [stack.enter_context(asking(server, asked)) for _ in range(24)]
+        assert all(map(_has_begun, readers))
+        assert all(read_answer(reader).body == LARGEST for reader in readers[::8])
+
+
+def test_no_more_is_sent_of_a_document_that_grows_than_was_announced(
+    home: Path, server: Server
+) -> None:
+    with asking(server, _asked("changing/versions/1/documents/grows.bin")) as connection:
+        assert _has_begun(connection)
+        with (home / "models/changing/1/grows.bin").open("ab") as file:
+            file.write(b"more")
+        assert read_answer(connection).body == LARGEST[:-1]
+        connection.sendall(_asked("fake/versions/1/documents/notes.TXT"))
+        assert read_answer(connection).body == DOCUMENTS["notes.TXT"]
+
+
+def test_a_document_that_becomes_shorter_is_cut_off(home: Path, server: Server) -> None:
+    with asking(server, _asked("changing/versions/1/documents/shrinks.bin")) as connection:
+        assert _has_begun(connection)
+        with (home / "models/changing/1/shrinks.bin").open("ab") as file:
+            file.truncate(31 * MIB)
+        with pytest.raises(http.client.IncompleteRead) as cut:
+            read_answer(connection)
+    assert cut.value.partial == LARGEST[: 31 * MIB]
 
 
 def test_documents_come_from_a_bucket_too(bucket: str, tmp_path: Path) -> None:

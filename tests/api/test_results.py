@@ -390,6 +390,15 @@ def test_of_a_damaged_image_there_is_no_thumbnail(place: Place, damaged: bytes) 
     assert "damaged" in answer.json()["detail"]
 
 
+def test_of_an_image_beyond_the_limits_there_is_no_thumbnail(place: Place) -> None:
+    """The limits may have been higher when it was stored."""
+    side = place.settings.limits.side + 1
+    (one,) = place.put({}, image=encode(Image.new("L", (side, 1)), "JPEG"))
+    answer = place.http.get(f"/v1/results/{one}/image?side=320")
+    assert _code(answer) == (404, "result_not_found")
+    assert place.http.get(f"/v1/results/{one}/image").status_code == 200
+
+
 def test_an_image_that_is_not_there_says_why(place: Place) -> None:
     (bare,) = place.put({})
     never = place.http.get(f"/v1/results/{bare}/image")

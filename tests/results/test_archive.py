@@ -1,12 +1,19 @@
 """Reviewed photos as a zip, on both databases."""
 
+import asyncio
+import gc
 import io
 import json
+import logging
+import threading
 import zipfile
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Self
 
+import pytest
 from tests.results.reviewing import NOW, Reviewed
+from tests.support import soon
 
 from viewfinder.blobs.store import FolderBlobs
 from viewfinder.results.archive import zip_reviewed
@@ -90,3 +97,61 @@ async def test_only_what_is_wanted_is_in_it(reviewed: Reviewed) -> None:
     nothing = _opened(await _parts(reviewed, Wanted(model="fake", version=2)))
     assert nothing.namelist() == []
     assert _said(nothing) == {"written": 0, "without_image": 0, "unfit": 0}
+
+
+class Watched(bytes):
+    """A photo that stops the thread that writes it, when that asks for the size once more.
+
+    Attributes:
+        asked: How often that was.
+        stop_at: When to stop.
+    """
+
+    def __init__(self, _: bytes, stop_at: int = 0) -> None:
+        self.asked = 0
+        self.stop_at = stop_at
+        self.stopped = threading.Event()
+        self.go_on = threading.Event()
+
+    def __new__(cls, content: bytes, _: int = 0) -> Self:
+        return super().__new__(cls, content)
+
+    def __len__(self) -> int:
+        self.asked += 1
+        if self.asked == self.stop_at:
+            self.stopped.set()
+            assert self.go_on.wait(30)
+        return super().__len__()
+
+
+async def test_it_can_be_cancelled_at_any_moment(
+    reviewed: Reviewed, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(SIDE_BY_SIDE + 2):
+        await reviewed.add(number, "cat")
+
+    async def read(photo: Watched) -> list[bytes]:
+        class Same(FolderBlobs):
+            def get(self, _: str) -> bytes:
+                return photo
+
+        parts = zip_reviewed(reviewed.table, Same(reviewed.folder), Wanted())
+        return [part async for part in parts]
+
+    whole = Watched(bytes(100_000))
+    assert len(_opened(await read(whole)).namelist()) == SIDE_BY_SIDE + 2
+    assert whole.asked >= 2 * (SIDE_BY_SIDE + 2)  # before each photo has its place, and then
+    with caplog.at_level(logging.INFO):
+        caplog.clear()
+        for moment in range(1, whole.asked + 1):
+            photo = Watched(whole, moment)
+            reading = asyncio.create_task(read(photo))
+            await soon(photo.stopped.is_set)
+            reading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+            photo.go_on.set()
+        await asyncio.get_running_loop().shutdown_default_executor()  # their threads have ended
+        del reading, photo
+        gc.collect()
+        assert not caplog.records

@@ -142,12 +142,22 @@ def read_call(request: Request) -> Call:
     return Call(
         services,
         read_options(request, ClassifyOptions),
-        request.scope["state"]["began"]
-        + patience(request.headers.get(TIMEOUT_HEADER), services.settings.request_timeout_s),
+        deadline_of(request),
         caller_of(request),
         owner_of(request.scope),
         request.scope["state"].setdefault("predictions", []),
     )
+
+
+def deadline_of(request: Request) -> float:
+    """Until when a client, and the server, will wait, on the clock of `time.monotonic`.
+
+    Raises:
+        RequestValidationError: The header of the deadline is not a whole number in its range.
+    """
+    limit = services_of(request.scope).settings.request_timeout_s
+    began: float = request.scope["state"]["began"]
+    return began + patience(request.headers.get(TIMEOUT_HEADER), limit)
 
 
 def read_options(request: Request, kind: type[Options]) -> Options:

@@ -56,6 +56,9 @@ _TIMEOUT = {
     "description": "Milliseconds within which the work must begin; the server's own limit if that "
     "is less.",
 }
+WITHIN: dict[str, Any] = {"parameters": [_parameter(TIMEOUT_HEADER, "header", _TIMEOUT)]}
+"""What a route has that reads the header of the deadline by hand."""
+
 _KEY_PARAMETER = _parameter(
     HEADER,
     "header",

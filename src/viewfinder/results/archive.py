@@ -5,7 +5,6 @@ import io
 import json
 import zipfile
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -42,7 +41,8 @@ async def zip_reviewed(
 
     The same results make the same bytes. The comment of the zip is JSON: how many photos are in it,
     and how many could not be (see `Archived`). In memory are some images, and a name for each photo
-    that was written; nothing is compressed, for JPEGs are already.
+    that was written; nothing is compressed, for JPEGs are already. Whoever asks for no more parts,
+    or is cancelled, leaves a zip without an end.
 
     Args:
         results: What was answered, and what people say.
@@ -53,15 +53,15 @@ async def zip_reviewed(
         DatabaseError: The database cannot be used.
         OSError: The images cannot be read.
     """
-    with closing(_Archive()) as archive:
-        async for page in results.pages(reviewed_of(wanted)):
-            for start in range(0, len(page), SIDE_BY_SIDE):
-                some = page[start : start + SIDE_BY_SIDE]
-                fetching = (in_thread(stored_image, blobs, result) for result in some)
-                images = await asyncio.gather(*fetching)
-                if data := await asyncio.to_thread(archive.add, some, images):
-                    yield data
-        yield await asyncio.to_thread(archive.finish)
+    archive = _Archive()
+    async for page in results.pages(reviewed_of(wanted)):
+        for start in range(0, len(page), SIDE_BY_SIDE):
+            some = page[start : start + SIDE_BY_SIDE]
+            fetching = (in_thread(stored_image, blobs, result) for result in some)
+            images = await asyncio.gather(*fetching)
+            if data := await asyncio.to_thread(archive.add, some, images):
+                yield data
+    yield await asyncio.to_thread(archive.finish)
 
 
 class _Archive:
@@ -70,7 +70,7 @@ class _Archive:
     def __init__(self) -> None:
         self._done = Archived()
         self._end = _End()
-        self._zip = zipfile.ZipFile(self._end, "w", zipfile.ZIP_STORED)
+        self._zip = _Zip(self._end, "w", zipfile.ZIP_STORED)
 
     def add(self, some: "Sequence[Result]", images: Sequence[bytes | None]) -> bytes:
         """Write some, and give what that makes."""
@@ -93,9 +93,15 @@ class _Archive:
         self._zip.close()
         return self._end.take()
 
-    def close(self) -> None:
-        """Write no more."""
-        self._zip.close()
+
+class _Zip(zipfile.ZipFile):
+    """A zip that can be let go of at any moment, also while a thread still writes into it.
+
+    Of the thread's work nobody takes anything then, and there is no file to be closed.
+    """
+
+    def __del__(self) -> None:
+        """`zipfile` would write the end here, on whichever thread lets go last."""
 
 
 class _End(io.BytesIO):

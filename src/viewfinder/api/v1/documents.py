@@ -1,10 +1,12 @@
 """`GET /v1/models/{name}/versions/{version}/documents`: what bundles hold for people and tools."""
 
 import asyncio
-from pathlib import PurePosixPath
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
 
 from viewfinder.api.dependencies import ServicesDep
 from viewfinder.api.schemas import DocumentAnswer, DocumentList
@@ -15,7 +17,8 @@ from viewfinder.registry.manifest import File
 
 router = APIRouter(prefix="/v1/models/{name}/versions/{version}/documents", tags=["models"])
 
-_MOST_BYTES = 32 * 1024 * 1024
+_MOST_BYTES = 32 * 1024 * 1024  # each request reads all of it twice: to check it, and to send it
+_PART_BYTES = 64 * 1024
 _BINARY = "application/octet-stream"
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -53,26 +56,28 @@ async def list_documents(name: str, version: str, services: ServicesDep) -> Docu
 
 @router.get(
     "/{path:path}",
-    response_class=Response,
+    response_class=StreamingResponse,
     responses={
         200: {"content": {kind.partition(";")[0]: {} for kind in (*_TYPES.values(), _BINARY)}}
     },
 )
-async def show_document(name: str, version: str, path: str, services: ServicesDep) -> Response:
+async def show_document(
+    name: str, version: str, path: str, services: ServicesDep
+) -> StreamingResponse:
     """One document, checked against the size and the SHA-256 with which it was sealed."""
     bundle = bundle_of(services.models, name, version)
     file = _file(bundle, path)
     try:
-        content = await asyncio.to_thread(_read, bundle, file)
+        verified = await asyncio.to_thread(bundle.verified, file)
     except BundleError as error:
         raise NotReadyError(f"This document cannot be used: {error.detail}.") from error
     kind = _type_of(file.path)
-    headers = dict(_HEADERS)
+    # Given as a header: Starlette would add a character set to what has none.
+    headers = {**_HEADERS, "Content-Type": kind, "Content-Length": str(file.bytes)}
     if kind == _BINARY:
         called = quote(PurePosixPath(file.path).name, safe="")
         headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{called}"
-    # Given as a header: Starlette would add a character set to what has none.
-    return Response(content, headers={**headers, "Content-Type": kind})
+    return StreamingResponse(_parts(verified, file), headers=headers)
 
 
 def _file(bundle: Bundle, path: str) -> File:
@@ -89,12 +94,21 @@ def _file(bundle: Bundle, path: str) -> File:
     return found
 
 
-def _read(bundle: Bundle, file: File) -> bytes:
-    path = bundle.verified(file)
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BundleError(f"{file.path} cannot be read: {error.strerror}") from error
+def _parts(path: Path, file: File) -> Iterator[bytes]:
+    """What a file holds, a part at a time. Blocks: Starlette asks for each part in a thread.
+
+    Raises:
+        BundleError: It has become shorter since it was checked; this cuts the answer off.
+        OSError: It cannot be read any more.
+    """
+    left = file.bytes  # as announced: no more is sent of a file that has grown since
+    with path.open("rb") as opened:
+        while left:
+            part = opened.read(min(_PART_BYTES, left))
+            if not part:
+                raise BundleError(f"{file.path} has become shorter while it was sent")
+            left -= len(part)
+            yield part
 
 
 def _type_of(path: str) -> str:

@@ -1,6 +1,5 @@
 """`GET /v1/results` and below: the answers that were given, and what people say of them."""
 
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
@@ -9,9 +8,16 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 from fastapi import APIRouter, Query, Request, Response
 
 from viewfinder.api.bodies import read_json
-from viewfinder.api.dependencies import Services, ServicesDep, owner_of, principal_of
+from viewfinder.api.connection import WhileConnected
+from viewfinder.api.dependencies import (
+    Services,
+    ServicesDep,
+    deadline_of,
+    owner_of,
+    principal_of,
+)
 from viewfinder.api.errors import make_problem
-from viewfinder.api.openapi import json_body
+from viewfinder.api.openapi import WITHIN, json_body
 from viewfinder.api.result_schemas import (
     Deleted,
     FeedbackBody,
@@ -23,14 +29,12 @@ from viewfinder.api.result_schemas import (
 )
 from viewfinder.blobs.threads import in_thread
 from viewfinder.errors import (
-    InvalidImageError,
     InvalidParameterError,
     ModelNotFoundError,
     NotReadyError,
     RequestError,
     ResultNotFoundError,
     ServiceError,
-    UnsupportedMediaTypeError,
 )
 from viewfinder.results.images import image_key, stored_form
 from viewfinder.results.labels import in_one_form
@@ -95,9 +99,13 @@ async def show_result(services: ServicesDep, identifier: str) -> ResultAnswer:
 
 
 @router.get(
-    "/results/{identifier}/image", response_class=Response, responses={200: {"content": _JPEG}}
+    "/results/{identifier}/image",
+    response_class=Response,
+    responses={200: {"content": _JPEG}},
+    openapi_extra=WITHIN,
 )
 async def show_image(
+    request: Request,
     services: ServicesDep,
     identifier: str,
     side: Annotated[
@@ -109,21 +117,12 @@ async def show_image(
 
     There is one only where the server has `record` = `images`.
     """
+    deadline = deadline_of(request)
     result = await _one(services, identifier, lambda results: results.get(identifier))
-    if result.stored_bytes is None:
-        raise ResultNotFoundError(
-            "No image of this result is kept: either images are not stored (the setting `record`), "
-            "or it has made room for newer ones."
-        )
-    try:
-        data = await in_thread(services.blobs.get, image_key(result.id))
-    except FileNotFoundError as error:
-        gone = "The image of this result was stored, and has been let go of since."
-        raise ResultNotFoundError(gone) from error
-    except OSError as error:
-        raise _no_blobs("The stored images cannot be read now; try again later.") from error
-    if side is not None:
-        data = await _thumbnail(services, data, side)
+    async with WhileConnected(request):
+        data = await _stored(services, result)
+        if side is not None:
+            data = await _thumbnail(services, data, side, deadline)
     headers = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
     return Response(data, headers=headers, media_type="image/jpeg")
 
@@ -269,19 +268,43 @@ async def _erase(services: Services, results: "Results", which: Iterable["Result
     return await results.erase([result.id for result in found], in_place=in_place)
 
 
-async def _thumbnail(services: Services, data: bytes, side: int) -> bytes:
+async def _stored(services: Services, result: "Result") -> bytes:
+    """The stored image of a result, as it is stored.
+
+    Raises:
+        ResultNotFoundError: There is none.
+        NotReadyError: The place of the images cannot be used.
+    """
+    if result.stored_bytes is None:
+        raise ResultNotFoundError(
+            "No image of this result is kept: either images are not stored (the setting `record`), "
+            "or it has made room for newer ones."
+        )
+    try:
+        return await in_thread(services.blobs.get, image_key(result.id))
+    except FileNotFoundError as error:
+        gone = "The image of this result was stored, and has been let go of since."
+        raise ResultNotFoundError(gone) from error
+    except OSError as error:
+        raise _no_blobs("The stored images cannot be read now; try again later.") from error
+
+
+async def _thumbnail(services: Services, data: bytes, side: int, deadline: float) -> bytes:
     """A stored image made small, in what the processor has to spare.
 
     Raises:
-        ResultNotFoundError: What is stored is no image any more.
+        ResultNotFoundError: What is stored is no image any more, or beyond the limits of today.
+        OverloadedError: There is too much to do.
         DeadlineExceededError: The processor had nothing to spare in time.
     """
     work = partial(stored_form, data, side=side, limits=services.settings.limits)
-    deadline = time.monotonic() + services.settings.request_timeout_s
     try:
         return await services.devices.cpu.run(work, deadline=deadline, lane="batch")
-    except (InvalidImageError, UnsupportedMediaTypeError) as error:
-        raise ResultNotFoundError("The stored image of this result is damaged.") from error
+    except RequestError as error:  # of the stored image: nothing of it can be mended by the caller
+        raise ResultNotFoundError(
+            "The stored image of this result is damaged, or larger than this server decodes; ask "
+            "without `side` for what is stored."
+        ) from error
 
 
 def _no_blobs(detail: str) -> NotReadyError:
