@@ -146,7 +146,7 @@ async def test_a_device_gets_them_in_batches(store: Path, engine: Engine) -> Non
 
 @pytest.mark.parametrize("queue_size", [1, 8, 32])
 async def test_a_small_queue_has_room_for_them_and_for_others(store: Path, queue_size: int) -> None:
-    traits = {"max_useful_batch": 16, "device": "gpu", "milliseconds": 1}
+    traits: dict[str, Any] = {"max_useful_batch": 16, "device": "gpu", "milliseconds": 1}
     depths = set()
     async with serving(store, queue_size=queue_size, **traits) as services:
         explaining = asyncio.create_task(explained(services.classify, grey(10)))
