@@ -4,10 +4,12 @@ import base64
 import io
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import numpy as np
 import pytest
 from PIL import Image
 from tests.support import (
@@ -234,6 +236,45 @@ def test_whoever_hangs_up_ends_it(store: Path, engine: Engine) -> None:
         with asking(server, request_of(grey(200))) as connection:
             assert read_answer(connection).status == 200
         assert len(engine.calls) <= asked + 2
+
+
+def test_a_batch_takes_one_turn_at_a_time(store: Path, engine: Engine) -> None:
+    fake_bundle(store)
+    with (
+        serving_here(Settings(model_store=store, default_model="fake", threads=2)) as server,
+        httpx2.Client(base_url=server.url, timeout=60, trust_env=False) as http,
+        ThreadPoolExecutor() as side_by_side,
+    ):
+        turns = server.services.classify.turns
+        engine.forget()
+        engine.open.clear()
+        files = [("files", grey(bright)) for bright in (0, 16, 32, 48)]
+        batch = side_by_side.submit(http.post, "/v1/batch-classify?explain=heatmap", files=files)
+        assert engine.entered.acquire(timeout=20)
+        with asking(server, request_of(grey(200), path=HEATMAP)) as connection:
+            eventually(lambda: turns.here > 1)
+            engine.open.set()
+            assert read_answer(connection).status == 200
+        assert batch.result().json()["summary"]["succeeded"] == 4
+    order = list(dict.fromkeys(brightness for (brightness,) in engine.calls))
+    assert order == [0, 200, 16, 32, 48]
+
+
+def test_a_batch_with_feature_maps_is_worked_on_side_by_side(store: Path, engine: Engine) -> None:
+    fake_bundle(store, head=np.eye(16, dtype=np.float32))
+    with (
+        serving_here(Settings(model_store=store, default_model="fake", threads=2)) as server,
+        httpx2.Client(base_url=server.url, timeout=60, trust_env=False) as http,
+        ThreadPoolExecutor() as side_by_side,
+    ):
+        engine.forget()
+        engine.open.clear()
+        files = [("files", grey(bright)) for bright in (0, 16)]
+        batch = side_by_side.submit(http.post, "/v1/batch-classify?explain=heatmap", files=files)
+        assert engine.entered.acquire(timeout=20)
+        assert engine.entered.acquire(timeout=20)
+        engine.open.set()
+        assert batch.result().json()["summary"]["succeeded"] == 2
 
 
 def test_past_its_deadline_it_is_refused(store: Path, engine: Engine) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +22,28 @@ from viewfinder.serving.service import ClassifyService
 from viewfinder.settings import Settings
 from viewfinder.telemetry.cells import Place
 from viewfinder.telemetry.metrics import Metrics
-from viewfinder.types import Box, Explanation, Prediction
+from viewfinder.types import Box, Prediction
 
 FAR = time.monotonic() + 3600
 # The picture as it is, and each place of a grid of eight by eight.
 QUESTIONS = 65
-NOTHING = Explanation("occlusion", "cat", 0, ((0.0,),), Box(0, 0, 1, 1))
 
 
 @asynccontextmanager
 async def serving(
-    store: Path, *, threads: int = 1, metrics: Metrics | None = None, **options: Any
+    store: Path,
+    *,
+    threads: int = 1,
+    queue_size: int = 256,
+    metrics: Metrics | None = None,
+    **options: Any,
 ) -> AsyncIterator[Services]:
     """The parts of a process whose model is the fake one, warmed up."""
     bundle = fake_bundle(store, **options)
     name = bundle.manifest.name
-    settings = Settings(model_store=store, default_model=name, threads=threads)
+    settings = Settings(
+        model_store=store, default_model=name, threads=threads, queue_size=queue_size
+    )
     services = build_services(settings, metrics=metrics)
     async with running(services):
         yield services
@@ -101,6 +106,25 @@ async def test_others_are_answered_in_between(store: Path, engine: Engine) -> No
     assert questions.index(200) < len(questions) - 30
 
 
+async def test_all_who_come_meanwhile_go_before_it(store: Path, engine: Engine) -> None:
+    async with serving(store, milliseconds=5) as services:
+        engine.forget()
+        explaining = asyncio.create_task(explained(services.classify, grey(10)))
+        await soon(lambda: len(engine.calls) > 3)
+        engine.open.clear()
+        plain = [
+            asyncio.create_task(services.classify.classify(grey(bright), deadline=FAR + 60))
+            for bright in range(200, 205)
+        ]
+        await soon(lambda: services.devices.cpu.depths == {"interactive": 5, "batch": 0})
+        engine.open.set()
+        await asyncio.gather(explaining, *plain)
+    questions = [brightness for (brightness,) in engine.calls]
+    first = questions.index(200)
+    assert questions[first : first + 5] == [200, 201, 202, 203, 204]
+    assert len(questions) - first > 30
+
+
 async def test_no_more_waits_in_the_queue_than_keeps_the_threads_busy(store: Path) -> None:
     depths = set()
     async with serving(store, threads=2, milliseconds=1) as services:
@@ -118,6 +142,42 @@ async def test_a_device_gets_them_in_batches(store: Path, engine: Engine) -> Non
     assert answer.explanation is not None
     assert sum(map(len, engine.calls)) == 1 + QUESTIONS
     assert len(engine.calls) <= 10
+
+
+@pytest.mark.parametrize("queue_size", [1, 8, 32])
+async def test_a_small_queue_has_room_for_them_and_for_others(store: Path, queue_size: int) -> None:
+    traits: dict[str, Any] = {"max_useful_batch": 16, "device": "gpu", "milliseconds": 1}
+    depths = set()
+    async with serving(store, queue_size=queue_size, **traits) as services:
+        explaining = asyncio.create_task(explained(services.classify, grey(10)))
+        while not explaining.done():
+            depths.add(services.devices.of("gpu").depth)
+            await asyncio.sleep(0)
+        assert (await explaining).explanation is not None
+    assert max(depths) <= max(1, queue_size // 4)
+
+
+async def test_who_gets_no_turn_costs_nothing(store: Path, engine: Engine) -> None:
+    async with serving(store) as services:
+        engine.forget()
+        async with services.classify.turns.take(FAR):
+            with pytest.raises(DeadlineExceededError):
+                await explained(services.classify, grey(10), time.monotonic() + 0.05)
+            services.classify.turns.seconds = 60
+            with pytest.raises(OverloadedError):
+                await explained(services.classify, grey(10), time.monotonic() + 20)
+    assert engine.calls == []
+
+
+async def test_the_wait_for_a_turn_is_of_the_whole_and_of_no_step(store: Path) -> None:
+    async with serving(store) as services:
+        async with services.classify.turns.take(FAR):
+            explaining = asyncio.create_task(explained(services.classify, grey(10)))
+            await soon(lambda: services.classify.turns.here == 2)
+            began = time.monotonic()
+            await soon(lambda: time.monotonic() > began + 1)
+        timing = (await explaining).timing
+    assert timing.total > 1000 + timing.queue
 
 
 async def test_one_who_leaves_takes_all_that_is_left_with_him(store: Path, engine: Engine) -> None:
@@ -236,44 +296,31 @@ async def test_heat_maps_are_made_one_at_a_time_and_in_order() -> None:
     turns = Turns()
     order: list[tuple[str, int]] = []
 
-    async def work(number: int) -> Explanation:
-        order.append(("begins", number))
-        await asyncio.sleep(0)
-        order.append(("ends", number))
-        return NOTHING
+    async def work(number: int) -> None:
+        async with turns.take(FAR):
+            order.append(("begins", number))
+            await asyncio.sleep(0)
+            order.append(("ends", number))
 
-    await asyncio.gather(*(turns.run(partial(work, n), FAR) for n in range(3)))
+    await asyncio.gather(*(work(n) for n in range(3)))
     assert order == [(what, n) for n in range(3) for what in ("begins", "ends")]
 
 
 async def test_one_whose_turn_would_come_too_late_is_refused_at_once() -> None:
-    turns, hold = Turns(), asyncio.Event()
+    turns = Turns()
     turns.seconds = 5.0
-
-    async def work() -> Explanation:
-        await hold.wait()
-        return NOTHING
-
-    first = asyncio.create_task(turns.run(work, FAR))
-    await asyncio.sleep(0)
-    with pytest.raises(OverloadedError) as refused:
-        await turns.run(work, time.monotonic() + 1)
+    async with turns.take(FAR):
+        with pytest.raises(OverloadedError) as refused:
+            async with turns.take(time.monotonic() + 1):
+                pass
     assert refused.value.retry_after_s in {4, 5}
-    hold.set()
-    await first
-    await turns.run(work, time.monotonic() + 1)  # alone, it may be as slow as it likes
+    async with turns.take(time.monotonic() + 1):
+        pass  # alone, it may be as slow as it likes
 
 
 async def test_one_whose_turn_does_not_come_in_time_expires() -> None:
-    turns, hold = Turns(), asyncio.Event()
-
-    async def work() -> Explanation:
-        await hold.wait()
-        return NOTHING
-
-    first = asyncio.create_task(turns.run(work, FAR))
-    await asyncio.sleep(0)
-    with pytest.raises(DeadlineExceededError):
-        await turns.run(work, time.monotonic() + 0.05)
-    hold.set()
-    await first
+    turns = Turns()
+    async with turns.take(FAR):
+        with pytest.raises(DeadlineExceededError):
+            async with turns.take(time.monotonic() + 0.05):
+                pass

@@ -19,6 +19,7 @@ from viewfinder.engines.base import (
     FeatureEngine,
     to_confidence,
 )
+from viewfinder.engines.head import read_head
 from viewfinder.errors import BundleError, MissingExtraError, RequestError
 from viewfinder.imaging.preprocess import preprocess
 from viewfinder.registry.bundle import Bundle
@@ -116,7 +117,7 @@ def load_variant(
     for asset in chosen.assets:
         bundle.verified(asset)
     options = EngineOptions(threads, chosen.scaling, device, cache)
-    head = None if chosen.features is None else _read_head(bundle.verified(chosen.features.weights))
+    head = None if chosen.features is None else read_head(bundle.verified(chosen.features.weights))
     loaded = LoadedVariant(bundle, chosen, module.load(path, options), head)
     with contextlib.ExitStack() as undo:
         undo.callback(loaded.engine.close)
@@ -163,18 +164,6 @@ def _check_shapes(loaded: LoadedVariant) -> None:
             f"the graph has {engine.classes} classes, "
             f"the manifest {len(loaded.bundle.manifest.labels)} labels"
         )
-
-
-def _read_head(path: Path) -> NDArray[np.float32]:
-    try:
-        # Mapped, a file that is shorter than it says is found out before there is memory for it.
-        stored = np.load(path, mmap_mode="r", allow_pickle=False)
-        head = np.array(stored) if isinstance(stored, np.ndarray) else None
-    except (OSError, ValueError, EOFError) as error:
-        raise BundleError(f"{path.name} does not hold the weights of a head") from error
-    if head is None or head.dtype != np.float32 or not np.isfinite(head).all():
-        raise BundleError(f"{path.name} does not hold the weights of a head")
-    return head
 
 
 def _check_features(loaded: LoadedVariant) -> None:

@@ -1,17 +1,15 @@
 """The graphs that can be made of a Keras model, each with what a bundle must know of it."""
 
-import io
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from viewfinder.conversion.litert import to_litert
 from viewfinder.conversion.openvino import to_openvino
 from viewfinder.conversion.saved_model import to_saved_model
+from viewfinder.engines.head import head_file
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.modeling.features import POOL, has_linear_head, head_weights
 
@@ -117,9 +115,7 @@ def litert(model: Any) -> tuple[bytes, bytes | None]:
     """
     if not has_linear_head(model):
         return to_litert(model), None
-    file = io.BytesIO()
-    np.save(file, head_weights(model), allow_pickle=False)
-    return to_litert(model, pool=POOL), file.getvalue()
+    return to_litert(model, pool=POOL), head_file(head_weights(model))
 
 
 def openvino(model: Any, spec: PreprocessSpec) -> Graph:

@@ -3,7 +3,8 @@
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,12 +18,14 @@ from viewfinder.imaging.geometry import seen_box
 from viewfinder.imaging.preprocess import Prepared, prepare
 from viewfinder.serving.activation import class_activation
 from viewfinder.serving.occlusion import Covered, grid, log_odds, losses, normalised, occlusions
-from viewfinder.serving.scheduler import Devices, Lane, Stage
+from viewfinder.serving.scheduler import Devices, Lane, Scheduler, Stage
 from viewfinder.settings import Limits
 from viewfinder.telemetry.tracing import span
 from viewfinder.types import Explanation, Method
 
 _LEARNING = 0.2
+# Of the queue of a device, so that a small one has room for others.
+_MOST_OF_QUEUE = 1 / 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,8 +44,8 @@ class Explainer:
     """The way of a heat map through one loaded model.
 
     A feature map takes one question to the graph. With occlusion, each covered picture is an item
-    of its own in the device's queue, so that other requests are answered in between, and a device
-    that likes batches gets them.
+    of its own in the device's `batch` lane, so that other requests go before it, and a device that
+    likes batches gets them.
 
     Args:
         loaded: The model.
@@ -74,12 +77,15 @@ class Explainer:
             index: The class's place in the model's output.
             devices: Say when a thread is free.
             deadline: On the clock of `time.monotonic`, when the last of the work must have begun.
-            lane: Whether somebody waits for it.
+            lane: Of the one question to a feature map.
 
         Raises:
             RequestError: The photo is at fault.
             ServiceError: There is no time for it.
         """
+        # Its deadline is older than that of all who come meanwhile: in their lane, its many
+        # questions would each go before them.
+        lane = "batch" if self.takes_long else lane
         prepared = await devices.cpu.submit(self._decode, data, deadline=deadline, lane=lane)
         device = devices.of(self._device)
         if not self.takes_long:
@@ -89,8 +95,7 @@ class Explainer:
         odds = await _side_by_side(
             partial(device.submit, self._infer, deadline=deadline, lane=lane),
             _questions(prepared, index),
-            # What keeps every thread busy: more would only stand before others in the queue.
-            at_once=device.threads * self._infer.largest,
+            at_once=self._at_once(device),
         )
         lost = losses(np.array(odds), grid(prepared.pixels))
         return self._explanation("occlusion", prepared, index, lost)
@@ -112,6 +117,11 @@ class Explainer:
         odds = [self._asked([question])[0] for question in _questions(prepared, index)]
         lost = losses(np.array(odds), grid(prepared.pixels))
         return self._explanation("occlusion", prepared, index, lost)
+
+    def _at_once(self, device: Scheduler) -> int:
+        """What keeps every thread busy: more would only fill the queue."""
+        busy = device.threads * self._infer.largest
+        return max(1, min(busy, int(device.capacity * _MOST_OF_QUEUE)))
 
     def _decoded(self, photos: Sequence[bytes]) -> list[Prepared]:
         return [prepare(photos[0], self._loaded.variant.preprocess, self._limits)]
@@ -150,50 +160,48 @@ class Turns:
     """One heat map at a time in a process: it keeps all threads busy, two would end no sooner.
 
     Attributes:
+        here: How many have a turn or wait for one.
         seconds: What one takes, as a moving average; 0 until there was one.
     """
 
     def __init__(self) -> None:
+        self.here = 0
         self.seconds = 0.0
-        self._here = 0
         self._turn = asyncio.Lock()
 
-    async def run(self, work: Callable[[], Awaitable[Explanation]], deadline: float) -> Explanation:
-        """Wait for a turn, and use it.
+    @asynccontextmanager
+    async def take(self, deadline: float) -> AsyncGenerator[None]:
+        """Wait for a turn, and have it for what is done inside.
 
         Args:
-            work: Makes the heat map.
             deadline: On the clock of `time.monotonic`, when the turn must have come.
 
         Raises:
             OverloadedError: So many wait that it would come too late.
             DeadlineExceededError: It has not come all the same.
-            Exception: Whatever `work` raised.
         """
-        late = time.monotonic() + self._here * self.seconds - deadline
-        if self._here and late > 0:
+        late = time.monotonic() + self.here * self.seconds - deadline
+        if self.here and late > 0:
             raise OverloadedError(
                 "More heat maps are waiting than the server can make in time; try again later, or "
                 "ask without one.",
                 retry_after_s=max(1, math.ceil(late)),
             )
-        self._here += 1
+        self.here += 1
         try:
             with span("explain"):
                 await self._wait(deadline)
                 try:
-                    return await self._timed(work)
+                    began = time.monotonic()
+                    yield
+                    self._learn(time.monotonic() - began)
                 finally:
                     self._turn.release()
         finally:
-            self._here -= 1
+            self.here -= 1
 
-    async def _timed(self, work: Callable[[], Awaitable[Explanation]]) -> Explanation:
-        began = time.monotonic()
-        explanation = await work()
-        seconds = time.monotonic() - began
+    def _learn(self, seconds: float) -> None:
         self.seconds += (seconds - self.seconds) * (_LEARNING if self.seconds else 1)
-        return explanation
 
     async def _wait(self, deadline: float) -> None:
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import nullcontext
 from functools import partial
 
 from viewfinder.serving.answers import to_prediction, with_explanation
@@ -35,6 +36,7 @@ class ClassifyService:
     Attributes:
         callbacks: As given.
         shadows: Show photos to versions that answer nobody.
+        turns: Of those who want a heat map that takes long.
         cache_link: The way to a Redis that holds the cache; None where there is none.
 
     Raises:
@@ -63,7 +65,7 @@ class ClassifyService:
         self._cached = CachedComputation(cache) if cache is not None else None
         self.cache_link = cache.link if cache is not None else None
         self.shadows = Shadows(models, devices)
-        self._turns = Turns()
+        self.turns = Turns()
 
     async def classify(
         self,
@@ -103,27 +105,34 @@ class ClassifyService:
         slot = await self._models.get(model, caller, deadline=deadline)
         with slot.open():
             compute = partial(slot.computation.run, data, self._devices, deadline, lane)
-            digest = None
-            if self._cached is None:
-                found: Scores | Computed = await compute()
-            else:
-                digest = await digest_of(data)
-                key, classes = key_of(digest, slot.loaded), slot.loaded.engine.classes
-                found = await self._cached.run(key, classes, deadline, compute)
-            prediction = answer = to_prediction(found, slot.loaded, began, top_k, min_confidence)
-            if explain == "heatmap":
-                explaining = partial(slot.explainer.run, data, prediction.top.index)
-                work = partial(explaining, self._devices, deadline, lane)
-                takes_long = slot.explainer.takes_long
-                made = await (self._turns.run(work, deadline) if takes_long else work())
-                answer = with_explanation(prediction, made, began)
+            explaining = explain == "heatmap"
+            takes_turn = explaining and slot.explainer.takes_long
+            # Before anything is worked out, so that a refusal costs nothing.
+            async with self.turns.take(deadline) if takes_turn else nullcontext():
+                # The wait for a turn is no wait for a thread: it is of nobody's figures.
+                taken = time.monotonic() if takes_turn else began
+                digest = None
+                if self._cached is None:
+                    found: Scores | Computed = await compute()
+                else:
+                    digest = await digest_of(data)
+                    key, classes = key_of(digest, slot.loaded), slot.loaded.engine.classes
+                    found = await self._cached.run(key, classes, deadline, compute)
+                prediction = answer = to_prediction(
+                    found, slot.loaded, taken, top_k, min_confidence
+                )
+                if explaining:
+                    made = await slot.explainer.run(
+                        data, prediction.top.index, self._devices, deadline, lane
+                    )
+                    answer = with_explanation(prediction, made, began)
         if self._metrics is not None:
             pixels = found.pixels if isinstance(found, Computed) else None
             self._metrics.predicted(
                 prediction, len(data), pixels=pixels, cache=self._cached is not None
             )
         if isinstance(found, Computed):
-            note_steps(began, found, prediction.model)
+            note_steps(taken, found, prediction.model)
             self.shadows.show(model, data, prediction)
             if self._drift is not None:
                 self._drift.observe(slot.loaded, found)

@@ -51,9 +51,11 @@ async def batch_classify(request: Request) -> Response:
     photos, options = await read_batch(request, call.options, call.services.settings.limits)
     _check_explain(call, options)
     models = call.services.models
-    await models.get(options.model, call.caller, deadline=call.deadline)  # none such: say so once
-    # A window keeps the cores busy and leaves the queue to others.
-    window = asyncio.Semaphore(2 * call.services.settings.compute_threads)
+    # None such: say so once.
+    slot = await models.get(options.model, call.caller, deadline=call.deadline)
+    # A window keeps the cores busy and leaves the queue, and the turns at heat maps, to others.
+    one_by_one = options.explain == "heatmap" and slot.explainer.takes_long
+    window = asyncio.Semaphore(1 if one_by_one else 2 * call.services.settings.compute_threads)
 
     request.scope["state"]["images"] = len(photos)
 
