@@ -309,7 +309,9 @@ def test_an_address_that_somebody_made_up_breaks_nothing(
 ) -> None:
     first = Results(http, "refused").all()[0]
     with visiting(browser, storing.url) as visitor:
-        page = visitor.open("/review?length=1&reviewed=perhaps&min_confidence=x&model=refused&item=2")
+        page = visitor.open(
+            "/review?length=1&reviewed=perhaps&min_confidence=x&model=refused&item=2"
+        )
         expect(page.locator("#filters-said")).to_contain_text("not yet reviewed, least sure first")
         _shows(page, first)
 

@@ -5,12 +5,16 @@ import { askForKey, key } from "./key.js";
 const RETRY_MS = 1500;
 const banner = document.querySelector("#unreachable");
 
-/** The server's own words for what went wrong: RFC 9457's fields are in `problem`. */
+/**
+ * The server's own words for what went wrong: RFC 9457's fields are in `problem`, and in
+ * `retryAfter` the seconds after which to ask again, or 0 where nobody said.
+ */
 export class Refused extends Error {
-  constructor(status, problem) {
+  constructor(status, problem, retryAfter = 0) {
     super(problem.errors?.map(({ field, message }) => `${field}: ${message}`).join("; ") || problem.detail);
     this.status = status;
     this.problem = problem;
+    this.retryAfter = retryAfter;
   }
 }
 
@@ -68,10 +72,10 @@ const isJson = (response) => /^application\/(problem\+)?json/.test(response.head
 export async function refusal(response) {
   // A gateway between may answer in its own words.
   const problem = isJson(response) ? await response.json() : {};
-  return new Refused(response.status, {
-    detail: `The server answered ${response.status} ${response.statusText}.`,
-    ...problem,
-  });
+  const detail = `The server answered ${response.status} ${response.statusText}.`;
+  // A gateway may say it as a date: then it is not known here.
+  const seconds = Number(response.headers.get("Retry-After")) || 0;
+  return new Refused(response.status, { detail, ...problem }, seconds);
 }
 
 /** Say that the server is away, look for it, and tell the page (`back`) once it is there again. */
