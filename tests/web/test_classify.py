@@ -2,6 +2,7 @@
 
 import http.server
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -128,6 +129,17 @@ def _expect_class(page: "Page", name: str, top: str) -> "Locator":
     return card
 
 
+def _drag(page: "Page", *paths: Path) -> None:
+    """Drag files and folders from outside the browser to the page, and let go of them."""
+    session = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "dragOver", "drop"):
+        if kind == "drop":  # which is taken only once the page has said that it takes it
+            expect(page.locator("#target")).to_contain_class("over")
+        dragged = {"type": kind, "x": 300, "y": 300, "data": data}
+        session.send("Input.dispatchDragEvent", dragged)
+
+
 # The ways in
 
 
@@ -157,17 +169,34 @@ def test_of_a_dropped_folder_the_photos_are_taken(visitor: Visitor, tmp_path: Pa
         shutil.copy(ESPRESSO, folder / place / name)
     (folder / "notes.txt").write_text("no photo")
     page = visitor.open("/")
-    session = page.context.new_cdp_session(page)
-    data = {"items": [], "files": [str(folder), str(CAT)], "dragOperationsMask": 1}
-    for kind in ("dragEnter", "dragOver", "dragOver", "drop"):
-        if kind == "drop":  # which is taken only once the page has said that it takes it
-            expect(page.locator("#target")).to_contain_class("over")
-        dragged = {"type": kind, "x": 300, "y": 300, "data": data}
-        session.send("Input.dispatchDragEvent", dragged)
+    _drag(page, folder, CAT)
     expect(page.locator("#target")).not_to_contain_class("over")
     expect(page.locator("#tally")).to_have_text("4 photos")
     names = [one.get_attribute("aria-label") for one in page.get_by_role("article").all()]
     assert names == ["9.jpg", "10.jpg", "cup.jpg", "cat.jpg"]
+
+
+def test_of_a_drop_with_something_unreadable_the_rest_is_taken(visitor: Visitor) -> None:
+    page = visitor.open("/")
+    page.route("**/v1/classify?*", lambda _: None)
+    page.evaluate(
+        """() => {
+            const gone = { name: "gone.jpg", isFile: true, file: (_, bad) => bad(new DOMException()) };
+            const items = [
+                { kind: "file", webkitGetAsEntry: () => gone },
+                { kind: "file", webkitGetAsEntry: () => null, getAsFile: () => new File(["x"], "kept.jpg") },
+            ];
+            const event = new DragEvent("drop");
+            Object.defineProperty(event, "dataTransfer", { value: { items } });
+            document.dispatchEvent(event);
+        }"""
+    )
+    expect(_card(page, "kept.jpg")).to_be_visible()
+    expect(page.get_by_role("article")).to_have_count(1)
+    notice = page.get_by_role("alert").filter(has_text="cannot be read")
+    expect(notice).to_contain_text("gone.jpg")
+    drop(page, "footer", SANDAL)
+    expect(notice).to_be_hidden()
 
 
 def test_a_chosen_photo_can_be_chosen_again(visitor: Visitor) -> None:
@@ -270,7 +299,85 @@ def test_a_chosen_model_and_number_of_classes_are_kept(visitor: Visitor) -> None
     expect(_card(page, "cat.jpg")).to_contain_text("best guess")
 
 
+def test_nothing_is_sent_and_nothing_lost_while_the_number_of_classes_is_wrong(
+    visitor: Visitor,
+) -> None:
+    page = visitor.open("/")
+    classes = page.get_by_label("Classes")
+    notice = page.get_by_role("alert").filter(has_text="a whole number from 1 to 100")
+    for number, wrong in enumerate(("0", "-5", "101", "5.5"), 1):
+        classes.fill(wrong)
+        _give(page, CAT)
+        expect(notice).to_contain_text(f"{number} photo")
+        expect(classes).to_be_focused()
+        assert classes.evaluate("(field) => field.matches(':invalid')")
+    visitor.check_usable()
+    classes.fill("3")
+    classes.press("Enter")
+    expect(page.locator("#tally")).to_have_text("4 photos")
+    expect(page.locator(".bars li")).to_have_count(12)
+    expect(notice).to_be_hidden()
+
+    classes.fill("0")
+    page.get_by_role("button", name="Ask again").first.click()
+    expect(classes).to_be_focused()
+    assert len([url for url in visitor.seen.urls if "/v1/classify" in url]) == 4
+
+
 # What goes wrong
+
+
+def test_photos_wait_for_a_server_that_takes_no_more(browser: "Browser", tmp_path: Path) -> None:
+    fake_bundle(tmp_path / "models", "fake", 1)
+    limit: dict[str, Any] = {"RATE_LIMIT__REQUESTS": 7, "RATE_LIMIT__WINDOW_S": 4}
+    with (
+        serving(tmp_path, DEFAULT_MODEL="fake", RATE_LIMIT__ENABLED=True, **limit) as server,
+        visiting(browser, server.url, expected_errors=["429"]) as visitor,
+    ):
+        page = visitor.open("/")
+        _give(page, *_greys(16))
+        notice = page.get_by_text(re.compile(r"takes no more just now; going on in [1-4] s"))
+        expect(notice).to_be_visible()
+        expect(page.get_by_role("status").first).to_contain_text("takes no more just now")
+        expect(page.get_by_role("button", name="Try again")).to_have_count(0)
+        visitor.check_usable()
+        expect(page.locator("#tally")).to_have_text("16 photos")
+        expect(notice).to_be_hidden()
+        expect(page.locator(".bars")).to_have_count(16)
+
+
+def test_a_photo_that_is_refused_again_and_again_has_failed(
+    browser: "Browser", tmp_path: Path
+) -> None:
+    fake_bundle(tmp_path / "models", "fake", 1)
+    limit: dict[str, Any] = {"RATE_LIMIT__REQUESTS": 2, "RATE_LIMIT__WINDOW_S": 3600}
+    with (
+        serving(tmp_path, DEFAULT_MODEL="fake", RATE_LIMIT__ENABLED=True, **limit) as server,
+        visiting(browser, server.url, expected_errors=["429"]) as visitor,
+    ):
+        visitor.page.clock.install()
+        page = visitor.open("/")
+        expect(page.get_by_label("Model").locator("option").first).to_contain_text("fake")
+        with page.expect_response("**/v1/classify*"):
+            _give(page, CAT)
+        for _ in range(9):
+            expect(page.get_by_text("going on in")).to_contain_text("60 s")
+            with page.expect_response("**/v1/classify*"):
+                page.clock.fast_forward(61_000)
+                page.clock.run_for(1000)
+        expect(_card(page, "cat.jpg").get_by_role("alert")).to_contain_text("are the limit")
+        expect(page.get_by_text("going on in")).to_be_hidden()
+        # Models were refused too; they can be chosen all the same.
+        expect(page.locator("#models")).to_contain_text("are the limit")
+        expect(page.get_by_label("Model").locator("option").first).to_have_text("fake (default)")
+
+
+def test_a_zip_is_not_sent_but_shown_the_way_to_jobs(visitor: Visitor) -> None:
+    page = visitor.open("/")
+    _give(page, {"name": "photos.zip", "mimeType": "application/zip", "buffer": b"PK"})
+    refused = _card(page, "photos.zip").get_by_role("alert")
+    expect(refused.get_by_role("link", name="New job")).to_have_attribute("href", "/activity#jobs")
+    assert not [url for url in visitor.seen.urls if "/v1/classify" in url]
 
 
 def test_what_cannot_be_answered_has_the_reason_in_place_of_an_answer(
@@ -292,16 +399,11 @@ def test_what_cannot_be_answered_has_the_reason_in_place_of_an_answer(
         page.get_by_role("button", name="Fetch").click()
         card = _card(page, "http://127.0.0.1:1/photo.jpg")
         expect(card.get_by_role("alert")).to_contain_text("does not fetch images by URL")
-
-        page.get_by_label("Classes").fill("0")
-        _give(page, CAT)
-        expect(_card(page, "cat.jpg").get_by_role("alert")).to_contain_text("top_k")
         visitor.check_usable()
 
         page.unroute("**/*")  # it would carry the whole body to this process
         large = tmp_path / "large.jpg"
         large.write_bytes(b"\xff\xd8\xff" + bytes(12_000_000))
-        page.get_by_label("Classes").fill("5")
         _give(page, large)
         expect(_card(page, "large.jpg").get_by_role("alert")).to_contain_text("over the limit")
 
@@ -441,7 +543,7 @@ def test_more_photos_than_the_page_holds_are_left_out_and_told_of(visitor: Visit
             document.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer }));
         }"""
     )
-    notice = page.locator("#too-many")
+    notice = page.locator("#left-out")
     expect(notice).to_contain_text("3 were left out")
     expect(page.locator("article")).to_have_count(1000)
     page.locator("#clear").click()
@@ -496,14 +598,18 @@ def test_the_heat_map_lies_over_what_the_model_looked_at(visitor: Visitor) -> No
     assert asked == len([url for url in visitor.seen.urls if "explain" in url]) == 1
 
 
-def test_a_server_that_makes_no_heat_maps_says_so(browser: "Browser", strict: Server) -> None:
+def test_a_server_that_makes_no_heat_maps_says_so_once(browser: "Browser", strict: Server) -> None:
     with visiting(browser, strict.url, expected_errors=["422"]) as visitor:
         page = visitor.open("/")
-        _give(page, CAT)
+        _give(page, CAT, SANDAL)
         button = page.get_by_role("button", name="Show what it looked at")
-        button.click()
-        expect(page.get_by_role("alert").filter(has_text="heat maps")).to_be_visible()
-        expect(button).to_be_enabled()
+        expect(button).to_have_count(2)
+        button.first.click()
+        expect(page.get_by_role("alert").filter(has_text="heat maps")).to_have_count(1)
+        expect(button).to_have_count(0)
+        _give(page, ESPRESSO)
+        expect(_card(page, "espresso.jpg").locator(".bars")).to_be_visible()
+        expect(button).to_have_count(0)
 
 
 # The same request
@@ -543,12 +649,18 @@ def test_the_copied_code_does_what_the_page_has_done(visitor: Visitor, tmp_path:
     odd = tmp_path / 'it\'s "a" cup.jpg'
     shutil.copy(ESPRESSO, odd)
     page = visitor.open("/")
-    expect(page.locator("#code")).to_contain_text("photo.jpg")
+    code = page.locator("#code")
+    expect(code).to_contain_text("photo.jpg")
+    page.get_by_label("Classes").fill("3")
+    page.get_by_label("Classes").press("Enter")
+    expect(code).to_contain_text("top_k=3")
     _give(page, odd)
     card = page.get_by_role("article")
     expect(card.get_by_role("heading")).to_contain_text("espresso")
-    page.get_by_label("Model").select_option("efficientnet-lite0@1")
-    page.get_by_label("Classes").fill("3")
+    # What is chosen now is for the next photo.
+    page.get_by_label("Model").select_option("fake@2")
+    page.get_by_label("Classes").fill("2")
+    page.get_by_label("Classes").press("Enter")
     curl = _run_curl(_copied(page), tmp_path)
     assert '"class":"espresso"' in curl
     assert curl.count('"index"') == 3
@@ -559,9 +671,12 @@ def test_the_copied_code_does_what_the_page_has_done(visitor: Visitor, tmp_path:
     assert _run([sys.executable, "-c", _copied(page)], tmp_path, {}).startswith("espresso 0.9")
 
     card.get_by_role("button", name="Show what it looked at").click()
-    expect(page.locator("#code")).to_contain_text("explain=heatmap")
+    expect(code).to_contain_text("model=efficientnet-lite0@1&top_k=3&explain=heatmap")
     page.get_by_role("tab", name="curl").click()
     assert '"explanation":{"method"' in _run_curl(_copied(page), tmp_path)
+    page.get_by_role("button", name="Clear").click()
+    expect(code).to_contain_text("model=fake@2&top_k=2")
+    expect(code).to_contain_text("photo.jpg")
 
 
 def test_the_copied_code_names_the_key_and_does_not_hold_it(
@@ -580,6 +695,8 @@ def test_the_copied_code_names_the_key_and_does_not_hold_it(
         page.get_by_role("button", name="Use it").click()
         # This key may send photos, and not look at models: the default answers.
         expect(page.locator("#models")).to_contain_text("read")
+        expect(page.get_by_label("Model").locator("option")).to_have_text(["Default model"])
+        visitor.check_usable()
         _give(page, CAT)
         expect(_card(page, "cat.jpg")).to_contain_text("fake@1")
         code = _copied(page)

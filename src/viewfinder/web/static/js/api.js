@@ -8,12 +8,16 @@ Object.assign(banner, { id: "unreachable", className: "banner bad", role: "alert
 banner.textContent = "The server cannot be reached. Looking for it…";
 document.querySelector("#main").before(banner);
 
-/** The server's own words for what went wrong: RFC 9457's fields are in `problem`. */
+/**
+ * The server's own words for what went wrong: RFC 9457's fields are in `problem`, and in
+ * `retryAfter` the seconds after which to ask again, or 0 where nobody said.
+ */
 export class Refused extends Error {
-  constructor(status, problem) {
+  constructor(status, problem, retryAfter = 0) {
     super(problem.errors?.map(({ field, message }) => `${field}: ${message}`).join("; ") || problem.detail);
     this.status = status;
     this.problem = problem;
+    this.retryAfter = retryAfter;
   }
 }
 
@@ -71,10 +75,10 @@ const isJson = (response) => /^application\/(problem\+)?json/.test(response.head
 export async function refusal(response) {
   // A gateway between may answer in its own words.
   const problem = isJson(response) ? await response.json() : {};
-  return new Refused(response.status, {
-    detail: `The server answered ${response.status} ${response.statusText}.`,
-    ...problem,
-  });
+  const detail = `The server answered ${response.status} ${response.statusText}.`;
+  // A gateway may say it as a date: then it is not known here.
+  const seconds = Number(response.headers.get("Retry-After")) || 0;
+  return new Refused(response.status, { detail, ...problem }, seconds);
 }
 
 /** Say that the server is away, look for it, and tell the page (`back`) once it is there again. */

@@ -21,9 +21,10 @@ const drawn = new WeakSet();
  * @param {string} id Of the element that `hx-target` names.
  * @param {(answer: any, ctx: object) => any} view Gets the JSON (of other answers, the text) and
  *     htmx's account of the request; gives a template, or nothing where it has drawn by itself.
+ * @param {(answer: any) => any} refused The same for an answer that is a problem.
  */
-export function region(id, view) {
-  views.set(id, view);
+export function region(id, view, refused = problem) {
+  views.set(id, { view, refused });
 }
 
 /** Draw into an element, in place of what the page began with. */
@@ -55,9 +56,9 @@ document.addEventListener("htmx:after:request", (event) => {
   const { ctx } = event.detail;
   const type = ctx.response.headers.get("Content-Type") ?? "";
   const answer = /json/.test(type) ? JSON.parse(ctx.text) : ctx.text;
-  const isGood = ctx.response.status < 400;
-  const view = isGood ? views.get(ctx.target.id)(answer, ctx) : problem(answer);
-  if (view !== undefined) draw(ctx.target, view);
+  const { view, refused } = views.get(ctx.target.id);
+  const shown = ctx.response.status < 400 ? view(answer, ctx) : refused(answer);
+  if (shown !== undefined) draw(ctx.target, shown);
 });
 
 document.addEventListener("back", () => refresh());

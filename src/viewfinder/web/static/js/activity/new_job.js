@@ -6,6 +6,7 @@ import { bytes, many, percent } from "../format.js";
 import { allNames } from "../names.js";
 import { button, problem } from "../parts.js";
 import { draw, refresh } from "../region.js";
+import { isZip } from "../zip.js";
 import { upload } from "./upload.js";
 
 const form = document.querySelector("#new-job");
@@ -26,8 +27,6 @@ let underWay = null;
 function newKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
-
-const isZip = ({ name, type }) => /zip/.test(type) || /\.zip$/i.test(name);
 
 function choose(given) {
   if (underWay !== null || !given.length) return;

@@ -1,6 +1,10 @@
 /** `POST /v1/classify` for one photo. */
 
+import { html } from "../../vendor/lit/lit-html.js";
 import { call } from "../api.js";
+import { isZip } from "../zip.js";
+
+const ZIP = html`This is a zip. <a href="/activity#jobs">Activity, New job</a> takes zips of photos.`;
 
 /**
  * One photo, and how far its answer is.
@@ -26,7 +30,7 @@ export const mediaType = (file) => (file?.type.startsWith("image/") ? file.type 
  * @throws {Error} With words to show.
  */
 export async function ask({ file, url }, options, signal) {
-  if (file) await checkReadable(file);
+  if (file) await checkFile(file);
   const began = performance.now();
   const body = file ? { body: file, headers: { "Content-Type": mediaType(file) } } : { json: { url } };
   const answer = await call(path(options), { method: "POST", signal, ...body });
@@ -34,7 +38,8 @@ export async function ask({ file, url }, options, signal) {
 }
 
 /** A file that has gone fails in the same way as a server that has gone, were it sent. */
-async function checkReadable(file) {
+async function checkFile(file) {
+  if (isZip(file)) throw Object.assign(new Error(), { detail: ZIP });
   try {
     await file.slice(0, 1).arrayBuffer();
   } catch {

@@ -10,8 +10,8 @@ const HEADS = { waiting: "Waiting", asking: "Asking…", failed: "No answer" };
 
 /**
  * @param {Photo} photo
- * @param {{again: () => void, look: () => void, unseen: () => void}} act What its buttons do, and
- *     what happens when the browser cannot show it.
+ * @param {{again: () => void, look: (() => void)|false, unseen: () => void}} act What its buttons
+ *     do, if they are there, and what happens when the browser cannot show it.
  */
 export const card = (photo, act) => html`
   <article class="card photo" aria-label=${photo.name} aria-busy=${["waiting", "asking"].includes(photo.state)}>
@@ -65,7 +65,7 @@ const answered = (photo, act) => {
       ${times(answer.timing_ms, photo.ms)}
     </p>
     <div class="row">
-      ${photo.source
+      ${photo.source && act.look
         ? html`<button type="button" class="slim" aria-pressed=${Boolean(heat?.isShown)} ?disabled=${heat?.isBusy}
             @click=${act.look}>${heat?.isBusy ? "Looking…" : "Show what it looked at"}</button>`
         : nothing}

@@ -2,7 +2,10 @@
 
 const IMAGE = /\.(jpe?g|png|webp|gif|bmp|hei[cf])$/i;
 
-/** @param {(sources: (File|string)[]) => void} take Gets files and addresses. */
+/**
+ * @param {(sources: (File|string)[], unread?: string[]) => void} take Gets files and addresses, and
+ *     the names of what could not be read.
+ */
 export function receive(take) {
   receiveDrops(take);
   receivePastes(take);
@@ -22,29 +25,39 @@ function receiveDrops(take) {
   document.addEventListener("drop", async (event) => {
     event.preventDefault();
     mark(false);
-    take(await dropped(event.dataTransfer));
+    const unread = [];
+    take(await dropped(event.dataTransfer, unread), unread);
   });
 }
 
-async function dropped(transfer) {
+async function dropped(transfer, unread) {
   // Items are gone after the first wait.
   const items = [...transfer.items].filter(({ kind }) => kind === "file");
   const found = items.map((item) => item.webkitGetAsEntry() ?? item.getAsFile());
   if (!found.length) return addresses(transfer);
   const files = [];
-  for (const one of found) files.push(...(one instanceof File ? [one] : await inside(one)));
+  for (const one of found) files.push(...(one instanceof File ? [one] : await readable(one, unread)));
   return files;
 }
 
+async function readable(entry, unread) {
+  try {
+    return await inside(entry, unread);
+  } catch {
+    unread.push(entry.name);
+    return [];
+  }
+}
+
 /** The files of what was dropped: of a folder its photos, also from deeper down. */
-async function inside(entry) {
+async function inside(entry, unread) {
   if (entry.isFile) return [await new Promise((good, bad) => entry.file(good, bad))];
   const reader = entry.createReader();
   const entries = [];
   for (let some; (some = await new Promise((good, bad) => reader.readEntries(good, bad))).length; ) entries.push(...some);
   entries.sort((one, other) => one.name.localeCompare(other.name, "en", { numeric: true }));
   const files = [];
-  for (const one of entries) if (one.isDirectory || IMAGE.test(one.name)) files.push(...(await inside(one)));
+  for (const one of entries) if (one.isDirectory || IMAGE.test(one.name)) files.push(...(await readable(one, unread)));
   return files;
 }
 

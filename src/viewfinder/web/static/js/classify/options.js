@@ -7,12 +7,15 @@ import { region } from "../region.js";
 const classes = document.querySelector("#top-k");
 let model = "";
 
+/** Whether they can be sent; where not, the field says why. */
+export const areGood = () => classes.reportValidity();
+
 /** As the API has them. */
 export const options = () => ({ model, top_k: classes.value });
 
-/** @param {() => void} changed Is told when somebody has chosen otherwise. */
+/** @param {() => void} changed Is told when somebody has chosen otherwise, and well. */
 export function watchOptions(changed) {
-  classes.addEventListener("input", changed);
+  classes.addEventListener("change", () => classes.validity.valid && changed());
   document.querySelector("#models").addEventListener("change", (event) => {
     model = event.target.value;
     changed();
@@ -29,15 +32,28 @@ const group = ({ name, versions, aliases }) => html`<optgroup label=${name}>
   ${versions.map(({ version, state }) => option(`${name}@${version}`, `${name}@${version}`, state))}
 </optgroup>`;
 
-const known = (one) => [...namesOf(one), ...Object.keys(one.aliases).map((alias) => `${one.name}@${alias}`)];
+const callings = (one) => [...namesOf(one), ...Object.keys(one.aliases).map((alias) => `${one.name}@${alias}`)];
 
-region("models", (answer) => {
+let known = { default: "Default model", models: [] };
+
+const field = (note = nothing) => {
   // What was chosen stays chosen, also when it has gone: the server says so then.
-  const isGone = model !== "" && !answer.models.flatMap(known).includes(model);
+  const isGone = model !== "" && !known.models.flatMap(callings).includes(model);
   return html`<label for="model">Model</label>
     <select id="model">
-      ${option("", `${answer.default} (default)`)}
-      ${answer.models.filter(({ versions }) => versions.length).map(group)}
+      ${option("", known.default)}
+      ${known.models.filter(({ versions }) => versions.length).map(group)}
       ${isGone ? option(model, `${model} (gone)`) : nothing}
-    </select>`;
-});
+    </select>
+    ${note}`;
+};
+
+region(
+  "models",
+  (answer) => {
+    known = { ...answer, default: `${answer.default} (default)` };
+    return field();
+  },
+  // A key may be good for photos and not for this.
+  (answer) => field(html`<p class="quiet small">${answer.detail ?? answer}</p>`),
+);

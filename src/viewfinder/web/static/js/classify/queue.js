@@ -8,15 +8,22 @@ import { Unreachable } from "../api.js";
 import { ask } from "./ask.js";
 
 const AT_ONCE = 4;
+const MOST_REFUSALS = 10;
+const [LEAST_S, MOST_S] = [1, 60];
 
 export class Queue {
   #waiting = [];
   #asking = new Set();
   #stranded = new Set();
   #isAway = false;
+  #heldUntil = 0;
+  #atOnce = AT_ONCE;
   #changed;
 
-  /** @param {(photo: Photo) => void} changed Is told of each photo whose state has changed. */
+  /**
+   * @param {(photo?: Photo) => void} changed Is told of each photo whose state has changed, and
+   *     of each second of a pause.
+   */
   constructor(changed) {
     this.#changed = changed;
     this.total = 0;
@@ -25,6 +32,11 @@ export class Queue {
 
   get isIdle() {
     return this.#asking.size + this.#waiting.length === 0;
+  }
+
+  /** Seconds until photos are sent again to a server that took no more, or 0. */
+  get heldFor() {
+    return Math.max(0, Math.ceil((this.#heldUntil - performance.now()) / 1000));
   }
 
   get done() {
@@ -36,7 +48,7 @@ export class Queue {
     if (this.isIdle) this.total = 0;
     this.total += photos.length;
     for (const photo of photos) {
-      Object.assign(photo, { state: "waiting", options, error: null, isSecondTry: false });
+      Object.assign(photo, { state: "waiting", options, error: null, isSecondTry: false, refusals: 0 });
       this.#stranded.delete(photo);
       this.#waiting.push(photo);
       this.#changed(photo);
@@ -55,7 +67,7 @@ export class Queue {
   }
 
   #fill() {
-    while (!this.#isAway && this.#waiting.length && this.#asking.size < AT_ONCE) {
+    while (!this.#isAway && !this.#heldUntil && this.#waiting.length && this.#asking.size < this.#atOnce) {
       this.#run(this.#waiting.shift());
     }
   }
@@ -70,8 +82,28 @@ export class Queue {
     } catch (error) {
       if (photo.abort.signal.aborted) return;
       if (error instanceof Unreachable) this.#strand(photo);
-      this.#end(photo, { state: "failed", error });
+      if (isFull(error) && ++photo.refusals < MOST_REFUSALS) this.#putBack(photo, error.retryAfter);
+      else this.#end(photo, { state: "failed", error });
     }
+    if (photo.state !== "waiting" && !this.#heldUntil) this.#atOnce = AT_ONCE;
+    this.#fill();
+  }
+
+  /** Have a refused photo go before all that were not; after the pause one goes alone at first. */
+  #putBack(photo, seconds) {
+    this.#waiting.splice(this.#waiting.findLastIndex(({ refusals }) => refusals) + 1, 0, photo);
+    this.#end(photo, { state: "waiting" });
+    this.#atOnce = 1;
+    const isHeld = this.#heldUntil > 0;
+    const until = performance.now() + 1000 * Math.min(Math.max(seconds, LEAST_S), MOST_S);
+    this.#heldUntil = Math.max(this.#heldUntil, until);
+    if (!isHeld) this.#tick();
+  }
+
+  #tick() {
+    if (this.heldFor) setTimeout(() => this.#tick(), 1000);
+    else this.#heldUntil = 0;
+    this.#changed();
     this.#fill();
   }
 
@@ -100,3 +132,6 @@ export class Queue {
     this.#changed(photo);
   }
 }
+
+/** Whether the server has room for it later; a 503 that does not say when is of another kind. */
+const isFull = ({ status, retryAfter }) => status === 429 || (status === 503 && retryAfter > 0);

@@ -2,10 +2,11 @@
 
 import { count, many } from "../format.js";
 
-const [tally, progress, spoken, again, clear, nothing] = ["tally", "progress", "spoken", "again", "clear", "nothing"].map(
+const [tally, progress, spoken, held, again, clear, nothing] = ["tally", "progress", "spoken", "held", "again", "clear", "nothing"].map(
   (id) => document.querySelector(`#${id}`),
 );
 const FEW = 3;
+const FULL = "The server takes no more just now";
 
 const photosOf = (number) => many(number, "photo");
 
@@ -19,7 +20,10 @@ export function showTally(photos, queue) {
   progress.max = queue.total;
   progress.value = queue.done;
   tally.textContent = queue.isIdle ? atRest(photos.length, failed) : `${count(queue.done)} of ${count(queue.total)}`;
-  const words = queue.isIdle ? inWords(photos, failed) : "";
+  const isHeld = !queue.isIdle && queue.heldFor > 0;
+  held.hidden = !isHeld;
+  held.textContent = `${FULL}; going on in ${queue.heldFor} s.`;
+  const words = queue.isIdle ? inWords(photos, failed) : isHeld ? FULL : "";
   if (spoken.textContent !== words) spoken.textContent = words;
 }
 

@@ -1,14 +1,14 @@
 /** Photos in, answers out. */
 
 import { render } from "../../vendor/lit/lit-html.js";
-import { count } from "../format.js";
+import { count, many } from "../format.js";
 import { ask } from "../classify/ask.js";
 import { receiveFromCamera } from "../classify/camera.js";
 import { card } from "../classify/card.js";
 import { showRequest } from "../classify/code.js";
 import { paint, paintLegend } from "../classify/heatmap.js";
 import { receive } from "../classify/intake.js";
-import { options, watchOptions } from "../classify/options.js";
+import { areGood, options, watchOptions } from "../classify/options.js";
 import { Queue } from "../classify/queue.js";
 import { named } from "../names.js";
 import { showTally } from "../classify/tally.js";
@@ -16,13 +16,16 @@ import { showTally } from "../classify/tally.js";
 const MOST = 1000;
 const NEAR = 200; // pixels above the lower edge of the window
 const list = document.querySelector("#photos");
-const tooMany = document.querySelector("#too-many");
+const leftOut = document.querySelector("#left-out");
 const places = new Map(); // from each photo to its part of the page, the oldest first
 const queue = new Queue((photo) => {
   draw(photo);
   showTallySoon();
 });
-let latest = { name: "photo.jpg" };
+const NONE = { name: "photo.jpg" };
+let latest = NONE;
+let held = []; // photos that came while the options were wrong
+let hasHeatMaps = true; // until the server says otherwise
 
 let isTallyDue = false;
 
@@ -36,10 +39,19 @@ function showTallySoon() {
   });
 }
 
-function take(sources) {
+function take(given, unread = []) {
+  const sources = [...given, ...held];
+  held = areGood() ? [] : sources;
   const room = MOST - places.size;
-  tooMany.hidden = sources.length <= room;
-  tooMany.textContent = `This page holds ${count(MOST)} photos; ${count(sources.length - room)} were left out. Clear it, or use viewfinder classify photos/ --out labels.csv`;
+  const over = sources.length - room;
+  leftOut.textContent =
+    (held.length
+      ? `Classes is a whole number from 1 to 100. Once it is right, ${many(held.length, "photo")} will be sent. `
+      : over > 0
+        ? `This page holds ${count(MOST)} photos; ${count(over)} were left out. Clear it, or use viewfinder classify photos/ --out labels.csv `
+        : "") + (unread.length ? `Left out, as they cannot be read: ${unread.join(", ")}.` : "");
+  leftOut.hidden = !leftOut.textContent;
+  if (held.length) return;
   const photos = sources.slice(0, room).map(makePhoto);
   if (!photos.length) return;
   list.prepend(...photos.map((photo) => places.get(photo)));
@@ -66,10 +78,11 @@ function makePhoto(source) {
 
 function draw(photo) {
   const place = places.get(photo);
-  if (place) render(card(photo, { again: () => again([photo]), look: () => look(photo), unseen: () => unseen(photo) }), place);
+  if (place) render(card(photo, { again: () => again([photo]), look: hasHeatMaps && (() => look(photo)), unseen: () => unseen(photo) }), place);
 }
 
 function again(photos) {
+  if (!areGood()) return;
   for (const photo of photos) photo.heat = null;
   latest = photos[0];
   queue.add(photos, options());
@@ -88,6 +101,7 @@ async function look(photo) {
     const heat = await heatOf(photo);
     if (photo.heat !== busy) return; // Somebody has asked for another answer meanwhile.
     photo.heat = heat;
+    if (!hasHeatMaps) for (const one of places.keys()) draw(one);
   }
   draw(photo);
   if (photo.heat?.map && places.has(photo)) paintOn(places.get(photo), photo.heat.map);
@@ -99,8 +113,9 @@ async function heatOf(photo) {
   const exactly = { ...photo.options, model: named(model), explain: "heatmap" };
   try {
     const { answer, ms } = await ask(photo, exactly, photo.abort.signal);
-    return { map: answer.explanation, ms, isShown: true };
+    return { map: answer.explanation, ms, isShown: true, options: exactly };
   } catch (error) {
+    if (error.status === 422 && error.message.startsWith("explain:")) hasHeatMaps = false;
     return { error };
   }
 }
@@ -117,8 +132,9 @@ function unseen(photo) {
   draw(photo);
 }
 
+/** What was asked for the latest photo, whatever has been chosen since; or what would be asked. */
 function showLatest() {
-  showRequest(latest, { ...options(), explain: latest.heat?.isShown ? "heatmap" : undefined });
+  showRequest(latest, (latest.heat?.isShown ? latest.heat : latest).options ?? options());
 }
 
 document.querySelector("#again").addEventListener("click", () => {
@@ -133,12 +149,15 @@ document.querySelector("#clear").addEventListener("click", () => {
   }
   places.clear();
   list.replaceChildren();
-  tooMany.hidden = true;
+  leftOut.hidden = true;
+  held = [];
+  latest = NONE;
+  showLatest();
   showTallySoon();
   document.querySelector("#pick").focus();
 });
 
 receive(take);
 receiveFromCamera(take);
-watchOptions(showLatest);
+watchOptions(() => (held.length ? take([]) : showLatest()));
 showLatest();
