@@ -98,7 +98,7 @@ function view() {
 const row = (one) => html`<li>
   <button type="button" class="answer" @click=${() => showResult(one, erased)}>
     ${one.image.stored ? html`<stored-photo result=${one.id}></stored-photo>` : html`<span class="no-photo"></span>`}
-    <span class="what"><strong>${one.class}</strong> ${tags(one)}</span>
+    <span class="what"><strong><bdi>${one.class}</bdi></strong> ${tags(one)}</span>
     <span class="sure share" .style=${`--share: ${percent(one.confidence)}`}>${percent(one.confidence)}</span>
     <span class="who">${named(one.model)}</span>
     <span class="when">${moment(one.created)}</span>

@@ -54,7 +54,7 @@ export class Search {
         ${options.map(
           ({ label, isNew }, place) => html`<li id="found-${place}" role="option" aria-selected=${place === this.#at}
             @pointerdown=${(event) => event.preventDefault()} @click=${() => this.#take(label)}>
-            ${label}${isNew ? html` <span class="badge accent">new class</span>` : nothing}
+            <bdi>${label}</bdi>${isNew ? html` <span class="badge accent">new class</span>` : nothing}
           </li>`,
         )}
       </ul>
