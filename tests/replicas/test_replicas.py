@@ -76,6 +76,7 @@ def test_requests_of_a_key_are_counted_together(fleet: Fleet) -> None:
     # The key is not known everywhere at once; those who do not know it count nothing for it.
     statuses: list[int] = []
     eventually(lambda: _taken(clients, statuses) == 7)
+    _everywhere(clients, lambda client: client.get("/v1/models").status_code != 401)
     for client in clients:
         refused = client.get("/v1/models")
         assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")

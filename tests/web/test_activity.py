@@ -35,6 +35,13 @@ FILES = sorted(PHOTOS.glob("*.jpg"))
 GREYS = 40
 WIDTHS = "Array.from(document.querySelectorAll('stored-photo img'), (one) => one.naturalWidth)"
 AWAY = ["ERR_", "cannot be reached"]
+# Whether the page keeps the browser from opening a file that is dropped there.
+KEPT = """["dragover", "drop"].map((name) => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File(["x"], "x.png"));
+    const init = { bubbles: true, cancelable: true, dataTransfer };
+    return !document.body.dispatchEvent(new DragEvent(name, init));
+})"""
 
 
 @dataclass
@@ -317,6 +324,29 @@ def test_photos_are_dropped_or_come_as_a_zip(visitor: Visitor, tmp_path: Path) -
     expect(jobs(page).first).to_contain_text("7 images for shades@1")
 
 
+def test_what_is_dropped_beside_the_form_never_makes_the_browser_leave(visitor: Visitor) -> None:
+    page = visitor.open("/activity")
+    drop(page, "h1", FILES[0])
+    expect(page.get_by_text("Photos are taken on the tab Jobs")).to_be_visible()
+    assert page.evaluate(KEPT) == [True, True]
+    page.get_by_role("link", name="Jobs", exact=True).click()
+    expect(page.locator("#chosen")).to_contain_text("or drop them here")
+    assert page.evaluate(KEPT) == [True, True]
+    page.locator("#new-job-box summary").click()
+    drop(page, "h1", FILES[0])
+    expect(page.locator("#chosen")).to_be_visible()
+    expect(page.locator("#chosen")).to_contain_text(FILES[0].name)
+
+
+def test_a_job_of_which_images_failed_does_not_look_good(visitor: Visitor, place: Place) -> None:
+    place.send(grey(1), b"no image", model="shades")
+    place.send(b"no image", model="shades")
+    page = visitor.open("/activity#jobs")
+    for number, kind in enumerate(("bad", "warn")):
+        badge = jobs(page).nth(number).get_by_text("succeeded")
+        expect(badge).to_have_class(f"badge {kind}")
+
+
 @pytest.mark.parametrize(
     ("names", "said"),
     [
@@ -437,6 +467,12 @@ def test_callbacks_are_shown_as_they_stand(visitor: Visitor, place: Place) -> No
     jobs(page).nth(1).get_by_role("link", name="Results").click()
     expect(page.get_by_role("dialog")).to_contain_text("answered 500; next attempt in")
     visitor.check_usable()
+    page.keyboard.press("Escape")
+    nobody = place.receiver.url.replace("127.0.0.1", "127.0.0.2")
+    page.get_by_label("Tell this address").fill(nobody)
+    choose(page, FILES[0])
+    page.get_by_role("button", name="Send job").click()
+    expect(jobs(page).first).to_contain_text("does not speak HTTP; next attempt in")
 
 
 def test_by_keyboard_from_tab_to_tab(visitor: Visitor) -> None:
@@ -497,6 +533,9 @@ def test_a_server_that_goes_away_and_comes_back_finds_the_page_going_on(
         choose(page, {"name": "a.zip", "mimeType": "application/zip", "buffer": archive})
         page.get_by_role("button", name="Send job").click()
         expect(jobs(page).first).to_contain_text("running")
+        page.get_by_role("tab", name="History").click()
+        expect(rows(page).first).to_be_visible()
+        page.get_by_role("tab", name="Jobs").click()
         server.process.kill()
         server.process.wait()
         expect(page.get_by_text("The server cannot be reached")).to_be_visible()
@@ -504,7 +543,14 @@ def test_a_server_that_goes_away_and_comes_back_finds_the_page_going_on(
         page.get_by_role("button", name="Send job").click()
         expect(page.get_by_text("The connection was lost")).to_be_visible()
         expect(page.locator("#chosen")).to_contain_text(FILES[0].name)
+        page.get_by_role("tab", name="History").click()
+        rows(page).first.get_by_role("button").click()
+        opened = page.get_by_role("dialog")
+        expect(opened.get_by_role("alert")).to_contain_text("The server cannot be reached")
         with serving(tmp_path, "--port", str(port), **again):
+            expect(opened.get_by_role("alert")).to_have_count(0)
+            page.keyboard.press("Escape")
+            page.get_by_role("tab", name="Jobs").click()
             expect(page.get_by_text("The job is accepted: 1 image.")).to_be_visible()
             expect(page.locator("#new-job").get_by_label("Model")).to_have_value("slow@1")
             expect(jobs(page)).to_have_count(2)
@@ -528,12 +574,14 @@ def test_where_nothing_is_recorded_the_page_names_the_setting(
         visitor.check_usable()
 
 
-def test_a_key_that_may_not_erase_is_told_so(browser: "Browser", tmp_path: Path) -> None:
+def test_a_key_that_may_not_is_told_so_and_exchanged(browser: "Browser", tmp_path: Path) -> None:
     fake_bundle(tmp_path / "models")
-    made = run_command(
-        *("keys", "create", "looker", "--scope", "read", "--scope", "classify"), home=tmp_path
-    )
-    key = made.stdout.strip()
+
+    def made(*words: str) -> str:
+        return run_command("keys", "create", *words, home=tmp_path).stdout.strip()
+
+    key = made("looker", "--scope", "read", "--scope", "classify")
+    blind = made("sender", "--scope", "classify")
     with serving(tmp_path, DEFAULT_MODEL="fake", AUTH__ENABLED=True) as server:
         headers = {"X-API-Key": key}
         httpx2.post(
@@ -553,3 +601,17 @@ def test_a_key_that_may_not_erase_is_told_so(browser: "Browser", tmp_path: Path)
             choose(page, FILES[0])
             page.get_by_role("button", name="Send job").click()
             expect(page.get_by_text("The job is accepted: 1 image.")).to_be_visible()
+            page.get_by_role("link", name="Open it").click()
+            job = page.locator("#job-dialog")
+            expect(job.get_by_role("listitem")).to_have_count(1)
+            page.evaluate("(key) => sessionStorage.setItem('key', key)", blind)
+            page.reload()
+            expect(job.get_by_role("alert")).to_contain_text("lacks the scope `read`")
+            expect(job.get_by_role("button", name="Save as NDJSON")).to_have_count(0)
+            expect(job.get_by_text("Nothing is here so far")).to_have_count(0)
+            visitor.check_usable()
+            job.get_by_role("button", name="Use another key").click()
+            page.get_by_role("textbox", name="Key").fill(key)
+            page.get_by_role("button", name="Use it").click()
+            expect(job.get_by_role("listitem")).to_have_count(1)
+            expect(job.get_by_role("alert")).to_have_count(0)

@@ -350,6 +350,25 @@ def test_a_label_that_is_refused_is_not_lost(
     assert results.said() == [None, None, None]
 
 
+def test_a_name_that_turns_the_text_round_keeps_to_itself(
+    browser: "Browser", storing: Server, http: httpx2.Client
+) -> None:
+    with visiting(browser, storing.url) as visitor:
+        page = _open(visitor, Results(http, "refused"))
+        page.locator("#search").fill("photo\u202egnp.exe")
+        badge = page.locator("#found li .badge")
+        expect(badge).to_have_text("new class")
+        gap = badge.evaluate(
+            """(badge) => {
+                const name = document.createRange();
+                name.setStartBefore(badge.parentElement.firstChild);
+                name.setEndBefore(badge);
+                return badge.getBoundingClientRect().left - name.getBoundingClientRect().right;
+            }"""
+        )
+        assert gap >= 0, "what comes after the name stands in it"
+
+
 def test_it_is_reviewed_by_touch_on_a_phone_and_in_the_dark(
     browser: "Browser", storing: Server, http: httpx2.Client
 ) -> None:
@@ -472,6 +491,7 @@ def test_a_key_without_rights_is_told_so(browser: "Browser", tmp_path: Path) -> 
                 page.keyboard.press("Enter")
                 lacking = page.locator("#stage").get_by_role("alert")
                 expect(lacking).to_contain_text("This key lacks the scope `classify`")
+                expect(lacking.get_by_role("button", name="Use another key")).to_be_visible()
                 _shows(page, results.all()[0])
                 page.get_by_role("button", name="Download reviewed.zip").click()
                 refused = page.locator("#export").get_by_role("alert")

@@ -1,10 +1,11 @@
 /** The key of this tab: asked for where the server wants one, and forgotten with the tab. */
 
-import { html } from "../vendor/lit/lit-html.js";
+import { html, nothing } from "../vendor/lit/lit-html.js";
 import { ask } from "./dialog.js";
+import { button, helps } from "./parts.js";
 
 const NAME = "key";
-const button = document.querySelector("#key-button");
+const keyButton = document.querySelector("#key-button");
 
 let asking = null;
 let declined = false;
@@ -49,11 +50,11 @@ function keep(form) {
 }
 
 function showButton(wanted) {
-  button.hidden = !wanted;
-  button.textContent = key() === null ? "Enter key" : "Forget key";
+  keyButton.hidden = !wanted;
+  keyButton.textContent = key() === null ? "Enter key" : "Forget key";
 }
 
-button.addEventListener("click", async () => {
+keyButton.addEventListener("click", async () => {
   if (key() !== null) {
     sessionStorage.removeItem(NAME);
     location.reload();
@@ -62,5 +63,14 @@ button.addEventListener("click", async () => {
   declined = false;
   if (await askForKey("")) location.reload();
 });
+
+/** As after an absence, all that is shown is asked for again: what was typed or chosen stays. */
+async function change() {
+  declined = false;
+  if (await askForKey("")) document.dispatchEvent(new Event("back"));
+}
+
+// A server without keys refuses for other reasons.
+helps.set("forbidden", () => (key() === null ? nothing : button("Use another key", change, "slim")));
 
 showButton(key() !== null);

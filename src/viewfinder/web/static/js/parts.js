@@ -9,7 +9,7 @@ export const bars = (classes) => html`
   <ol class="bars">
     ${classes.map(
       (one) => html`<li class="share" .style=${`--share: ${percent(one.confidence)}`}>
-        <span>${one.class}</span><span>${percent(one.confidence)}</span>
+        <span><bdi>${one.class}</bdi></span><span>${percent(one.confidence)}</span>
       </li>`,
     )}
   </ol>`;
@@ -25,9 +25,13 @@ export const meter = ({ value, low, high }) => html`<span
 /** A word in a coloured pill; kind is good, warn, bad, accent or "". */
 export const badge = (text, kind = "") => html`<span class="badge ${kind}">${text}</span>`;
 
+/** By the code of a problem, a view of what helps against it: whoever knows of a help adds it. */
+export const helps = new Map();
+
 /** What the server said that went wrong: a problem of RFC 9457, an Error, or text. */
 export const problem = (what) => html`<p class="notice bad" role="alert">
   ${what?.detail ?? what?.message ?? what}
+  ${helps.get((what?.problem ?? what)?.code)?.() ?? nothing}
 </p>`;
 
 /** A button that does something; kind is of main, plain, danger and slim, or "". */

@@ -95,7 +95,11 @@ const redraw = () => draw(dialog, view(shown));
 
 const view = ({ id, job, trouble, failed, pages }) => html`<div class="stack">
   <div class="row spread"><h2 id="job-title">${job ? title(job) : "Job"}</h2>${closing}</div>
-  ${trouble ? problem(trouble) : nothing} ${job ? about(job) : nothing}
+  ${trouble ? problem(trouble) : nothing} ${trouble && !job ? nothing : content(job, failed, pages)}
+  <p class="quiet small">Id: ${copyable(id, "the id")}</p>
+</div>`;
+
+const content = (job, failed, pages) => html`${job ? about(job) : nothing}
   <div class="row spread">
     <div class="row" role="group" aria-label="Which images">
       ${KINDS.map(
@@ -105,9 +109,7 @@ const view = ({ id, job, trouble, failed, pages }) => html`<div class="stack">
     ${button("Save as NDJSON", download, "slim")}
   </div>
   ${images(pages.flatMap((page) => page.results))}
-  ${pages.at(-1).next ? button("More", more, "more") : nothing}
-  <p class="quiet small">Id: ${copyable(id, "the id")}</p>
-</div>`;
+  ${pages.at(-1).next ? button("More", more, "more") : nothing}`;
 
 const about = (job) => html`<div>
     <div class="row">${stateBadge(job)} ${times(job)}</div>
@@ -121,8 +123,8 @@ const images = (results) =>
     : html`<p class="quiet">Nothing is here so far.</p>`;
 
 const image = ({ filename, result, error }) => html`<li>
-  <span class="name">${filename}</span>
+  <span class="name"><bdi>${filename}</bdi></span>
   ${result
-    ? html`<span><strong>${result.class}</strong> <span class="quiet">${percent(result.confidence)}${result.abstained ? ", abstained" : ""}</span></span>`
+    ? html`<span><strong><bdi>${result.class}</bdi></strong> <span class="quiet">${percent(result.confidence)}${result.abstained ? ", abstained" : ""}</span></span>`
     : html`<span class="error">✗ ${error.detail}</span>`}
 </li>`;

@@ -15,7 +15,13 @@ const worked = ({ started, finished }) =>
   started === null ? 0 : Math.max(0.001, ((finished === null ? Date.now() : new Date(finished)) - new Date(started)) / 1000);
 
 export const title = (job) => `${many(job.counts.total, "image")} for ${named(job.model)}`;
-export const stateBadge = (job) => badge(job.state, KINDS[job.state]);
+export const stateBadge = (job) => badge(job.state, kindOf(job));
+
+/** It has succeeded with whatever it could answer: that is not good where it could not. */
+function kindOf({ state, counts: { total, failed } }) {
+  if (state !== "succeeded" || !failed) return KINDS[state];
+  return failed < total ? "warn" : "bad";
+}
 
 /** How far a job is: a bar, and the same in words. */
 export function progress(job) {
@@ -68,5 +74,5 @@ function last({ state, attempts, next_attempt: due }) {
   const answered = status ? `answered ${status}` : (error ?? "");
   if (state !== "waiting" || due === null) return answered;
   const left = duration(Math.max(0, (new Date(due) - Date.now()) / 1000));
-  return `${answered}${answered && "; "}next attempt in ${left}`;
+  return `${answered.replace(/\.$/, "")}${answered && "; "}next attempt in ${left}`;
 }

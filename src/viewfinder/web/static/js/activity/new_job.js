@@ -15,9 +15,12 @@ const drop = document.querySelector("#drop");
 const chosen = document.querySelector("#chosen");
 const sendButton = document.querySelector("#send-job");
 const area = document.querySelector("#sending");
+const box = document.querySelector("#new-job-box");
+const panel = document.querySelector("#panel-jobs");
+const elsewhere = document.querySelector("#elsewhere");
 const hint = chosen.textContent;
 
-document.querySelector("#new-job-box").open = matchMedia("(min-width: 60rem)").matches;
+box.open = matchMedia("(min-width: 60rem)").matches;
 
 let files = [];
 let key = newKey();
@@ -34,14 +37,14 @@ function choose(given) {
   files = [...given];
   key = newKey();
   const size = bytes(files.reduce((sum, file) => sum + file.size, 0));
-  chosen.textContent = `${files.length === 1 ? files[0].name : many(files.length, "file")}, ${size}`;
+  draw(chosen, html`<bdi>${files.length === 1 ? files[0].name : many(files.length, "file")}</bdi>, ${size}`);
   draw(area, nothing);
 }
 
 function forget() {
   files = [];
   input.value = "";
-  chosen.textContent = hint;
+  draw(chosen, hint);
 }
 
 function wrong() {
@@ -124,13 +127,25 @@ form.addEventListener("change", ({ target }) => {
   if (target !== input) key = newKey();
 });
 input.addEventListener("change", () => choose(input.files));
+// Anywhere on the page: beside the form, the browser would leave the page for the file.
 for (const name of ["dragover", "dragleave", "drop"]) {
-  form.addEventListener(name, (event) => {
+  document.addEventListener(name, (event) => {
+    if (!event.dataTransfer.types.includes("Files")) return;
     event.preventDefault();
     drop.classList.toggle("over", name === "dragover");
-    if (name === "drop") choose(event.dataTransfer.files);
+    if (name === "drop") take(event.dataTransfer.files);
   });
 }
+
+function take(given) {
+  const isHere = !panel.hidden;
+  draw(elsewhere, isHere ? nothing : html`<p class="notice">Photos are taken on the tab <a href="#jobs">Jobs</a>: drop them there.</p>`);
+  if (!isHere) return;
+  box.open = true;
+  choose(given);
+}
+
+addEventListener("hashchange", () => draw(elsewhere, nothing));
 
 async function offerModels() {
   const [first, ...others] = await allNames();

@@ -46,7 +46,8 @@ async function complete(mine) {
   const path = `/v1/results/${mine.result.id}`;
   try {
     mine.result = await call(path);
-    if (mine.result.image.stored) {
+    mine.trouble = null;
+    if (mine.result.image.stored && !mine.photo) {
       const photo = URL.createObjectURL(await call(`${path}/image`));
       if (mine === shown) mine.photo = photo;
       else URL.revokeObjectURL(photo);
@@ -56,6 +57,8 @@ async function complete(mine) {
   }
   if (mine === shown) redraw();
 }
+
+document.addEventListener("back", () => shown && complete(shown));
 
 async function erase() {
   const mine = shown;
@@ -84,7 +87,7 @@ async function erase() {
 const redraw = () => draw(dialog, view(shown));
 
 const view = ({ result, photo, trouble }) => html`<div class="stack">
-  <div class="row spread"><h2 id="result-title">${result.class}, ${percent(result.confidence)}</h2>${closing}</div>
+  <div class="row spread"><h2 id="result-title"><bdi>${result.class}</bdi>, ${percent(result.confidence)}</h2>${closing}</div>
   <div class="row">${tags(result)}</div>
   ${trouble ? problem(trouble) : nothing}
   ${result.image.stored
@@ -128,7 +131,7 @@ function opinion({ feedback }) {
     return html`<p>Nobody has said yet whether this is right. <a href="/review">Review answers</a></p>`;
   }
   return html`<p class="notice ${feedback.correct ? "good" : "bad"}">
-    ${feedback.correct ? "Right, as a person says." : html`Wrong: a person says that it is <strong>${feedback.label}</strong>.`}
-    ${feedback.note ?? nothing}
+    ${feedback.correct ? "Right, as a person says." : html`Wrong: a person says that it is <strong><bdi>${feedback.label}</bdi></strong>.`}
+    <bdi>${feedback.note ?? nothing}</bdi>
   </p>`;
 }

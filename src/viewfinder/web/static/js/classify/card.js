@@ -32,8 +32,8 @@ const picture = (photo, act) => html`
     </div>
     <figcaption>
       ${/^https?:/i.test(photo.url)
-        ? html`<a href=${photo.url} target="_blank" rel="noreferrer">${photo.name}</a>`
-        : html`${photo.name} <span class="quiet">${photo.file ? bytes(photo.file.size) : nothing}</span>`}
+        ? html`<a href=${photo.url} target="_blank" rel="noreferrer"><bdi>${photo.name}</bdi></a>`
+        : html`<bdi>${photo.name}</bdi> <span class="quiet">${photo.file ? bytes(photo.file.size) : nothing}</span>`}
     </figcaption>
   </figure>`;
 

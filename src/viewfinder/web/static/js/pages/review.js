@@ -70,7 +70,7 @@ function say(label) {
   if (item.wanted?.label !== label) {
     undoable.push({ item, before: item.wanted });
     item.wanted = label === undefined || label === null ? null : { label, note: item.wanted?.note ?? null };
-    item.words = null;
+    item.trouble = null;
     outbox.send(item);
   }
   look(() => queue.move(1));
@@ -115,7 +115,7 @@ function refused(item, error, said) {
   for (let place = undoable.length - 1; place >= 0; place -= 1) if (undoable[place].item === item) undoable.splice(place, 1);
   if (search.isUsed) {
     queue.showNext(item); // Somebody is about to say something of another one.
-  } else if (queue.current === item || !queue.current?.words) {
+  } else if (queue.current === item || !queue.current?.trouble) {
     returned = performance.now();
     queue.show(item); // Those that are refused after it follow it.
     if (error.status === 422) search.fill(said?.label ?? "");

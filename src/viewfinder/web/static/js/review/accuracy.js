@@ -69,7 +69,7 @@ const version = (one) => html`<div class="version">
     ${table(`Accuracy by class, version ${one.version}`, ["Class", "Photos", "Found", "Answers", "Right"], one.classes.map(rowOf))}
     ${one.confusions.length
       ? html`<h3 class="small">Taken for another</h3><ul class="small points">${one.confusions.map(
-          (each) => html`<li>${each.class}, answered with ${each.answered}: ${count(each.count)}</li>`,
+          (each) => html`<li><bdi>${each.class}</bdi>, answered with <bdi>${each.answered}</bdi>: ${count(each.count)}</li>`,
         )}</ul>`
       : nothing}
   </details>

@@ -63,7 +63,7 @@ export class Outbox {
         ? await call(path, { method: "DELETE" })
         : await call(path, { method: "PUT", json: said.note === null ? { label: said.label } : said });
     this.#unsure.delete(item);
-    item.words = null;
+    item.trouble = null;
     item.result = { ...item.result, feedback: answer && answer.feedback };
     item.stored = answer && { label: answer.feedback.label, note: answer.feedback.note };
     if (item.wanted === said) item.wanted = item.stored;
@@ -84,7 +84,7 @@ export class Outbox {
     this.#unsure.delete(item);
     this.words = null;
     item.wanted = item.stored;
-    item.words = error.message ?? String(error);
+    item.trouble = { detail: `This was not stored. ${error.message ?? error}`, code: error.problem?.code };
     this.refused(item, error, said);
   }
 }

@@ -10,11 +10,11 @@ const AHEAD = 20;
  * @property {object} result As the API has it.
  * @property {?{label: string, note: ?string}} stored What the server is known to have.
  * @property {?{label: string, note: ?string}} wanted What it is to have.
- * @property {?string} words Why it was not taken.
+ * @property {?{detail: string, code: ?string}} trouble Why it was not taken.
  */
 const itemOf = (result) => {
   const stored = result.feedback && { label: result.feedback.label, note: result.feedback.note };
-  return { result, stored, wanted: stored, words: null };
+  return { result, stored, wanted: stored, trouble: null };
 };
 
 export class Queue {

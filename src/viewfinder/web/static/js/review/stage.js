@@ -33,10 +33,10 @@ const reviewing = (item, queue, acts, more) => html`
         <span>${left(queue)}</span>
         <span class="quiet">${named(item.result.model)} · ${moment(item.result.created)}</span>
       </div>
-      ${item.words ? problem(`This was not stored. ${item.words}`) : nothing}
+      ${item.trouble ? problem(item.trouble) : nothing}
       <div>
         <p class="quiet small">The model says</p>
-        <h2>${item.result.class} <span class="quiet">${percent(item.result.confidence)}</span>
+        <h2><bdi>${item.result.class}</bdi> <span class="quiet">${percent(item.result.confidence)}</span>
           ${item.result.abstained ? badge("too unsure to answer", "warn") : nothing}</h2>
         ${said(item)}
       </div>
@@ -71,7 +71,7 @@ function shown(result) {
 function said(item) {
   if (!item.wanted) return nothing;
   const isNew = item.wanted === item.stored && item.result.feedback?.known === false;
-  return html`<p class="said">Reviewed as <strong>${item.wanted.label}</strong>
+  return html`<p class="said">Reviewed as <strong><bdi>${item.wanted.label}</bdi></strong>
     ${isNew ? badge("new class", "accent") : nothing}
     ${item.wanted.label === item.result.class ? badge("right", "good") : badge("corrected", "warn")}</p>`;
 }
@@ -79,7 +79,7 @@ function said(item) {
 const choice = (one, place, item, acts) => html`<li>
   <button type="button" class="share" aria-pressed=${item.wanted?.label === one.class} .style=${`--share: ${percent(one.confidence)}`}
     @click=${() => acts.say(one.class)}>
-    <kbd>${place + 1}</kbd><span>${one.class}</span><span class="number">${percent(one.confidence)}</span>
+    <kbd>${place + 1}</kbd><span><bdi>${one.class}</bdi></span><span class="number">${percent(one.confidence)}</span>
   </button>
 </li>`;
 
