@@ -98,19 +98,11 @@ function view() {
 const row = (one) => html`<li>
   <button type="button" class="answer" @click=${() => showResult(one, erased)}>
     ${one.image.stored ? html`<stored-photo result=${one.id}></stored-photo>` : html`<span class="no-photo"></span>`}
-<<<<<<< HEAD
-    <span class="what"><strong>${one.class}</strong> ${tags(one)}</span>
+    <span class="what"><strong><bdi>${one.class}</bdi></strong> ${tags(one)}</span>
     <span class="sure share number" .style=${`--share: ${percent(one.confidence)}`}>${percent(one.confidence)}</span>
     <span class="who quiet small">${named(one.model)}</span>
     <span class="when quiet small">${moment(one.created)}</span>
     <span class="took quiet small number">${milliseconds(one.timing_ms.total)}</span>
-=======
-    <span class="what"><strong><bdi>${one.class}</bdi></strong> ${tags(one)}</span>
-    <span class="sure share" .style=${`--share: ${percent(one.confidence)}`}>${percent(one.confidence)}</span>
-    <span class="who">${named(one.model)}</span>
-    <span class="when">${moment(one.created)}</span>
-    <span class="took">${milliseconds(one.timing_ms.total)}</span>
->>>>>>> mendactivity
   </button>
 </li>`;
 

@@ -55,11 +55,7 @@ export class Search {
         ${options.map(
           ({ label, isNew }, place) => html`<li id="found-${place}" role="option" aria-selected=${place === this.#at}
             @pointerdown=${(event) => event.preventDefault()} @click=${() => this.#take(label)}>
-<<<<<<< HEAD
-            ${label}${isNew ? html` ${badge("new class", "accent")}` : nothing}
-=======
-            <bdi>${label}</bdi>${isNew ? html` <span class="badge accent">new class</span>` : nothing}
->>>>>>> mendactivity
+            <bdi>${label}</bdi>${isNew ? html` ${badge("new class", "accent")}` : nothing}
           </li>`,
         )}
       </ul>
