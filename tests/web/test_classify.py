@@ -181,10 +181,12 @@ def test_of_a_drop_with_something_unreadable_the_rest_is_taken(visitor: Visitor)
     page.route("**/v1/classify?*", lambda _: None)
     page.evaluate(
         """() => {
-            const gone = { name: "gone.jpg", isFile: true, file: (_, bad) => bad(new DOMException()) };
+            const refuse = (_, bad) => bad(new DOMException());
+            const gone = { name: "gone.jpg", isFile: true, file: refuse };
+            const kept = new File(["x"], "kept.jpg");
             const items = [
                 { kind: "file", webkitGetAsEntry: () => gone },
-                { kind: "file", webkitGetAsEntry: () => null, getAsFile: () => new File(["x"], "kept.jpg") },
+                { kind: "file", webkitGetAsEntry: () => null, getAsFile: () => kept },
             ];
             const event = new DragEvent("drop");
             Object.defineProperty(event, "dataTransfer", { value: { items } });
