@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import socket
 import socketserver
 import threading
@@ -308,7 +309,7 @@ def test_a_job_is_sent_from_the_page_and_followed_to_its_end(
     shared = page.url
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
-    eventually(lambda: page.url.endswith("#jobs"))
+    page.wait_for_url(re.compile("#jobs$"))
     visitor.page.goto(shared)
     expect(page.get_by_role("dialog").get_by_role("listitem")).to_have_count(6)
 
