@@ -352,7 +352,7 @@ def test_a_photo_that_is_refused_again_and_again_has_failed(
     browser: "Browser", tmp_path: Path
 ) -> None:
     fake_bundle(tmp_path / "models", "fake", 1)
-    limit: dict[str, Any] = {"RATE_LIMIT__REQUESTS": 2, "RATE_LIMIT__WINDOW_S": 3600}
+    limit: dict[str, Any] = {"RATE_LIMIT__REQUESTS": 1, "RATE_LIMIT__WINDOW_S": 3600}
     with (
         serving(tmp_path, DEFAULT_MODEL="fake", RATE_LIMIT__ENABLED=True, **limit) as server,
         visiting(browser, server.url, expected_errors=["429"]) as visitor,

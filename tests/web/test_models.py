@@ -404,7 +404,7 @@ def test_a_key_that_may_not_change_models_is_told_so(browser: "Browser", tmp_pat
         page.get_by_role("button", name="Use it").click()
         dialog = _dialog(page, "Promote version 1")
         dialog.get_by_role("button", name="Promote").click()
-        expect(dialog.get_by_role("alert")).to_have_text("This key lacks the scope `manage`.")
+        expect(dialog.get_by_role("alert")).to_contain_text("This key lacks the scope `manage`.")
 
 
 def test_a_change_that_the_server_missed_is_made_once_it_is_back(
