@@ -132,6 +132,7 @@ def test_photos_are_answered_while_postgresql_is_away(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("viewfinder.storage.database._PATIENCE_S", 1.5)
+    monkeypatch.setattr("viewfinder.storage.database._HANGS_S", 1.0)  # less than that, as ever
     url, key = _database(server, home)
     fake_bundle(home / "models")
     settings = Settings(
@@ -171,6 +172,7 @@ async def test_many_who_ask_one_that_hangs_wait_together(
     server: PostgresServer, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("viewfinder.storage.database._PATIENCE_S", 1.5)
+    monkeypatch.setattr("viewfinder.storage.database._HANGS_S", 1.0)  # less than that, as ever
     link_module: Any = importlib.import_module("viewfinder.storage.link")
     errors: Any = importlib.import_module("viewfinder.errors")
     url, _ = await asyncio.to_thread(_database, server, home)
