@@ -11,7 +11,7 @@ const KINDS = { ready: "good", failed: "bad", loading: "accent", unloaded: "" };
 export const stateBadge = (said) => badge(said, KINDS[said]);
 
 /** The default model's name, with what follows it: `@3`, `@stable` or nothing. */
-export const isUsual = (name) => state.usual.split("@")[0] === name;
+const isUsual = (name) => state.usual.split("@")[0] === name;
 
 export const usualBadge = (name) =>
   isUsual(name) ? badge(`default${state.usual.slice(name.length)}`, "accent") : nothing;
