@@ -1,14 +1,15 @@
 """What telemetry costs: throughput with none, with metrics, and with all of it; and `/metrics`.
 
-    python -m benchmarks.telemetry [--starts 8] [--rounds 12] [--seconds 1] [--quick]
+    python -m benchmarks.telemetry [--starts 8] [--rounds 12] [--seconds 1] [--parts] [--quick]
 
 A server of each kind runs, and wrk asks them in turns, with raw bodies and each round in another
 order; the rates of a round are compared with each other, and the medians of these ratios are told.
 The turns are short: what else happens on the machine lasts longer than one, and so concerns all.
 Two processes of the very same kind differ by as much as is to be seen here: all servers are started
 anew several times. So is the processor time for each answer, which depends less on
-what else the machine does. `all` has metrics, a line of JSON for each request, a trace of each
-request sent to a collector, and drift. The result cache and the record of results are off.
+what else the machine does. `all` has metrics, a line of JSON for each request, traces sent to a
+collector, and drift; with `--parts` servers with one of them alone are asked too. The result cache
+and the record of results are off.
 
 Then `/metrics` is asked for with 50 models that have all answered, of one worker and of four.
 """
@@ -33,7 +34,16 @@ from benchmarks.processes import VIEWFINDER, Server, clean_environment, running,
 from benchmarks.stores import publish_copy, publish_fake
 from benchmarks.wrk import Body, raw, settle, wrk
 
-_KINDS = ("none", "metrics", "all")
+_PARTS = ("metrics", "log", "traces", "drift")
+_KINDS = {
+    "none": (),
+    "metrics": ("metrics",),
+    "log": ("log",),
+    "traces": ("traces",),
+    "drift": ("drift",),
+    "all": _PARTS,
+}
+_USUAL = ("none", "metrics", "all")
 _MODEL = "watched"
 _WARM_UP_S = 2
 _LEAST = 0.97
@@ -43,9 +53,9 @@ _WORKERS = (1, 4)
 
 def main() -> None:
     """Measure, print and save."""
-    arguments = parse(
-        parser(__doc__, starts=(8, 1), rounds=(12, 1), seconds=(1, 2), connections=(8, 8))
-    )
+    options = parser(__doc__, starts=(8, 1), rounds=(12, 1), seconds=(1, 2), connections=(8, 8))
+    options.add_argument("--parts", action="store_true", help="each part of telemetry by itself")
+    arguments = parse(options)
     bodies = [raw(picture) for picture in photos()]
     rounds: list[dict[str, Load]] = []
     with collecting() as collector:
@@ -66,31 +76,32 @@ def measure_all(
 ) -> list[dict[str, Load]]:
     """Start a server of each kind, and ask them in turns."""
     rounds = []
+    kinds = tuple(_KINDS) if arguments.parts else _USUAL
     with contextlib.ExitStack() as stack:
-        order = _turned(start)
+        order = _turned(kinds, start)
         servers = {kind: stack.enter_context(serving(kind, collector, bodies)) for kind in order}
         for number in range(arguments.rounds):
             seen = {
                 kind: measure(servers[kind], bodies, arguments.connections, arguments.seconds)
-                for kind in _turned(start + number)
+                for kind in _turned(kinds, start + number)
             }
             rounds.append(seen)
             shown = ", ".join(
-                f"{kind} {seen[kind].rate:.1f}/s {seen[kind].cpu_ms:.2f} ms" for kind in _KINDS
+                f"{kind} {seen[kind].rate:.1f}/s {seen[kind].cpu_ms:.2f} ms" for kind in kinds
             )
             print(f"start {start + 1}: {shown}", flush=True)
     return rounds
 
 
-def _turned(number: int) -> tuple[str, ...]:
-    turn = number % len(_KINDS)
-    return (*_KINDS[turn:], *_KINDS[:turn])
+def _turned(kinds: tuple[str, ...], number: int) -> tuple[str, ...]:
+    turn = number % len(kinds)
+    return (*kinds[turn:], *kinds[:turn])
 
 
 def costs(rounds: Sequence[dict[str, Load]]) -> list[Figure]:
     """What is told of the load, and what is to be reached."""
     found = []
-    for kind in _KINDS[1:]:
+    for kind in (kind for kind in _KINDS if kind in rounds[0] and kind != "none"):
         rate = median([seen[kind].rate / seen["none"].rate for seen in rounds])
         cpu = median([seen[kind].cpu_ms / seen["none"].cpu_ms for seen in rounds])
         found += [
@@ -152,16 +163,16 @@ def collecting() -> Iterator[_Collector]:
 @contextlib.contextmanager
 def serving(kind: str, collector: _Collector, bodies: Sequence[Body]) -> Iterator[Server]:
     """A server with so much telemetry, warmed up."""
-    off, on = "false", "true"
+    parts = {part: str(part in _KINDS[kind]).lower() for part in _PARTS}
     given = {
-        "METRICS__ENABLED": off if kind == "none" else on,
-        "LOG__REQUESTS": on if kind == "all" else off,
+        "METRICS__ENABLED": parts["metrics"],
+        "LOG__REQUESTS": parts["log"],
         "LOG__FORMAT": "json",
-        "DRIFT__ENABLED": on if kind == "all" else off,
+        "DRIFT__ENABLED": parts["drift"],
         "RECORD": "none",
         "DEFAULT_MODEL": _MODEL,
     }
-    if kind == "all":
+    if "traces" in _KINDS[kind]:
         given["TRACING__ENDPOINT"] = collector.url
     settings = {f"VIEWFINDER_{name}": value for name, value in given.items()}
     with tempfile.TemporaryDirectory() as home:

@@ -492,12 +492,13 @@ def test_without_manage_one_calls_off_ones_own_jobs_only(tmp_path: Path) -> None
                 await database.close()
 
             asyncio.run(keep())
-            return made.id, {"X-API-Key": token}
+            headers = {"X-API-Key": token}
+            eventually(lambda: http.get("/v1/jobs", headers=headers).status_code != 401)  # known
+            return made.id, headers
 
         mine, one = key("one", "classify")
         _, other = key("other", "classify", "read")
         _, chief = key("chief", "classify", "manage")
-        eventually(lambda: http.get("/v1/jobs", headers=other).status_code == 200)
         jobs = []
         for _ in range(2):
             job = accepted(http.post("/v1/jobs", files=files(1), headers=one | KEYED))
