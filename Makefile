@@ -109,4 +109,4 @@ audit: | $(UV)
 		--requirement dist/locked.txt
 
 clean:
-	rm -rf .venv .uv .tools dist .mypy_cache .pytest_cache .ruff_cache benchmarks/results
+	rm -rf .venv .uv .tools .peers dist .mypy_cache .pytest_cache .ruff_cache benchmarks/results
