@@ -9,6 +9,10 @@ import os
 WORKERS = int(os.environ.get("BENCHMARK_CORES", "2"))
 """Processes of compute, each with one thread: one for each core, as Viewfinder has threads."""
 
+DEADLINE_S = 1
+MOST_WAITING = 32
+"""How long, and how many requests may wait, where a server's documentation has a setting for it."""
+
 
 def port() -> int:
     """The port that the command line gives, to listen on at 127.0.0.1."""

@@ -10,11 +10,16 @@ from typing import Any
 
 import bentoml
 
-from benchmarks.peers import WORKERS, port
+from benchmarks.peers import DEADLINE_S, MOST_WAITING, WORKERS, port
 from benchmarks.peers.model import Model
 
 
-@bentoml.service(workers=WORKERS, threads=1)
+@bentoml.service(
+    workers=WORKERS,
+    threads=1,
+    traffic={"timeout": DEADLINE_S, "max_concurrency": MOST_WAITING},
+    logging={"access": {"enabled": False}},
+)
 class Classify:
     """A BentoML service: made once in each worker."""
 
@@ -32,7 +37,10 @@ def main() -> None:
     command = Path(sys.executable).with_name("bentoml")
     os.execv(
         command,
-        [str(command), "serve", "benchmarks.peers.bentoml:Classify", "--host", "127.0.0.1", "--port", str(port())],
+        [
+            *(str(command), "serve", "benchmarks.peers.bentoml:Classify"),
+            *("--host", "127.0.0.1", "--port", str(port())),
+        ],
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from fastapi import Request
 from numpy.typing import NDArray
 
-from benchmarks.peers import WORKERS, port
+from benchmarks.peers import DEADLINE_S, WORKERS, port
 from benchmarks.peers.model import Model
 
 
@@ -45,7 +45,9 @@ class Classify(ls.LitAPI):
 
 def main() -> None:
     """Serve until told to stop."""
-    server = ls.LitServer(Classify(), accelerator="cpu", workers_per_device=WORKERS)
+    server = ls.LitServer(
+        Classify(), accelerator="cpu", workers_per_device=WORKERS, timeout=DEADLINE_S
+    )
     server.run(host="127.0.0.1", port=port(), log_level="warning", generate_client_file=False)
 
 

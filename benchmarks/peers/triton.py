@@ -13,13 +13,20 @@ from pathlib import Path
 
 import pytriton
 
-from benchmarks.peers import WORKERS, port
+from benchmarks.peers import DEADLINE_S, MOST_WAITING, WORKERS, port
 
 CONFIG = f"""
 backend: "python"
-max_batch_size: 0
+max_batch_size: 1
 input [{{ name: "photo", data_type: TYPE_STRING, dims: [1] }}]
 output [{{ name: "classes", data_type: TYPE_STRING, dims: [1] }}]
+dynamic_batching {{
+  default_queue_policy {{
+    timeout_action: REJECT
+    default_timeout_microseconds: {DEADLINE_S * 1_000_000}
+    max_queue_size: {MOST_WAITING}
+  }}
+}}
 instance_group [{{ kind: KIND_CPU, count: {WORKERS} }}]
 """
 HERE = Path(__file__)
@@ -56,6 +63,7 @@ def main() -> None:
             f"--http-port={port()}",
             "--allow-grpc=false",
             "--allow-metrics=false",
+            "--exit-timeout-secs=5",
         ],
         environment,
     )

@@ -21,7 +21,7 @@ class TritonPythonModel:
         return [self._answer(request) for request in requests]
 
     def _answer(self, request):
-        photo = pb_utils.get_input_tensor_by_name(request, "photo").as_numpy()[0]
+        photo = pb_utils.get_input_tensor_by_name(request, "photo").as_numpy()[0, 0]
         best = json.dumps(self.model.classify(photo))
-        output = pb_utils.Tensor("classes", np.array([best.encode()], dtype=np.object_))
+        output = pb_utils.Tensor("classes", np.array([[best.encode()]], dtype=np.object_))
         return pb_utils.InferenceResponse(output_tensors=[output])
