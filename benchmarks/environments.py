@@ -63,7 +63,10 @@ def environment(peer: str) -> Path:
         Failed: It cannot be installed.
     """
     requirements = PEERS / f"{peer}.txt"
-    wanted = {"python": sys.version, "sha256": hashlib.sha256(requirements.read_bytes()).hexdigest()}
+    wanted = {
+        "python": sys.version,
+        "sha256": hashlib.sha256(requirements.read_bytes()).hexdigest(),
+    }
     place, made = _PLACE / peer, _PLACE / f"{peer}.json"
     if made.exists() and json.loads(made.read_text()) == wanted:
         return place

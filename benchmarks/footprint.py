@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.environments import megabytes, uv
 from benchmarks.harness import Figure, median, parse, parser, photos, save
-from benchmarks.processes import VIEWFINDER, viewfinder
+from benchmarks.processes import VIEWFINDER, viewfinder_until
 from benchmarks.wrk import raw
 
 
@@ -36,7 +36,7 @@ def main() -> None:
 
 def first_answer() -> tuple[float, float]:
     """Seconds from the start of the process to a classified photo, then its idle memory in MB."""
-    with viewfinder(ready="/v1/classify", body=raw(photos()[0])) as server:
+    with viewfinder_until("/v1/classify", raw(photos()[0])) as server:
         return server.started_s, server.memory_mb()
 
 

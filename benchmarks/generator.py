@@ -235,9 +235,13 @@ def read_answer(received: bytes) -> tuple[int, bool] | None:
         return None
     first, *lines = head.lower().split(b"\r\n")
     headers = dict(line.split(b": ", 1) for line in lines)
-    if b"content-length" not in headers:
+    if headers.get(b"transfer-encoding") == b"chunked":
+        is_whole = (b"\r\n" + body).endswith(b"\r\n0\r\n\r\n")
+    elif b"content-length" in headers:
+        is_whole = len(body) >= int(headers[b"content-length"])
+    else:
         raise ValueError("an answer without a length")
-    if len(body) < int(headers[b"content-length"]):
+    if not is_whole:
         return None
     return int(first.split()[1]), headers.get(b"connection") != b"close"
 

@@ -93,10 +93,17 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def viewfinder(
-    *arguments: str, ready: str = "/health/ready", body: Body | None = None, **settings: str
+def viewfinder(*arguments: str, **settings: str) -> Iterator[Server]:
+    """A `viewfinder serve` that is ready, with a data home of its own."""
+    with viewfinder_until("/health/ready", None, *arguments, **settings) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def viewfinder_until(
+    ready: str, body: Body | None, /, *arguments: str, **settings: str
 ) -> Iterator[Server]:
-    """A `viewfinder serve` that is ready, with a data home of its own: see `running`."""
+    """The same, from its first 200 at a path on: see `running`."""
     with (
         tempfile.TemporaryDirectory() as home,
         running(
@@ -130,15 +137,17 @@ def running(
     ready: str,
     environment: Mapping[str, str],
     body: Body | None = None,
+    port_option: str = "--port",
     stop_s: float = _STOP_S,
 ) -> Iterator[Server]:
     """A server process, from its first 200 at the path `ready` on.
 
     Args:
-        command: Started with `--port` and a free port behind it.
+        command: Started with an option and a free port behind it.
         ready: The path to ask.
         environment: All of it.
         body: Posted to that path; without one it is a GET.
+        port_option: That option.
         stop_s: How long it may take to end before it is killed.
 
     Raises:
@@ -148,7 +157,7 @@ def running(
     with tempfile.TemporaryFile() as words:
         began = time.monotonic()
         popen = subprocess.Popen(
-            [*command, "--port", str(port)],
+            [*command, port_option, str(port)],
             env=environment,
             cwd=ROOT,
             stdout=words,

@@ -65,7 +65,6 @@ class Body(NamedTuple):
         return {"Content-Type": self.content_type, **dict(self.headers)}
 
 
-
 @dataclass(frozen=True, slots=True)
 class Load:
     """What wrk saw.

@@ -1,16 +1,14 @@
 """The default model behind BentoML: two workers, each with one interpreter thread.
 
-python -m benchmarks.peers.bentoml --port 8001
+bentoml serve benchmarks.peers.bentoml:Classify --host 127.0.0.1 --port 8001
 """
 
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import bentoml
 
-from benchmarks.peers import DEADLINE_S, MOST_WAITING, WORKERS, port
+from benchmarks.peers import DEADLINE_S, MOST_WAITING, WORKERS
 from benchmarks.peers.model import Model
 
 
@@ -30,19 +28,3 @@ class Classify:
     def classify(self, image: Path, /) -> list[dict[str, Any]]:
         """A photo to the best classes by name."""
         return self.model.classify(image.read_bytes())
-
-
-def main() -> None:
-    """Serve until told to stop."""
-    command = Path(sys.executable).with_name("bentoml")
-    os.execv(
-        command,
-        [
-            *(str(command), "serve", "benchmarks.peers.bentoml:Classify"),
-            *("--host", "127.0.0.1", "--port", str(port())),
-        ],
-    )
-
-
-if __name__ == "__main__":
-    main()

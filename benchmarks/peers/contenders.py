@@ -3,18 +3,21 @@
 import base64
 import contextlib
 import json
+import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import httpx2
 import psutil
 
 from benchmarks.environments import environment, pinned
 from benchmarks.harness import photos
-from benchmarks.processes import Server, kept_environment, running, viewfinder
+from benchmarks.peers import triton
+from benchmarks.processes import Server, kept_environment, running, viewfinder_until
 from benchmarks.wrk import Body, multipart, raw
 from viewfinder import __version__
 from viewfinder.settings import available_cores
@@ -62,7 +65,7 @@ def ours() -> Contender:
     return Contender(
         name="Viewfinder",
         version=__version__,
-        start=partial(viewfinder, ready=path, body=raw(photos()[0])),
+        start=partial(viewfinder_until, path, raw(photos()[0])),
         path=path,
         ways={"raw": raw, "multipart": multipart},
         top=lambda answer: str(answer.json()["classes"][0]["class"]),
@@ -93,6 +96,7 @@ def peers() -> dict[str, Contender]:
             path="/classify",
             ways={"raw": raw},
             top=lambda answer: _first(answer.json()),
+            command=_bentoml,
         ),
         "ray": _peer(
             "ray",
@@ -100,6 +104,7 @@ def peers() -> dict[str, Contender]:
             path="/",
             ways={"raw": raw},
             top=lambda answer: _first(answer.json()),
+            command=_ray,
         ),
         "mlserver": _peer(
             "mlserver",
@@ -115,6 +120,8 @@ def peers() -> dict[str, Contender]:
             path=infer,
             ways={"raw": _as_only_input},
             top=_in_binary,
+            command=partial(triton.command, instances=available_cores()),
+            port_option="--http-port",
         ),
     }
 
@@ -127,12 +134,16 @@ def _peer(
     ways: dict[str, Callable[[bytes], Body]],
     top: Callable[[httpx2.Response], str],
     package: str | None = None,
+    command: Callable[[Path, Path], Sequence[str]] | None = None,
+    port_option: str = "--port",
 ) -> Contender:
+    """A peer whose command is given its environment and a folder; else its module is run."""
     body = next(iter(ways.values()))(photos()[0])
+    command = command or partial(_module, peer)
     return Contender(
         name=name,
         version=pinned(peer, package or peer),
-        start=partial(_started, peer, path, body),
+        start=partial(_started, peer, command, port_option, path, body),
         path=path,
         ways=ways,
         top=top,
@@ -141,19 +152,27 @@ def _peer(
 
 
 @contextlib.contextmanager
-def _started(peer: str, path: str, body: Body) -> Iterator[Server]:
+def _started(
+    peer: str,
+    command: Callable[[Path, Path], Sequence[str]],
+    port_option: str,
+    path: str,
+    body: Body,
+) -> Iterator[Server]:
     """A peer's server in its own environment, and nothing left of it afterwards."""
-    python = str(environment(peer) / "bin" / "python")
+    place = environment(peer)
     with tempfile.TemporaryDirectory() as home:
         try:
             with running(
-                [python, "-m", f"benchmarks.peers.{peer}"],
+                command(place, Path(home)),
                 ready=path,
                 body=body,
+                port_option=port_option,
                 environment={
                     **kept_environment(),
                     **_SILENT,
                     "BENCHMARK_CORES": str(available_cores()),
+                    "PATH": os.pathsep.join([str(place / "bin"), os.environ["PATH"]]),
                     "HOME": home,
                     "TMPDIR": home,
                 },
@@ -162,6 +181,31 @@ def _started(peer: str, path: str, body: Body) -> Iterator[Server]:
                 yield server
         finally:
             _end_all(home)
+
+
+def _module(peer: str, place: Path, home: Path) -> list[str]:
+    del home
+    return [str(place / "bin" / "python"), "-m", f"benchmarks.peers.{peer}"]
+
+
+def _bentoml(place: Path, home: Path) -> list[str]:
+    del home
+    service = "benchmarks.peers.bentoml:Classify"
+    return [str(place / "bin" / "bentoml"), "serve", service, "--host", "127.0.0.1"]
+
+
+def _ray(place: Path, home: Path) -> list[str]:
+    """With what its documentation advises for throughput; its files are of this run alone."""
+    settings = {
+        "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": f"{home}/haproxy/haproxy.cfg",
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": f"{home}/haproxy/admin.sock",
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": f"{home}/haproxy",
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": f"{home}/haproxy/server-state",
+    }
+    given = [f"{name}={value}" for name, value in settings.items()]
+    return ["env", *given, *_module("ray", place, home)]
 
 
 def _end_all(home: str) -> None:

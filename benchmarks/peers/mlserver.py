@@ -4,12 +4,11 @@ python -m benchmarks.peers.mlserver --port 8001
 """
 
 import json
-import os
 import sys
 import tempfile
 from pathlib import Path
 
-from mlserver import MLModel
+from mlserver import MLModel, cli
 from mlserver.codecs import Base64Codec, StringCodec
 from mlserver.types import InferenceRequest, InferenceResponse
 
@@ -49,8 +48,8 @@ def main() -> None:
     model = {"name": "classify", "implementation": "benchmarks.peers.mlserver.Classify"}
     (folder / "settings.json").write_text(json.dumps(settings))
     (folder / "classify" / "model-settings.json").write_text(json.dumps(model))
-    command = Path(sys.executable).with_name("mlserver")
-    os.execv(command, [str(command), "start", str(folder)])
+    sys.argv = ["mlserver", "start", str(folder)]
+    cli.main()
 
 
 if __name__ == "__main__":

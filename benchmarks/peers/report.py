@@ -91,7 +91,7 @@ def draw(rows: Sequence[Row], ceiling: float) -> None:
             colours = [_OURS if name == rows[0].name else _OTHERS for name, _ in shown]
             bars = axes.barh([name for name, _ in shown], numbers, color=colours)
             axes.bar_label(bars, fmt="%.3g", padding=3)
-            axes.set_title(title)
+            axes.set_title(f"{title} (dotted: the limit)" if title == "images/s" else title)
             axes.margins(x=0.15)
             axes.spines[["top", "right"]].set_visible(False)
             if title == "images/s":

@@ -1,21 +1,14 @@
 """The default model behind Triton Inference Server: two instances of its Python backend.
 
-    python -m benchmarks.peers.triton --port 8001
-
 The server is the one in NVIDIA's package `nvidia-pytriton`, without PyTriton itself.
 """
 
-import os
 import shutil
-import sys
-import tempfile
 from pathlib import Path
 
-import pytriton
+from benchmarks.peers import DEADLINE_S, MOST_WAITING
 
-from benchmarks.peers import DEADLINE_S, MOST_WAITING, WORKERS, port
-
-CONFIG = f"""
+_CONFIG = """
 backend: "python"
 max_batch_size: 1
 input [{{ name: "photo", data_type: TYPE_STRING, dims: [1] }}]
@@ -23,51 +16,44 @@ output [{{ name: "classes", data_type: TYPE_STRING, dims: [1] }}]
 dynamic_batching {{
   default_queue_policy {{
     timeout_action: REJECT
-    default_timeout_microseconds: {DEADLINE_S * 1_000_000}
-    max_queue_size: {MOST_WAITING}
+    default_timeout_microseconds: {microseconds}
+    max_queue_size: {waiting}
   }}
 }}
-instance_group [{{ kind: KIND_CPU, count: {WORKERS} }}]
+instance_group [{{ kind: KIND_CPU, count: {instances} }}]
 """
-HERE = Path(__file__)
 
 
-def main() -> None:
-    """Serve until told to stop."""
-    (place,) = pytriton.__path__
-    home = Path(place) / "tritonserver"
-    repository, backends = Path(tempfile.mkdtemp()), Path(tempfile.mkdtemp())
-    version = repository / "classify" / "1"
+def command(place: Path, home: Path, *, instances: int) -> list[str]:
+    """What starts it, before the option for its port; its model repository is written.
+
+    Args:
+        place: Its virtual environment.
+        home: Where the repository may lie.
+        instances: Of the model, each a process.
+    """
+    (packages,) = place.glob("lib/python3*/site-packages")
+    server = packages / "pytriton" / "tritonserver"
+    version = home / "repository" / "classify" / "1"
     version.mkdir(parents=True)
-    (version.parent / "config.pbtxt").write_text(CONFIG)
-    shutil.copy(HERE.with_name("triton_backend.py"), version / "model.py")
-    # the stub for this version of Python lies beside the others, and belongs beside the backend
-    shutil.copytree(home / "backends" / "python", backends / "python")
-    found = "{}.{}".format(*sys.version_info)
-    stub = home / "python_backend_stubs" / found / "triton_python_backend_stub"
-    shutil.copy(stub, backends / "python")
-    libraries = str(Path(place).with_name("nvidia_pytriton.libs"))
-    environment = {
-        **os.environ,
-        "LD_LIBRARY_PATH": libraries,
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-    }
-    server = home / "bin" / "tritonserver"
-    os.execve(
-        server,
-        [
-            str(server),
-            f"--model-repository={repository}",
-            f"--backend-directory={backends}",
-            "--http-address=127.0.0.1",
-            f"--http-port={port()}",
-            "--allow-grpc=false",
-            "--allow-metrics=false",
-            "--exit-timeout-secs=5",
-        ],
-        environment,
+    shutil.copy(Path(__file__).with_name("triton_backend.py"), version / "model.py")
+    (version.parent / "config.pbtxt").write_text(
+        _CONFIG.format(
+            microseconds=DEADLINE_S * 1_000_000, waiting=MOST_WAITING, instances=instances
+        )
     )
-
-
-if __name__ == "__main__":
-    main()
+    # The package keeps a stub for each version of Python beside the backend that runs one of them.
+    backend = home / "backends" / "python"
+    shutil.copytree(server / "backends" / "python", backend)
+    python = packages.parent.name.removeprefix("python")
+    shutil.copy(server / "python_backend_stubs" / python / "triton_python_backend_stub", backend)
+    return [
+        *("env", f"LD_LIBRARY_PATH={packages / 'nvidia_pytriton.libs'}"),
+        str(server / "bin" / "tritonserver"),
+        f"--model-repository={home / 'repository'}",
+        f"--backend-directory={home / 'backends'}",
+        "--http-address=127.0.0.1",
+        "--allow-grpc=false",
+        "--allow-metrics=false",
+        "--exit-timeout-secs=5",
+    ]
