@@ -46,7 +46,7 @@ $(call READY,dev): uv.lock pyproject.toml | $(UV)
 	$(SYNC) $(EXTRAS:%=--extra %)
 	@touch $@
 
-# What only the benchmarks need: peers to compare with, plots.
+# What only the benchmarks need: another HTTP server, plots.
 $(call READY,bench): uv.lock pyproject.toml | $(UV)
 	$(SYNC) --group bench $(EXTRAS:%=--extra %)
 	@touch $@
