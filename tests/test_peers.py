@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks.compute import builtin
-from benchmarks.environments import PEERS
+from benchmarks.environments import PEERS, uv
 from benchmarks.generator import Report, read_answer
 from benchmarks.harness import PHOTOS, Failed, photos
 from benchmarks.peers.__main__ import measured, top
@@ -75,9 +75,10 @@ def test_a_server_that_does_not_start_leaves_the_others_alone(tmp_path: Path) ->
     assert "there is no such model" in failures["broken"]
 
 
-def test_what_failed_ends_a_benchmark_that_needs_it() -> None:
-    with pytest.raises(SystemExit, match="gone"):
-        raise Failed("gone")
+def test_what_uv_cannot_do_ends_the_benchmark_unless_it_goes_on_without() -> None:
+    with pytest.raises(Failed, match="uv") as failed:
+        uv("no-such-command")
+    assert isinstance(failed.value, SystemExit)
 
 
 def test_every_request_of_an_overload_is_accounted_for() -> None:

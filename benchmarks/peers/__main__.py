@@ -40,11 +40,17 @@ def main() -> None:
     entered = {name: known[name] for name in known if name in asked}
 
     failures: dict[str, str] = {}
-    sizes = {name: installed_mb(one) for name, one in able(entered, failures).items()}
-    limits, rounds = measured(entered, failures, arguments)
+    able = installed(entered, failures)
+    sizes = {name: installed_mb(one) for name, one in able.items()}
+    limits, rounds = measured(able, failures, arguments)
     ceiling = median(limits)
     rows = [
-        Row(one.name, one.version, sizes.get(name), middle(rounds[name]) if rounds[name] else None)
+        Row(
+            one.name,
+            one.version,
+            sizes.get(name),
+            middle(rounds[name]) if rounds.get(name) else None,
+        )
         for name, one in entered.items()
     ]
     show(rows, ceiling, failures)
@@ -61,7 +67,7 @@ def main() -> None:
     )
 
 
-def able(entered: dict[str, Contender], failures: dict[str, str]) -> dict[str, Contender]:
+def installed(entered: dict[str, Contender], failures: dict[str, str]) -> dict[str, Contender]:
     """Those that could be installed."""
     found = {}
     for name, contender in entered.items():
@@ -92,8 +98,6 @@ def measured(
         limits.append(limit(loaded, pictures, threads=cores, seconds=arguments.seconds))
         print(f"round {number + 1}: limit {limits[-1]:.1f} images/s", flush=True)
         for name, contender in entered.items():
-            if name in failures:
-                continue
             try:
                 seen = measure(
                     contender,
@@ -103,9 +107,9 @@ def measured(
                     seconds=arguments.seconds,
                 )
             except Failed as failure:
-                failures[name] = str(failure)
+                failures[name] = f"round {number + 1}: {failure}"
                 print(f"  {contender.name}: failed", flush=True)
-                continue
+                continue  # the next round may find the machine quieter
             rounds[name].append(seen)
             print(f"  {contender.name}: {seen.rate:.1f} images/s", flush=True)
     return limits, rounds
