@@ -46,7 +46,7 @@ $(call READY,dev): uv.lock pyproject.toml | $(UV)
 	$(SYNC) $(EXTRAS:%=--extra %)
 	@touch $@
 
-# What only the benchmarks need: peers to compare with, plots.
+# What only the benchmarks need: another HTTP server, plots.
 $(call READY,bench): uv.lock pyproject.toml | $(UV)
 	$(SYNC) --group bench $(EXTRAS:%=--extra %)
 	@touch $@
@@ -109,4 +109,4 @@ audit: | $(UV)
 		--requirement dist/locked.txt
 
 clean:
-	rm -rf .venv .uv .tools dist .mypy_cache .pytest_cache .ruff_cache benchmarks/results
+	rm -rf .venv .uv .tools .peers dist .mypy_cache .pytest_cache .ruff_cache benchmarks/results

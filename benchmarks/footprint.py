@@ -6,21 +6,16 @@ The install is measured in a fresh virtual environment made from the lock file, 
 without the tools of development.
 """
 
-import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-import httpx2
-import psutil
-
-from benchmarks.harness import ROOT, Figure, median, parse, parser, photos, save
-from benchmarks.processes import VIEWFINDER, Server, clean_environment, free_port
-
-_MB = 1_000_000
+from benchmarks.environments import megabytes, uv
+from benchmarks.harness import Figure, median, parse, parser, photos, save
+from benchmarks.processes import VIEWFINDER, viewfinder_until
+from benchmarks.wrk import raw
 
 
 def main() -> None:
@@ -41,33 +36,8 @@ def main() -> None:
 
 def first_answer() -> tuple[float, float]:
     """Seconds from the start of the process to a classified photo, then its idle memory in MB."""
-    port = free_port()
-    photo = photos()[0]
-    with tempfile.TemporaryDirectory() as home:
-        began = time.monotonic()
-        process = subprocess.Popen(
-            [VIEWFINDER, "serve", "--port", str(port)],
-            env=clean_environment(home),
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            while True:
-                try:
-                    answer = httpx2.post(
-                        f"http://127.0.0.1:{port}/v1/classify",
-                        content=photo,
-                        headers={"Content-Type": "image/jpeg"},
-                        trust_env=False,
-                    )
-                    break
-                except httpx2.ConnectError:
-                    time.sleep(0.005)
-            seconds = time.monotonic() - began
-            answer.raise_for_status()
-            return seconds, Server(port, psutil.Process(process.pid)).memory_mb()
-        finally:
-            process.terminate()
-            process.wait(30)
+    with viewfinder_until("/v1/classify", raw(photos()[0])) as server:
+        return server.started_s, server.memory_mb()
 
 
 def help_() -> float:
@@ -79,26 +49,15 @@ def help_() -> float:
 
 def install() -> float:
     """MB that the base install takes, Python itself left out."""
-    uv = shutil.which("uv") or str(ROOT / ".uv" / "bin" / "uv")
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "venv"
-        subprocess.run(
-            [
-                uv,
-                "sync",
-                "--quiet",
-                "--frozen",
-                "--no-dev",
-                "--no-editable",
-                "--python",
-                sys.executable,
-            ],
-            cwd=ROOT,
-            env={**os.environ, "UV_PROJECT_ENVIRONMENT": str(place), "UV_LINK_MODE": "copy"},
-            check=True,
+        uv(
+            *("sync", "--quiet", "--frozen", "--no-dev", "--no-editable"),
+            *("--python", sys.executable),
+            UV_PROJECT_ENVIRONMENT=str(place),
+            UV_LINK_MODE="copy",
         )
-        files = (path for path in place.rglob("*") if path.is_file() and not path.is_symlink())
-        return sum(path.stat().st_size for path in files) / _MB
+        return megabytes(place)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import resource
 import selectors
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection as Pipe
 
@@ -96,6 +96,7 @@ def http_request(
     *,
     content_type: str = "image/jpeg",
     deadline_ms: int | None = None,
+    headers: Mapping[str, str] | None = None,
     close: bool = False,
     sent: float = 1.0,
 ) -> Request:
@@ -107,6 +108,7 @@ def http_request(
         body: What is posted.
         content_type: What the body is.
         deadline_ms: The server is told to answer within it.
+        headers: Others to send.
         close: The connection is to end with the answer.
         sent: The share of the body to send; the client leaves after less than all.
     """
@@ -118,6 +120,7 @@ def http_request(
     ]
     if deadline_ms is not None:
         lines.append(f"X-Request-Timeout-Ms: {deadline_ms}")
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     if close:
         lines.append("Connection: close")
     head = "\r\n".join([*lines, "", ""]).encode()
@@ -232,9 +235,13 @@ def read_answer(received: bytes) -> tuple[int, bool] | None:
         return None
     first, *lines = head.lower().split(b"\r\n")
     headers = dict(line.split(b": ", 1) for line in lines)
-    if b"content-length" not in headers:
+    if headers.get(b"transfer-encoding") == b"chunked":
+        is_whole = (b"\r\n" + body).endswith(b"\r\n0\r\n\r\n")
+    elif b"content-length" in headers:
+        is_whole = len(body) >= int(headers[b"content-length"])
+    else:
         raise ValueError("an answer without a length")
-    if len(body) < int(headers[b"content-length"]):
+    if not is_whole:
         return None
     return int(first.split()[1]), headers.get(b"connection") != b"close"
 

@@ -24,6 +24,10 @@ PHOTOS = sorted((ROOT / "examples" / "photos").glob("*.jpg"))
 RESULTS = ROOT / "benchmarks" / "results"
 
 
+class Failed(SystemExit):
+    """Ends a benchmark with what is wrong, unless somebody does without what failed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """One measured number and what it is to reach.

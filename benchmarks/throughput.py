@@ -4,41 +4,23 @@
 
 In each round the limit, Viewfinder and every peer are measured one after the other, each started
 afresh and warmed up, so that none takes anything from another; the medians of the rounds are
-compared. `wrk` makes the load and takes its share of the same cores.
+compared. `wrk` makes the load and takes its share of the same cores. `python -m benchmarks.peers`
+compares with more servers, and in more than this.
 """
 
-import base64
 import importlib.util
-import json
-import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 
 from benchmarks.compute import alone_ms, builtin, limit
 from benchmarks.harness import Figure, median, parse, parser, photos, save
-from benchmarks.processes import Server, module, viewfinder
-from benchmarks.wrk import Body, multipart, raw, settle, wrk
+from benchmarks.peers.contenders import Contender, litserve, ours
+from benchmarks.processes import Server, module
+from benchmarks.wrk import multipart, raw, settle, wrk
 from viewfinder.settings import available_cores
 
 _WARM_UP_S = 2
 _RAW, _MULTIPART, _LITSERVE, _ALONE_MS = 0.90, 0.85, 1.6, 1.5
-
-
-@dataclass(frozen=True, slots=True)
-class Contender:
-    """A server and the ways to ask it.
-
-    Attributes:
-        start: Starts it.
-        path: Where it takes photos.
-        ways: What is posted for a photo, by the name in the table.
-    """
-
-    start: Callable[[], AbstractContextManager[Server]]
-    path: str
-    ways: dict[str, Callable[[bytes], Body]]
 
 
 def main() -> None:
@@ -58,7 +40,7 @@ def main() -> None:
                 seen |= measure(
                     contender, server, pictures, arguments.connections, arguments.seconds
                 )
-                if "raw" in contender.ways:
+                if contender is entered[0]:
                     alone["decode and infer"].append(alone_ms(loaded, pictures, seconds=1))
                     alone["served"].append(one_client_ms(contender, server, pictures))
         for name, rate in seen.items():
@@ -73,27 +55,20 @@ def main() -> None:
 
 
 def contenders() -> list[Contender]:
-    """Viewfinder, and the peers that are installed."""
-    if importlib.util.find_spec("litserve") is None:
-        sys.exit("this benchmark needs litserve: make bench installs it (uv sync --group bench)")
-    entered = [
-        Contender(viewfinder, "/v1/classify", {"raw": raw, "multipart": multipart}),
-        Contender(
-            partial(module, "peers.litserve", ready="/health"),
-            "/predict",
-            {"LitServe, multipart": multipart, "LitServe, base64": in_json},
-        ),
-    ]
+    """Viewfinder, LitServe, and the tutorial's code where TensorFlow is installed."""
+    entered = [ours(), litserve()]
     if importlib.util.find_spec("tensorflow") is None:
         print("the tutorial's code is left out: it needs TensorFlow (make bench EXTRAS=train)")
         return entered
-    tutorial = partial(module, "peers.tutorial", ready="/openapi.json")
-    return [*entered, Contender(tutorial, "/classify", {"the tutorial's code": multipart})]
-
-
-def in_json(photo: bytes) -> Body:
-    """The photo as base64 in a JSON object."""
-    return json.dumps({"image": base64.b64encode(photo).decode()}).encode(), "application/json"
+    tutorial = Contender(
+        name="the tutorial's code",
+        version="",
+        start=partial(module, "peers.tutorial", ready="/openapi.json"),
+        path="/classify",
+        ways={"multipart": multipart},
+        top=lambda answer: str(answer.json()["class"]),
+    )
+    return [*entered, tutorial]
 
 
 def measure(
@@ -110,7 +85,9 @@ def measure(
         bodies = [way(picture) for picture in pictures]
         settle(url, bodies[0])  # Keras compiles at its first call, for seconds
         wrk(url, bodies, connections=connections, seconds=_WARM_UP_S)
-        seen[name] = wrk(url, bodies, connections=connections, seconds=seconds).rate
+        seen[f"{contender.name}, {name}"] = wrk(
+            url, bodies, connections=connections, seconds=seconds
+        ).rate
     return seen
 
 
@@ -127,11 +104,12 @@ def report(
     print(f"\n{'':24}requests/s   of the limit")
     for name, rate in rates.items():
         print(f"{name:24}{rate:10.1f}   {rate / rates['limit']:12.2f}")
-    litserve = max(rate for name, rate in rates.items() if name.startswith("LitServe"))
+    peer = max(rate for name, rate in rates.items() if name.startswith("LitServe"))
+    own, form = rates["Viewfinder, raw"], rates["Viewfinder, multipart"]
     figures = [
-        Figure("raw body, of the limit", rates["raw"] / rates["limit"], at_least=_RAW),
-        Figure("multipart, of the limit", rates["multipart"] / rates["limit"], at_least=_MULTIPART),
-        Figure("raw body, times LitServe", rates["raw"] / litserve, at_least=_LITSERVE),
+        Figure("raw body, of the limit", own / rates["limit"], at_least=_RAW),
+        Figure("multipart, of the limit", form / rates["limit"], at_least=_MULTIPART),
+        Figure("raw body, times LitServe", own / peer, at_least=_LITSERVE),
         Figure("one client, decode + infer p50, ms", alone["decode and infer"]),
         Figure(
             "one client, HTTP adds to the p50, ms",
@@ -139,9 +117,8 @@ def report(
             at_most=_ALONE_MS,
         ),
     ]
-    if "the tutorial's code" in rates:
-        ratio = rates["raw"] / rates["the tutorial's code"]
-        figures.append(Figure("raw body, times the tutorial's code", ratio))
+    tutorial = [rate for name, rate in rates.items() if name.startswith("the tutorial")]
+    figures += [Figure("raw body, times the tutorial's code", own / rate) for rate in tutorial]
     save("throughput", figures, requests_per_second=rates, rounds=rounds, one_client_p50_ms=alone)
 
 

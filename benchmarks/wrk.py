@@ -11,8 +11,11 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx2
+
+from benchmarks.harness import Failed
 
 _LONGEST_S = 3600
 _SCRIPT = """
@@ -22,8 +25,7 @@ local made, turn = {}, 0
 function init()
   for _, body in ipairs(bodies) do
     local file = io.open(body[1], "rb")
-    local headers = {["Content-Type"] = body[2]}
-    table.insert(made, wrk.format("POST", nil, headers, file:read("*all")))
+    table.insert(made, wrk.format("POST", nil, body[2], file:read("*all")))
     file:close()
   end
 end
@@ -43,8 +45,24 @@ function done(summary, latency)
 end
 """
 
-Body = tuple[bytes, str]
-"""What is posted, and its content type."""
+
+class Body(NamedTuple):
+    """What is posted.
+
+    Attributes:
+        content: The body.
+        content_type: What it is.
+        headers: Others than its type.
+    """
+
+    content: bytes
+    content_type: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def all_headers(self) -> dict[str, str]:
+        """With its type."""
+        return {"Content-Type": self.content_type, **dict(self.headers)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +94,12 @@ def multipart(photo: bytes) -> Body:
         "Content-Type: image/jpeg\r\n\r\n"
     )
     body = head.encode() + photo + f"\r\n--{boundary}--\r\n".encode()
-    return body, f"multipart/form-data; boundary={boundary}"
+    return Body(body, f"multipart/form-data; boundary={boundary}")
 
 
 def raw(photo: bytes) -> Body:
     """The photo itself."""
-    return photo, "image/jpeg"
+    return Body(photo, "image/jpeg")
 
 
 def wrk(url: str, bodies: Sequence[Body], *, connections: int, seconds: int) -> Load:
@@ -90,7 +108,7 @@ def wrk(url: str, bodies: Sequence[Body], *, connections: int, seconds: int) -> 
         pass
     settle(url, bodies[0])
     if load[0].errors:
-        sys.exit(f"{load[0].errors} requests to {url} failed: this is no measurement")
+        raise Failed(f"{load[0].errors} requests to {url} failed: this is no measurement")
     return load[0]
 
 
@@ -99,9 +117,7 @@ def settle(url: str, body: Body) -> None:
 
     Otherwise the next one who asks waits for it, half a second after 64 connections.
     """
-    content, content_type = body
-    headers = {"Content-Type": content_type}
-    httpx2.post(url, content=content, headers=headers, timeout=60, trust_env=False)
+    httpx2.post(url, content=body.content, headers=body.all_headers, timeout=60, trust_env=False)
 
 
 @contextlib.contextmanager
@@ -127,16 +143,17 @@ def wrk_beside(
                 popen.send_signal(signal.SIGINT)
             report, _ = popen.communicate()
     if popen.returncode:
-        sys.exit(f"wrk failed:\n{report}")
+        raise Failed(f"wrk failed:\n{report}")
     load.append(_read(report, _children_seconds() - before))
 
 
 def _script(scratch: Path, bodies: Sequence[Body]) -> str:
     lines = ["local bodies = {"]
-    for number, (body, content_type) in enumerate(bodies):
+    for number, body in enumerate(bodies):
         path = scratch / f"{number}.body"
-        path.write_bytes(body)
-        lines.append(f'  {{"{path}", "{content_type}"}},')
+        path.write_bytes(body.content)
+        headers = ", ".join(f'["{name}"] = "{value}"' for name, value in body.all_headers.items())
+        lines.append(f'  {{"{path}", {{{headers}}}}},')
     script = scratch / "post.lua"
     script.write_text("\n".join([*lines, "}", _SCRIPT]))
     return str(script)
@@ -152,10 +169,10 @@ def _read(report: str, cpu_seconds: float) -> Load:
     try:
         seen = json.loads(report.splitlines()[-1])
     except (IndexError, ValueError):
-        sys.exit(f"wrk said something unexpected:\n{report}")
+        raise Failed(f"wrk said something unexpected:\n{report}") from None
     seconds = seen["micros"] / 1_000_000
     if not seen["requests"]:
-        sys.exit(f"no request was answered:\n{report}")
+        raise Failed(f"no request was answered:\n{report}")
     p50, p95, p99 = (micros / 1000 for micros in seen["micros_at"])
     return Load(
         rate=seen["requests"] / seconds,

@@ -5,7 +5,6 @@
 Takes the photo as the form's file, or as base64 in JSON: LitServe reads no raw body.
 """
 
-import argparse
 import base64
 from typing import Any
 
@@ -14,12 +13,8 @@ import numpy as np
 from fastapi import Request
 from numpy.typing import NDArray
 
-from benchmarks.compute import builtin
-from viewfinder.imaging.preprocess import preprocess
-from viewfinder.settings import Limits
-
-WORKERS = 2
-CLASSES = 5
+from benchmarks.peers import DEADLINE_S, WORKERS, port
+from benchmarks.peers.model import Model
 
 
 class Classify(ls.LitAPI):
@@ -28,7 +23,7 @@ class Classify(ls.LitAPI):
     def setup(self, device: str) -> None:
         """Load the model."""
         del device
-        self.model = builtin(threads=1)
+        self.model = Model()
 
     def decode_request(self, request: Request) -> NDArray[np.uint8]:
         """A form or a JSON object to pixels."""
@@ -37,7 +32,7 @@ class Classify(ls.LitAPI):
             data = base64.b64decode(request["image"])
         else:
             data = request["file"].file.read()
-        return preprocess(data, self.model.variant.preprocess, Limits())
+        return self.model.pixels(data)
 
     def predict(self, x: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Pixels to confidence."""
@@ -45,24 +40,15 @@ class Classify(ls.LitAPI):
 
     def encode_response(self, output: NDArray[np.float32]) -> dict[str, Any]:
         """The best classes by name."""
-        labels = self.model.bundle.manifest.labels
-        best = np.argsort(-output)[:CLASSES]
-        return {
-            "classes": [{"class": labels[i].name, "confidence": float(output[i])} for i in best]
-        }
+        return {"classes": self.model.best(output)}
 
 
 def main() -> None:
     """Serve until told to stop."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--port", type=int, required=True)
-    server = ls.LitServer(Classify(), accelerator="cpu", workers_per_device=WORKERS)
-    server.run(
-        host="127.0.0.1",
-        port=parser.parse_args().port,
-        log_level="warning",
-        generate_client_file=False,
+    server = ls.LitServer(
+        Classify(), accelerator="cpu", workers_per_device=WORKERS, timeout=DEADLINE_S
     )
+    server.run(host="127.0.0.1", port=port(), log_level="warning", generate_client_file=False)
 
 
 if __name__ == "__main__":
