@@ -13,6 +13,8 @@ from typing import TextIO
 logger = logging.getLogger(__name__)
 
 _GATHER_S = 0.1
+# So many are said without a pause: as long as they take, no other thread has the interpreter lock.
+_AT_ONCE, _PAUSE_S = 8, 0.0005
 _MOST_WAITING = 5_000  # each keeps a few kilobytes of its request
 
 
@@ -48,14 +50,14 @@ class Later:
         if not self._news.is_set():
             self._news.set()
 
-    def settle(self) -> None:
-        """Say all that waits, now."""
+    def settle(self, most: int = _MOST_WAITING) -> None:
+        """Say what waits, now: all of it, or so many."""
         with self._settling:  # who comes second speaks after this
             if not self._waiting:
                 return
             outer, self._settler = self._settler, threading.get_ident()
             try:
-                for _ in range(len(self._waiting)):
+                for _ in range(min(most, len(self._waiting))):
                     self._say_one()
             finally:
                 self._settler = outer
@@ -85,7 +87,9 @@ class Later:
             self._news.wait()
             time.sleep(_GATHER_S)
             self._news.clear()
-            self.settle()
+            while self._waiting:
+                self.settle(_AT_ONCE)
+                time.sleep(_PAUSE_S)
 
 
 LATER = Later()

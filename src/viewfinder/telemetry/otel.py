@@ -216,7 +216,7 @@ class OpenTelemetryTracer:
         self, name: str, attributes: Attributes, kind: Kind, headers: Mapping[str, str]
     ) -> Span:
         """See `Tracer.begin`."""
-        context = _PROPAGATOR.extract(headers, Context())
+        context = _PROPAGATOR.extract(headers, Context()) if headers else Context()
         if not context and self._chance() >= self._sample:
             return _Unkept()
         clock = _Clock(self._wall(), self._monotonic(), self._monotonic)
