@@ -1,0 +1,144 @@
+"""Where the time of a quantised graph goes: whole networks, and chains of one kind of layer.
+
+    python -m benchmarks.quantisation [--rounds 30] [--quick]
+
+Each graph is made in six ways: float32; float16; `dynamic` as TFLiteConverter's `Optimize.DEFAULT`
+makes it without photos; `dynamic` as `viewfinder optimize` makes it (depthwise convolutions compute
+in float); int8; and float32 with seven weights of ten set to zero. They take turns in one process,
+one image at a time on one thread, and the processor time of that thread counts: what others do on
+the machine disturbs little. What says something is the ratio of the medians to float32. Weights are
+random, which takes as long. Needs the extra `train`.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmarks.harness import PHOTOS, Figure, median, parse, parser, save
+from viewfinder.conversion.litert import to_litert
+from viewfinder.conversion.quantization import quantize_int8, to_dynamic, to_float16
+from viewfinder.conversion.terminal import quiet
+from viewfinder.modeling.backbones import BACKBONES
+from viewfinder.modeling.classifier import build_classifier
+
+FLOAT32 = "float32"
+_CLASSES = 10
+_LAYERS_OF_A_CHAIN = 8
+_SPARSITY = 0.7
+_WHOLE = ("efficientnet-lite0", "mobilenet-v3-large")
+_WARM_UP = 3
+
+Pixels = NDArray[np.uint8]
+
+
+def main() -> None:
+    """Measure, print and save."""
+    rounds = parse(parser(__doc__, rounds=(30, 5))).rounds
+    keras.utils.set_random_seed(0)
+    figures: list[Figure] = []
+    times: dict[str, dict[str, float]] = {}
+    for name, build in _subjects().items():
+        found = measure(build(), rounds)
+        times[name] = found
+        told = ", ".join(f"{kind} {found[kind] / found[FLOAT32]:.2f}" for kind in found)
+        print(f"{name}: {told} (float32 {found[FLOAT32]:.2f} ms)", flush=True)
+        figures += [
+            Figure(f"{name}, {kind}, time to float32", milliseconds / found[FLOAT32])
+            for kind, milliseconds in found.items()
+            if kind != FLOAT32
+        ]
+    save("quantisation", figures, milliseconds=times)
+
+
+def _subjects() -> Mapping[str, Callable[[], Any]]:
+    whole = {name: lambda name=name: build_classifier(BACKBONES[name], _CLASSES) for name in _WHOLE}
+    layers = keras.layers
+    return {
+        **whole,
+        "1x1 convolutions, 14x14x240": lambda: chain(14, 240, lambda: layers.Conv2D(240, 1)),
+        "1x1 convolutions, 56x56x48": lambda: chain(56, 48, lambda: layers.Conv2D(48, 1)),
+        "depthwise 3x3, 14x14x240": lambda: chain(
+            14, 240, lambda: layers.DepthwiseConv2D(3, padding="same")
+        ),
+        "depthwise 5x5, 56x56x48": lambda: chain(
+            56, 48, lambda: layers.DepthwiseConv2D(5, padding="same")
+        ),
+    }
+
+
+def chain(side: int, channels: int, layer: Callable[[], Any]) -> Any:
+    """Layers of one kind, one after the other, between the pixels and ten classes."""
+    image = keras.Input((side, side, 3), dtype="uint8", name="image")
+    x = keras.layers.Rescaling(1 / 127.5, -1)(keras.ops.cast(image, "float32"))
+    x = keras.layers.ReLU(6)(keras.layers.Conv2D(channels, 1)(x))
+    for _ in range(_LAYERS_OF_A_CHAIN):
+        x = keras.layers.ReLU(6)(layer()(x))
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(image, keras.layers.Dense(_CLASSES)(x))
+
+
+def measure(model: Any, rounds: int) -> dict[str, float]:
+    """The median milliseconds of one image, by the way in which the graph was made."""
+    photos = _photos(model.input_shape[1:])
+    graphs = _graphs(model, photos)
+    calls = {kind: _call(graph, photos[0]) for kind, graph in graphs.items()}
+    spent: dict[str, list[float]] = {kind: [] for kind in calls}
+    for turn in range(rounds + _WARM_UP):
+        for kind, call in calls.items():
+            began = time.thread_time()
+            call()
+            if turn >= _WARM_UP:
+                spent[kind].append((time.thread_time() - began) * 1000)
+    return {kind: median(milliseconds) for kind, milliseconds in spent.items()}
+
+
+def _graphs(model: Any, photos: list[Pixels]) -> dict[str, bytes]:
+    graph = to_litert(model)
+    made = {
+        FLOAT32: graph,
+        "float16": to_float16(graph),
+        "dynamic (Optimize.DEFAULT)": _as_tutorials_do(model),
+        "dynamic (ours)": to_dynamic(graph),
+        "int8": quantize_int8(graph, photos),
+    }
+    for weight in model.weights:
+        values = np.array(weight)
+        smallest = np.abs(values) < np.quantile(np.abs(values), _SPARSITY)
+        weight.assign(np.where(smallest, 0, values) if values.ndim > 1 else values)
+    return {**made, "70% zeros": to_litert(model)}
+
+
+def _as_tutorials_do(model: Any) -> bytes:
+    with quiet():
+        converter = tf.lite.TFLiteConverter.from_keras_model(model)
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        return bytes(converter.convert())
+
+
+def _photos(shape: tuple[int, int, int]) -> list[Pixels]:
+    """The example photos in the shape of an input."""
+    height, width, _ = shape
+    return [
+        np.asarray(Image.open(path).convert("RGB").resize((width, height)), np.uint8)
+        for path in PHOTOS
+    ]
+
+
+def _call(graph: bytes, photo: Pixels) -> Callable[[], None]:
+    with quiet():
+        interpreter = Interpreter(model_content=graph, num_threads=1)
+        interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], photo[np.newaxis])
+    call: Callable[[], None] = interpreter.invoke
+    return call
+
+
+if __name__ == "__main__":
+    main()
