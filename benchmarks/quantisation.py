@@ -12,6 +12,7 @@ random, which takes as long. Needs the extra `train`.
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import keras
@@ -58,7 +59,7 @@ def main() -> None:
 
 
 def _subjects() -> Mapping[str, Callable[[], Any]]:
-    whole = {name: lambda name=name: build_classifier(BACKBONES[name], _CLASSES) for name in _WHOLE}
+    whole = {name: partial(_network, name) for name in _WHOLE}
     layers = keras.layers
     return {
         **whole,
@@ -71,6 +72,16 @@ def _subjects() -> Mapping[str, Callable[[], Any]]:
             56, 48, lambda: layers.DepthwiseConv2D(5, padding="same")
         ),
     }
+
+
+def _network(name: str) -> Any:
+    """A network with random weights, whose activations are neither tiny nor huge all the same."""
+    model = build_classifier(BACKBONES[name], _CLASSES)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0  # it takes over what it sees, and forgets what it was made with
+    model(np.stack(_photos(model.input_shape[1:])), training=True)
+    return model
 
 
 def chain(side: int, channels: int, layer: Callable[[], Any]) -> Any:
