@@ -38,6 +38,7 @@ _LONGEST = (
     "e2e/test_optimization.py",
     "robustness/test_workers.py",
     "e2e/test_training.py",
+    "docs/test_coming_from.py",
     "web/test_activity.py",
     "cli/test_commands.py",
     "web/test_live.py",

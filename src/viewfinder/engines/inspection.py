@@ -16,6 +16,9 @@ from viewfinder.imaging.preprocess import preprocess
 from viewfinder.registry.manifest import Scaling
 from viewfinder.settings import Limits
 
+# Somebody waits for it, and can press Ctrl-C. Importing TensorFlow alone takes seconds of a core,
+# and many times that where others are at work.
+_GIVEN_UP_S = 900
 _AS_THEY_ARE = Scaling(mean=(0, 0, 0), std=(1, 1, 1))
 
 
@@ -69,7 +72,7 @@ def inspect(
         "photos": [str(photo) for photo in photos],
         "device": "cpu",
     }
-    answer = run_apart("viewfinder.engines.inspection", question)
+    answer = run_apart("viewfinder.engines.inspection", question, patience_s=_GIVEN_UP_S)
     scores = np.array(answer.pop("scores"), np.float32)
     return Inspection(**answer, scores=scores)
 
@@ -102,4 +105,4 @@ def _load(path: Path, name: str, scaling: Scaling | None) -> tuple[Engine, bool]
 
 
 if __name__ == "__main__":
-    answer_apart(_answer)
+    answer_apart(_answer, niceness=0)
