@@ -12,13 +12,16 @@ _INTRODUCTION = """\
 it. [A decision](../decisions/0001-bundle.md) says why; [publish](../model-store.md) checks it. For
 editors and other programs, the same as JSON Schema: [bundle.schema.json](bundle.schema.json)."""
 
+_SOURCE = "src/viewfinder/registry/manifest.py"
+_COMMENT = f"Made by `make reference` from {_SOURCE}: change that, not this file."
+
 
 def page() -> str:
     """The page: the whole first, then its parts by name."""
     whole = Manifest.model_json_schema()
     parts = whole["$defs"]
     return lines(
-        NOTICE.format(source="src/viewfinder/registry/manifest.py"),
+        NOTICE.format(source=_SOURCE),
         "# Manifest of a bundle",
         _INTRODUCTION,
         shape(whole, _link),
@@ -28,7 +31,8 @@ def page() -> str:
 
 def schema() -> str:
     """The JSON Schema, as a file."""
-    return json.dumps(Manifest.model_json_schema(), indent=2) + "\n"
+    document = {"$comment": _COMMENT, **Manifest.model_json_schema()}
+    return json.dumps(document, indent=2) + "\n"
 
 
 def _link(name: str) -> str:

@@ -42,11 +42,13 @@ def page(before: str) -> str:
 
     Args:
         before: The page as it is, with the marks.
+
+    Raises:
+        ValueError: A mark is missing.
     """
-    head, _, rest = before.partition(BEGIN)
-    tail = rest.partition(END)[2]
+    head, rest = before[: before.index(BEGIN)], before[before.index(END) :]
     schema = Settings.model_json_schema()
-    return f"{head}{BEGIN}\n\n{lines(*_groups(schema, schema['$defs'], ''))}\n{END}{tail}"
+    return f"{head}{BEGIN}\n\n{lines(*_groups(schema, schema['$defs'], ''))}\n{rest}"
 
 
 def _groups(schema: Mapping[str, Any], shapes: Mapping[str, Any], prefix: str) -> list[str]:
