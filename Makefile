@@ -22,7 +22,7 @@ help:
 	@echo "make test     set up and run the tests    (EXTRAS=train for those that need TensorFlow)"
 	@echo "make pictures take the documentation's pictures of the pages anew    (needs Chromium)"
 	@echo "make docs     write the reference anew, and build the documentation into site/"
-	@echo "make reference  write the pages anew that are made from the code"
+	@echo "make reference write the pages that are made from the code anew"
 	@echo "make fuzz     post 10,000 broken images to a server   (MUTANTS_SEED=2 for others)"
 	@echo "make soak     show the promises of robustness in full, which takes long"
 	@echo "make setup    set up only: .venv/bin/viewfinder"
