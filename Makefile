@@ -14,7 +14,7 @@ EMPTY :=
 READY = .venv/ready-$(1)$(subst $(EMPTY) $(EMPTY),$(COMMA),$(sort $(EXTRAS)))
 BIN := .venv/bin
 
-.PHONY: help setup dev serve test pictures docs reference fuzz soak check format bench dist sbom audit clean
+.PHONY: help setup dev serve test pictures fuzz soak check format bench dist sbom audit clean
 .DELETE_ON_ERROR:
 
 help:
@@ -71,6 +71,7 @@ pictures: dev
 	$(UV) sync --frozen --inexact --quiet --only-group browser --python $(BIN)/python
 	TESTS_PICTURES=1 $(BIN)/pytest tests/web
 
+.PHONY: docs reference
 # Every link is looked at; what is in nobody's table of contents is a test's business.
 docs: reference
 	$(UV) sync --frozen --inexact --quiet --only-group docs --python $(BIN)/python
