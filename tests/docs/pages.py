@@ -17,6 +17,9 @@ DOCS = ROOT / "docs"
 _IN_HTML = re.compile(r'\b(?:href|src)="([^"]*)"')
 _ID_IN_HTML = re.compile(r'\bid="([^"]*)"')
 
+# As code hosts do.
+_READER = MarkdownIt("commonmark").enable("table")
+
 
 @dataclass(frozen=True)
 class Link:
@@ -73,6 +76,12 @@ def anchors(page: Path) -> frozenset[str]:
     return frozenset(found)
 
 
+def rendered(page: Path) -> str:
+    """A page as HTML."""
+    html: str = _READER.render(page.read_text())
+    return html
+
+
 def contents() -> list[str]:
     """The pages of the site's table of contents, as paths in `docs`."""
     project = tomllib.loads((ROOT / "zensical.toml").read_text())["project"]
@@ -92,7 +101,7 @@ def _leaves(entries: list[dict[str, Any]]) -> Iterator[str]:
 def _tokens(page: Path) -> list[tuple[Token, int]]:
     """The tokens of a page, each followed by what is in it, with their lines."""
     found, line = [], 1
-    for token in MarkdownIt("commonmark").enable("table").parse(page.read_text()):
+    for token in _READER.parse(page.read_text()):
         line = token.map[0] + 1 if token.map else line
         found.append((token, line))
         found += [(child, line) for child in token.children or ()]

@@ -4,6 +4,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path, PurePosixPath
@@ -11,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from scripts.build_site import build, keep_inside
-from tests.docs.pages import DOCS, contents
+from tests.docs.pages import DOCS, contents, rendered
 from tests.support import ROOT, needs
 
 # Decisions are found from their list.
@@ -60,6 +61,15 @@ def _built(site: Path) -> Iterator[tuple[Path, _Page]]:
         yield file, _Page(file.read_text())
 
 
+def _built_from(site: Path, page: str) -> Path:
+    return site / f"{page.replace('README', 'index').removesuffix('.md')}.html"
+
+
+def _parts(html: str) -> Counter[str]:
+    """Lists, tables, blocks of code and pictures: those are read differently where they are."""
+    return Counter(re.findall(r"<(li|table|td|pre|img|h2|h3|strong|em)[ >]", html))
+
+
 def test_all_that_is_in_the_contents_is_there() -> None:
     assert [page for page in contents() if not (DOCS / page).is_file()] == []
 
@@ -73,8 +83,14 @@ def test_every_page_is_in_the_contents_once() -> None:
 
 def test_every_page_is_built(site: Path) -> None:
     for page in contents():
-        name = page.replace("README", "index").removesuffix(".md")
-        assert (site / f"{name}.html").is_file()
+        assert _built_from(site, page).is_file()
+
+
+def test_the_site_shows_what_code_hosts_show(site: Path) -> None:
+    for page in contents():
+        built = _built_from(site, page).read_text()
+        article = built.partition("<article")[2].partition("</article>")[0]
+        assert _parts(article) == _parts(rendered(DOCS / page)), page
 
 
 def test_nothing_is_asked_of_another_host(site: Path) -> None:
