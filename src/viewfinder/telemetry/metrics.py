@@ -52,7 +52,7 @@ class Metrics:
         )
         self.request_seconds = histogram(
             "request_latency_seconds",
-            "From the head of a request until the last byte of the answer was handed on.",
+            "From the first byte of a request until the last of its answer was handed on.",
             _REQUEST_S,
             _REQUEST,
         )
