@@ -21,6 +21,8 @@ help:
 	@echo "make serve    set up and serve on http://127.0.0.1:$(PORT)   (PORT=8080 for another)"
 	@echo "make test     set up and run the tests    (EXTRAS=train for those that need TensorFlow)"
 	@echo "make pictures take the documentation's pictures of the pages anew    (needs Chromium)"
+	@echo "make docs     write the reference anew, and build the documentation into site/"
+	@echo "make reference write the pages that are made from the code anew"
 	@echo "make fuzz     post 10,000 broken images to a server   (MUTANTS_SEED=2 for others)"
 	@echo "make soak     show the promises of robustness in full, which takes long"
 	@echo "make setup    set up only: .venv/bin/viewfinder"
@@ -69,6 +71,16 @@ pictures: dev
 	$(UV) sync --frozen --inexact --quiet --only-group browser --python $(BIN)/python
 	TESTS_PICTURES=1 $(BIN)/pytest tests/web
 
+.PHONY: docs reference
+# Every link is looked at; what is in nobody's table of contents is a test's business.
+docs: reference
+	$(UV) sync --frozen --inexact --quiet --only-group docs --python $(BIN)/python
+	$(BIN)/python -m scripts.build_site site
+	@echo "site/index.html; to search it, too: $(BIN)/python -m http.server --bind 127.0.0.1 --directory site 8080"
+
+reference: dev
+	$(BIN)/python -m scripts.reference
+
 fuzz: dev
 	TESTS_FULL=1 $(BIN)/pytest -s tests/robustness/test_mutated_images.py
 
@@ -109,4 +121,4 @@ audit: | $(UV)
 		--requirement dist/locked.txt
 
 clean:
-	rm -rf .venv .uv .tools .peers dist .mypy_cache .pytest_cache .ruff_cache benchmarks/results
+	rm -rf .venv .uv .tools .peers dist site .mypy_cache .pytest_cache .ruff_cache benchmarks/results

@@ -65,6 +65,7 @@ _LONGEST = (
     "deploy/test_grafana.py",
     "conversion/test_builtin_model.py",
     "robustness/test_jobs.py",
+    "docs/test_site.py",
 )
 
 

@@ -85,28 +85,43 @@ class Limits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    image_bytes: int = Field(10 * MIB, ge=1, description="One image, and a raw body, in bytes.")
+    image_bytes: int = Field(10 * MIB, ge=1, description="One image, and a raw body.")
     body_bytes: int = Field(15 * MIB, ge=1, description="A form of one image, and any JSON body.")
     batch_bytes: int = Field(64 * MIB, ge=1, description="The form of a batch.")
     batch_images: int = Field(64, ge=1, le=1000, description="Images in one batch.")
-    jpeg_pixels: int = Field(50_000_000, ge=1, le=_PILLOW_PIXELS, description="Pixels of a JPEG.")
-    pixels: int = Field(25_000_000, ge=1, le=_PILLOW_PIXELS, description="Pixels, other formats.")
+    jpeg_pixels: int = Field(
+        50_000_000,
+        ge=1,
+        le=_PILLOW_PIXELS,
+        description="Pixels of a JPEG, which is decoded smaller.",
+    )
+    pixels: int = Field(
+        25_000_000, ge=1, le=_PILLOW_PIXELS, description="Pixels of another format."
+    )
     side: int = Field(16_384, ge=1, description="The longer side of any image, in pixels.")
     head_bytes: int = Field(
-        32 * 1024, ge=1024, le=MIB, description="The request line and all headers, in bytes."
+        32 * 1024, ge=1024, le=MIB, description="The request line and all headers."
     )
     headers: int = Field(100, ge=10, le=10_000, description="Headers of one request.")
     head_s: float = Field(
         5.0, gt=0, le=60, description="Seconds within which all headers must have come."
     )
     stall_s: float = Field(
-        10.0, gt=0, le=20, description="Seconds without a byte after which a connection is cut."
+        10.0,
+        gt=0,
+        le=20,
+        description="Seconds without a byte, in or out, after which a connection is cut.",
     )
     connections: int = Field(
-        2000, ge=1, description="Connections of one process; idle ones make room for new ones."
+        2000,
+        ge=1,
+        description="Connections of one process; when there are more, one that asks nothing makes "
+        "room, or the new one is closed.",
     )
     bodies_bytes: int = Field(
-        512 * MIB, ge=1, description="All bodies that one process holds at a time, in bytes."
+        512 * MIB,
+        ge=1,
+        description="All bodies that one process holds at a time; more are refused with 503.",
     )
 
 
@@ -116,11 +131,15 @@ class CacheSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     enabled: bool = Field(
-        True, description="Off, the same photo is worked on as often as it is sent."
+        True,
+        description="Keep answers by the photo's bytes; off, the same photo is worked on as often "
+        "as it is sent.",
     )
     size: int = Field(10_000, ge=1, description="Answers kept in memory, 1-2 kB each.")
     redis_url: str | None = Field(
-        None, description="A Redis that replicas share answers through, redis://host:6379/0."
+        None,
+        description="A Redis that replicas share answers through, `redis://host:6379/0` (extra "
+        "`redis`).",
     )
     ttl_s: int = Field(24 * 3600, ge=1, description="Seconds that an answer stays in Redis.")
 
@@ -131,11 +150,16 @@ class OidcSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     issuer: str | None = Field(
-        None, description="The provider, as its tokens name it: https://login.example.org/."
+        None,
+        description="The provider whose tokens are taken beside keys, as they name it: "
+        "`https://login.example.org/` (extra `oidc`).",
     )
-    audience: str | None = Field(None, description="What the tokens must be meant for.")
+    audience: str | None = Field(
+        None, description="What the tokens must be meant for; goes with `issuer`."
+    )
     jwks_url: str | None = Field(
-        None, description="Where its keys are; default: what the provider's discovery says."
+        None,
+        description="Where the provider's keys are; default: what the provider's discovery says.",
     )
     scopes_claim: str = Field("scope", description="The claim that holds the scopes.")
 
@@ -152,10 +176,12 @@ class AuthSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     enabled: bool | None = Field(
-        None, description="Ask for a key; default: at every address but this machine's own."
+        None, description="Ask for a key; default: on, except at a loopback address."
     )
     bootstrap_key_file: Folder | None = Field(
-        None, description="A file with a key that may do everything, for containers."
+        None,
+        description="A file with a key that may do everything, for containers; 32 characters or "
+        "more.",
     )
     refresh_s: float = Field(
         2.0, gt=0, le=300, description="Seconds after which a new, or revoked, key counts."
@@ -169,7 +195,11 @@ class RateLimitSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     enabled: bool = Field(False, description="Count requests, and refuse what is over the limit.")
-    requests: int = Field(600, ge=1, description="Requests of one caller within the window.")
+    requests: int = Field(
+        600,
+        ge=1,
+        description="Requests of one key, or of one address without a key, within the window.",
+    )
     window_s: int = Field(60, ge=1, le=24 * 3600, description="Length of the window, in seconds.")
 
 
@@ -180,10 +210,22 @@ class FetchSettings(BaseModel):
 
     enabled: bool = Field(False, description="Take images by URL.")
     allow_private: bool = Field(
-        False, description="Also from addresses that are not public. Know who can ask."
+        False,
+        description="Also from addresses that are not public: this machine's own, the network's, "
+        "the cloud's metadata. Know who can ask.",
     )
-    timeout_s: float = Field(10.0, gt=0, le=300, description="Seconds for one image, in all.")
-    redirects: int = Field(3, ge=0, le=10, description="Redirects that are followed.")
+    timeout_s: float = Field(
+        10.0,
+        gt=0,
+        le=300,
+        description="Seconds for one image, in all: names, connections, redirects, body.",
+    )
+    redirects: int = Field(
+        3,
+        ge=0,
+        le=10,
+        description="Redirects that are followed, each checked like the first URL.",
+    )
     ports: Annotated[tuple[int, ...], NoDecode, BeforeValidator(_split)] = Field(
         (80, 443), description="Ports that may be asked, with commas between."
     )
@@ -211,7 +253,9 @@ class DatabaseSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: str | None = Field(
-        None, description="postgresql://user@host/name; default: a SQLite file in the data home."
+        None,
+        description="`postgresql://user@host/name` (extra `postgres`), or "
+        "`sqlite:////path/of/a.db`; default: `viewfinder.db` in the home.",
     )
 
 
@@ -221,7 +265,9 @@ class BlobSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: Address | None = Field(
-        None, description="A folder, or s3://bucket/prefix; default: blobs in the data home."
+        None,
+        description="An absolute path, or `s3://bucket/prefix` (extra `s3`); default: `blobs` in "
+        "the home.",
     )
 
 
@@ -235,13 +281,21 @@ class ResultSettings(BaseModel):
         5_000_000, ge=1, description="Results that are kept; the oldest make room."
     )
     keep_mb: int = Field(
-        10_000, ge=1, description="Stored images, in MB; the oldest make room, their results stay."
+        10_000,
+        ge=1,
+        description="MB of stored images that are kept; the oldest make room, their results stay.",
     )
     image_side: int = Field(
-        1024, ge=64, le=8192, description="The longer side that a stored image has at most."
+        1024,
+        ge=64,
+        le=8192,
+        description="The longer side that a stored image has at most, in pixels.",
     )
     buffer: int = Field(
-        10_000, ge=1, description="Results that wait to be written; further ones are lost."
+        10_000,
+        ge=1,
+        description="Results that wait in memory to be written; further ones are lost, and "
+        "counted.",
     )
 
 
@@ -255,14 +309,17 @@ class JobSettings(BaseModel):
     )
     images: int = Field(10_000, ge=1, le=1_000_000, description="Images of one job.")
     upload_bytes: int = Field(
-        2048 * MIB, ge=1, description="The upload of one job, and what its archive holds, in bytes."
+        2048 * MIB, ge=1, description="The upload of one job, and all that its archive holds."
     )
-    waiting: int = Field(1000, ge=1, description="Jobs that may wait; more are refused.")
+    waiting: int = Field(1000, ge=1, description="Jobs that may wait; more are refused with 503.")
     lease_s: float = Field(
-        60.0, ge=1, le=3600, description="Seconds after which a job whose worker is gone goes on."
+        60.0, ge=1, le=3600, description="Seconds after which a job goes on whose worker is gone."
     )
     keep_days: float = Field(
-        30.0, gt=0, le=36_500, description="Days that a finished job, and its callback, is kept."
+        30.0,
+        gt=0,
+        le=36_500,
+        description="Days that a finished job is kept, with its results and its callback.",
     )
 
 
@@ -275,8 +332,8 @@ class WorkerSettings(BaseModel):
         None,
         ge=0,
         le=65535,
-        description="Port at which a worker shows its health and metrics; 0 takes a free one; "
-        "default: it listens nowhere.",
+        description="Port at which `viewfinder worker` shows its health and metrics, at `host`; 0 "
+        "takes a free one; default: it listens nowhere.",
     )
 
 
@@ -286,7 +343,9 @@ class WebhookSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     allow_private: bool = Field(
-        False, description="Also to addresses that are not public. Know who can ask."
+        False,
+        description="Call addresses that are not public too: this machine's own, the network's, "
+        "the cloud's metadata. Know who can ask.",
     )
     timeout_s: float = Field(15.0, gt=0, le=60, description="Seconds for one call, in all.")
     ports: Annotated[tuple[int, ...], NoDecode, BeforeValidator(_split)] = Field(
@@ -311,7 +370,9 @@ class LogSettings(BaseModel):
         "info", description="The least that is logged; `debug` has looks at health, too."
     )
     format: Literal["auto", "text", "json"] = Field(
-        "auto", description="Lines for people or JSON for machines; `auto`: text on a terminal."
+        "auto",
+        description="`text` for people, `json` for machines; `auto` is text on a terminal, and "
+        "JSON elsewhere.",
     )
     requests: bool = Field(True, description="A line for each request.")
 
@@ -322,13 +383,16 @@ class TracingSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     endpoint: str | None = Field(
-        None, description="A collector that takes OTLP over HTTP, http://collector:4318."
+        None,
+        description="A collector that takes OTLP over HTTP, `http://collector:4318` (extra "
+        "`otel`).",
     )
     sample: float = Field(
         0.1,
         ge=0,
         le=1,
-        description="The share of requests to trace, where the caller has not decided.",
+        description="The share of requests to trace, where the caller has not decided; 1 to look "
+        "at a single one.",
     )
 
 
@@ -337,7 +401,10 @@ class DriftSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    enabled: bool = Field(True, description="Compare them.")
+    enabled: bool = Field(
+        True,
+        description="Compare photos and answers with those that the model was measured with.",
+    )
     photos: int = Field(
         1000, ge=100, le=1_000_000, description="The most recent photos that are compared."
     )
@@ -356,7 +423,9 @@ class ExplainSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     enabled: bool = Field(
-        True, description="Answer `explain=heatmap`, which may take the work of 66 photos."
+        True,
+        description="Answer `explain=heatmap`: by occlusion each is the work of about 66 photos; "
+        "off, it is 422.",
     )
 
 
@@ -369,13 +438,17 @@ class Settings(BaseSettings):
 
     home: Folder = Field(
         default_factory=lambda: platformdirs.user_data_path("viewfinder"),
-        description="Where Viewfinder keeps its data.",
+        description="Where Viewfinder keeps its data; default: the user's data folder.",
     )
-    host: str = Field("127.0.0.1", description="Address to listen on.")
+    host: str = Field("127.0.0.1", description="Address to listen at.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     workers: int = Field(1, ge=1, le=64, description="Server processes.")
     threads: int | None = Field(
-        None, ge=1, le=256, description="Compute threads in each process; default: one per core."
+        None,
+        ge=1,
+        le=256,
+        description="Compute threads of each process; default: one per core (a container's quota "
+        "counted), shared by the workers.",
     )
     default_model: str | None = Field(
         None,
@@ -383,12 +456,14 @@ class Settings(BaseSettings):
         "`models`, else the builtin.",
     )
     models: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
-        (), description="Models to load at start, with commas between; others load when asked for."
+        (),
+        description="Models to load at start, with commas between (`--model` of `serve`); others "
+        "load when asked for.",
     )
     model_store: Address | None = Field(
         None,
-        description="Folder of <name>/<version>/, or s3://bucket/prefix; default: models in the "
-        "data home.",
+        description="A folder of `<name>/<version>/`, or `s3://bucket/prefix`; default: `models` "
+        "in the home.",
     )
     store_poll_s: float = Field(
         5.0, gt=0, le=3600, description="Seconds between two looks at the model store."
@@ -405,32 +480,45 @@ class Settings(BaseSettings):
     model_memory_mb: int | None = Field(
         None,
         ge=1,
-        description="Memory for models, in MB; the least recently used ones make room. Counted as "
-        "twice the graph's bytes, with LiteRT for each compute thread.",
+        description="Memory for models, in MB: the least recently used make room, those loaded at "
+        "start excepted. A model counts as twice its graph's bytes, with LiteRT for each compute "
+        "thread. While one version takes over from another, both count; default: as much as they "
+        "take.",
     )
-    queue_size: int = Field(256, ge=1, description="Images that may wait; more are refused.")
+    queue_size: int = Field(
+        256, ge=1, description="Images that may wait in each lane; more are refused."
+    )
     request_timeout_s: float = Field(
         30.0,
         gt=0,
         le=3600,
-        description="Seconds within which the work must begin, and a body must have come.",
+        description="Seconds within which work on an image must begin, and within which a whole "
+        "body must have come.",
     )
     redis_url: str | None = Field(
         None,
-        description="A Redis that replicas share rate limits and idempotency keys through, "
-        "redis://host:6379/0.",
+        description="A Redis that workers and replicas share rate limits and idempotency keys "
+        "through, `redis://host:6379/0` (extra `redis`); default: each process has its own.",
     )
     record: Literal["none", "results", "images"] = Field(
-        "results", description="What is kept of each answer: nothing, itself, or the image too."
+        "results",
+        description="What is kept of each answer: `none`, `results` (the answer), `images` (the "
+        "image too, re-encoded without its metadata).",
     )
     api_key: Key | None = Field(
-        None, description="The key that commands show to another Viewfinder (`--server`, `--url`)."
+        None,
+        description="The key that `viewfinder classify --server` and `viewfinder bench --url` "
+        "show, in the environment rather than in a file; never printed.",
     )
     idempotency_s: int = Field(
-        24 * 3600, ge=1, description="Seconds that an answer is kept for its Idempotency-Key."
+        24 * 3600, ge=1, description="Seconds that an answer is kept for its `Idempotency-Key`."
     )
     trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_split)] = (
-        Field((), description="Networks whose X-Forwarded-For is believed, with commas between.")
+        Field(
+            (),
+            description="Addresses or networks whose `X-Forwarded-For` and `X-Forwarded-Proto` are "
+            "believed, with commas between: `10.0.0.0/8,192.0.2.7`.",
+        )
     )
     limits: Limits = Limits()
     auth: AuthSettings = AuthSettings()

@@ -10,6 +10,7 @@ from tests.deploy.prometheus import GRAFANA, RULES
 from tests.support import ROOT
 
 OPERATIONS = ROOT / "docs" / "operations.md"
+METRICS = ROOT / "docs" / "reference" / "metrics.md"
 
 
 def rules() -> list[dict[str, Any]]:

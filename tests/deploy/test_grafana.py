@@ -7,12 +7,19 @@ from pathlib import Path
 import pytest
 from tests.deploy.dashboard import board, expressions, panels, variable_queries
 from tests.deploy.prometheus import GRAFANA, RULES, promtool
-from tests.deploy.rules import OPERATIONS, alerts, examples, fired, rule_expressions, rules
+from tests.deploy.rules import (
+    METRICS,
+    OPERATIONS,
+    alerts,
+    examples,
+    fired,
+    rule_expressions,
+    rules,
+)
 
 from viewfinder.settings import ResultSettings, Settings
 from viewfinder.telemetry.instruments import Family
 from viewfinder.telemetry.metrics import Metrics
-from viewfinder.telemetry.processes import PROCESS_FAMILIES
 
 # Labels that Prometheus adds, or that are made by an aggregation.
 _ADDED = {"job", "instance"}
@@ -25,7 +32,7 @@ _OF_A_HISTOGRAM = re.compile(r"_(bucket|sum|count)$")
 
 @pytest.fixture(scope="module")
 def families() -> dict[str, Family]:
-    return {family.name: family for family in (*Metrics()._families, *PROCESS_FAMILIES)}
+    return {family.name: family for family in Metrics().families}
 
 
 def _asked() -> dict[str, str]:
@@ -75,7 +82,7 @@ def test_they_use_labels_that_the_metrics_have(families: dict[str, Family]) -> N
 
 
 def test_each_metric_is_documented_as_it_is(families: dict[str, Family]) -> None:
-    section = OPERATIONS.read_text().partition("\n## Metrics\n")[2].partition("\n## ")[0]
+    section = METRICS.read_text().partition("\n# Metrics\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \|([^|]*)\| .+ \|$", section, re.MULTILINE)
     documented = {
         name: (kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows

@@ -10,7 +10,7 @@ class CallbackAttempt(BaseModel):
     """One call."""
 
     at: datetime
-    seconds: float
+    seconds: float = Field(description="How long it took.")
     status: int | None = Field(description="What was answered; null if nothing was.")
     error: str | None = Field(description="What went wrong, where the status does not say it.")
 
@@ -23,14 +23,14 @@ class CallbackAnswer(BaseModel):
         description="What its header `webhook-id` says, in every attempt; null until the job is "
         "over, and in a list of jobs.",
     )
-    url: str
+    url: str = Field(description="Who is called.")
     state: Literal["waiting", "delivered", "refused", "expired"] | None = Field(
         None,
         description="`refused`: answered 410; `expired`: given up after about three days; null "
         "where `id` is.",
     )
     attempts: list[CallbackAttempt] = Field([], description="Oldest first.")
-    next_attempt: datetime | None = None
+    next_attempt: datetime | None = Field(None, description="Null where there will be none.")
 
 
 class SecretAnswer(BaseModel):

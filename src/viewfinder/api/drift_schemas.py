@@ -48,7 +48,7 @@ class PartAnswer(_Answer):
         "without a reference, and as long as there are too few photos."
     )
     level: Level | None = Field(description="Under 0.1, up to 0.25, and over it.")
-    bins: list[BinAnswer]
+    bins: list[BinAnswer] = Field(description="Both distributions.")
 
     @classmethod
     def of(cls, part: Part) -> Self:
@@ -61,7 +61,7 @@ class PartAnswer(_Answer):
 class ReferenceAnswer(_Answer):
     """What photos are compared with: the validation photos of the training."""
 
-    photos: int
+    photos: int = Field(description="How many.")
 
 
 class VersionDrift(_Answer):
@@ -72,7 +72,7 @@ class VersionDrift(_Answer):
     photos: int = Field(description="Recent photos that were worked out; not answers from a cache.")
     reference: ReferenceAnswer | None = Field(description="Null if the bundle has none.")
     level: Level | None = Field(description="The worst of the parts.")
-    parts: dict[PartName, PartAnswer]
+    parts: dict[PartName, PartAnswer] = Field(description="By what is compared.")
 
     @classmethod
     def of(cls, drift: Drift) -> Self:

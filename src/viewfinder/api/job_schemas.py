@@ -61,7 +61,7 @@ class JobModel(_Answer):
 class JobCounts(_Answer):
     """How many images a job has."""
 
-    total: int
+    total: int = Field(description="Images.")
     succeeded: int = Field(description="Answered.")
     failed: int = Field(description="Could not be answered; the results say why.")
     waiting: int = Field(description="Not worked on yet, or never, where the job is over.")
@@ -72,8 +72,8 @@ class JobAnswer(_Answer):
 
     id: str = Field(description="UUIDv7.")
     created: datetime
-    started: datetime | None
-    finished: datetime | None
+    started: datetime | None = Field(description="Null while it is queued.")
+    finished: datetime | None = Field(description="Null until it is over.")
     state: State = Field(
         description="`succeeded` once every image was worked on, also where some, or all, failed; "
         "`failed` where the job could not be carried out, as `error` says."
@@ -82,7 +82,7 @@ class JobAnswer(_Answer):
     counts: JobCounts
     error: Problem | None = Field(description="Why it failed.")
     key_id: str | None = Field(description="Of the key that sent it.")
-    callback: CallbackAnswer | None
+    callback: CallbackAnswer | None = Field(description="Null where nobody is to be told.")
 
     @classmethod
     def of(cls, job: "Job", callback: CallbackAnswer | None = None) -> Self:
@@ -122,8 +122,8 @@ class JobResult(_Answer):
 
     index: int = Field(description="The image's place in the job, from 0.")
     filename: str = Field(description="What its sender calls it; for one by URL, that.")
-    result: Classification | None = None
-    error: Problem | None = None
+    result: Classification | None = Field(None, description="Left out where there is an error.")
+    error: Problem | None = Field(None, description="Left out where there is a result.")
 
 
 class JobResults(_Answer):

@@ -70,6 +70,16 @@ _KEY_PARAMETER = _parameter(
         "`Idempotency-Replayed: true`.",
     },
 )
+_IN_PATHS = {
+    "name": "The model.",
+    "version": "Its number.",
+    "alias": "The alias.",
+    "path": "The document, as the list of them has it.",
+    "job_id": "The job.",
+    "identifier": "The result: the `id` of the answer.",
+}
+"""What stands in the address of several routes."""
+
 _SECONDS = {"schema": {"type": "integer", "minimum": 1}}
 _LIMITED = {
     "Retry-After": {"description": "Seconds after which to ask again.", **_SECONDS},
@@ -145,6 +155,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
             operation["responses"]["default"] = problem
             if not is_free(path):
                 operation["responses"]["429"] = limited
+            for parameter in operation.get("parameters", ()):
+                if parameter["in"] == "path":
+                    parameter["description"] = _IN_PATHS[parameter["name"]]
             if takes_key(method.upper(), path) or (method, path) == ("post", JOBS):
                 operation["parameters"] = [*operation.get("parameters", []), _KEY_PARAMETER]
     return document

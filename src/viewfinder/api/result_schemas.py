@@ -133,7 +133,7 @@ class ImageAnswer(_Answer):
 class FeedbackAnswer(_Answer):
     """What a person said of a result."""
 
-    label: str
+    label: str = Field(description="The class that the photo shows.")
     note: str | None
     correct: bool = Field(description="Whether that is what was answered.")
     known: bool | None = Field(
@@ -152,13 +152,13 @@ class ResultAnswer(_Answer):
     confidence: float = Field(description="Of that class, 0-1.")
     classes: list[Score] = Field(description="Best first.")
     model: Model
-    abstained: bool
-    cached: bool
+    abstained: bool = Field(description="The model was not sure enough to be relied on.")
+    cached: bool = Field(description="It was known, or under way, already.")
     timing_ms: TimingMs
     key_id: str | None = Field(description="Of the key that asked.")
     job_id: str | None = Field(description="Of the job that asked.")
     image: ImageAnswer
-    feedback: FeedbackAnswer | None
+    feedback: FeedbackAnswer | None = Field(description="Null until somebody has reviewed it.")
 
     @classmethod
     def of(cls, result: "Result", *, known: bool | None) -> Self:
@@ -212,7 +212,7 @@ class ResultPage(_Answer):
 class Deleted(_Answer):
     """How much was erased."""
 
-    deleted: int
+    deleted: int = Field(description="Results.")
 
 
 class LiveAccuracy(_Answer):
@@ -222,4 +222,4 @@ class LiveAccuracy(_Answer):
     since: _Utc | None
     until: _Utc | None
     versions: list[VersionAccuracy] = Field(description="Those with reviews, the latest first.")
-    caution: str = CAUTION
+    caution: str = Field(CAUTION, description="What these figures do not say.")

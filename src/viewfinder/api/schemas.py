@@ -65,7 +65,9 @@ class BatchItem(BaseModel):
 class BatchBody(ClassifyOptions):
     """Many images as JSON."""
 
-    images: list[BatchItem] = Field(min_length=1)
+    images: list[BatchItem] = Field(
+        min_length=1, description="At most as many as `limits.batch_images` says."
+    )
 
 
 class _Answer(BaseModel):
@@ -75,7 +77,7 @@ class _Answer(BaseModel):
 class Score(_Answer):
     """One class."""
 
-    label: str = Field(serialization_alias="class")
+    label: str = Field(serialization_alias="class", description="Its name.")
     index: int = Field(description="The class's place in the model's output.")
     confidence: float = Field(description="0-1.")
 
@@ -90,16 +92,16 @@ class Model(_Answer):
 
     name: str
     version: int
-    variant: str
+    variant: str = Field(description="The graph, such as `int8`.")
 
 
 class TimingMs(_Answer):
     """Where the time went, in milliseconds, to the microsecond."""
 
-    decode: float
-    queue: float
-    infer: float
-    total: float
+    decode: float = Field(description="Decoding and resizing.")
+    queue: float = Field(description="Waiting for a compute thread.")
+    infer: float = Field(description="The graph.")
+    total: float = Field(description="From the image's arrival to its answer.")
 
 
 class CoveredPart(_Answer):
@@ -110,8 +112,8 @@ class CoveredPart(_Answer):
 
     x: float = Field(description="Of the left edge.")
     y: float = Field(description="Of the top edge.")
-    width: float
-    height: float
+    width: float = Field(description="Of the part.")
+    height: float = Field(description="Of the part.")
 
     @classmethod
     def of(cls, box: Box) -> Self:
@@ -125,8 +127,8 @@ class HeatMap(_Answer):
     method: Method = Field(description="How it was found out.")
     label: str = Field(serialization_alias="class", description="The class that it is about.")
     index: int = Field(description="The class's place in the model's output.")
-    rows: int
-    columns: int
+    rows: int = Field(description="Of the grid.")
+    columns: int = Field(description="Of the grid.")
     values: list[list[float]] = Field(
         description="Row by row, the top one first, 0-1: 1 at what spoke most for the class."
     )
@@ -156,7 +158,9 @@ class Classification(_Answer):
     classes: list[Score] = Field(description="Best first.")
     model: Model
     abstained: bool = Field(description="The model is not sure enough to be relied on.")
-    cached: bool
+    cached: bool = Field(
+        description="The answer to these very bytes was known, or under way, already."
+    )
     timing_ms: TimingMs
     explanation: HeatMap | None = Field(
         None,
@@ -189,44 +193,47 @@ class Classification(_Answer):
 class FieldError(_Answer):
     """What is wrong with one field."""
 
-    field: str
-    message: str
+    field: str = Field(description="Its name, with dots between what is nested.")
+    message: str = Field(description="What it should be.")
 
 
 class Problem(_Answer):
     """An error, as RFC 9457 has it."""
 
-    type: str = Field(examples=["urn:viewfinder:error:invalid_image"])
-    title: str
-    status: int
+    type: str = Field(
+        description="`urn:viewfinder:error:` and the code.",
+        examples=["urn:viewfinder:error:invalid_image"],
+    )
+    title: str = Field(description="The code in words.")
+    status: int = Field(description="That of the answer.")
     detail: str = Field(description="What went wrong and what to do, in a sentence.")
     code: str = Field(description="Stable; see docs/errors.md.")
     error: str = Field(description="The same as `detail`.")
-    request_id: str | None = None
-    errors: list[FieldError] | None = None
+    request_id: str | None = Field(None, description="As in the header `X-Request-ID`.")
+    errors: list[FieldError] | None = Field(None, description="With `invalid_parameter` only.")
 
 
 class BatchResult(_Answer):
     """One image's answer, or its error."""
 
     index: int = Field(description="The image's place in the request, from 0.")
-    filename: str | None = None
-    result: Classification | None = None
-    error: Problem | None = None
+    filename: str | None = Field(None, description="What the form calls it.")
+    result: Classification | None = Field(None, description="Left out where there is an error.")
+    error: Problem | None = Field(None, description="Left out where there is a result.")
 
 
 class BatchSummary(_Answer):
     """How the batch went."""
 
-    total: int
-    succeeded: int
-    failed: int
+    total: int = Field(description="Images.")
+    succeeded: int = Field(description="Images with a result.")
+    failed: int = Field(description="Images with an error.")
 
 
 class BatchAnswer(_Answer):
     """The answers of a batch, in the order of the images."""
 
-    results: list[BatchResult]
+    results: list[BatchResult] = Field(description="One for each image.")
     summary: BatchSummary
 
 
@@ -234,7 +241,9 @@ class VersionState(_Answer):
     """One version of a model and whether it can answer."""
 
     version: int
-    state: Literal["loading", "ready", "failed", "unloaded"]
+    state: Literal["loading", "ready", "failed", "unloaded"] = Field(
+        description="`unloaded`: it is loaded when it is asked for."
+    )
     reason: str | None = Field(None, description="Why it failed.")
 
 
@@ -269,7 +278,7 @@ class ModelAnswer(_Answer):
 
     name: str
     versions: list[VersionState]
-    aliases: dict[str, int]
+    aliases: dict[str, int] = Field(description="The version that each means.")
     traffic: Traffic | None = Field(description="Who answers when the model alone is named.")
     shadow: ShadowAnswer | None = Field(description="How the shadow of the traffic has done.")
     rollback: int | None = Field(description="The version that a rollback would let answer.")
@@ -289,8 +298,8 @@ class RoutingAnswer(_Answer):
     """Where a model's requests go now."""
 
     name: str
-    aliases: dict[str, int]
-    traffic: Traffic | None
+    aliases: dict[str, int] = Field(description="The version that each means.")
+    traffic: Traffic | None = Field(description="Null where it is not split.")
 
 
 class ModelList(_Answer):
@@ -303,18 +312,20 @@ class ModelList(_Answer):
 class ReloadAnswer(_Answer):
     """Every version and its state after a look at the store."""
 
-    models: dict[str, list[VersionState]]
+    models: dict[str, list[VersionState]] = Field(description="By the name of the model.")
 
 
 class VariantSummary(_Answer):
     """One graph of a version."""
 
-    name: str
-    format: str
-    bytes: int
-    accuracy: float | None
-    p50_ms: float | None
-    recommended: bool
+    name: str = Field(description="Such as `float32` or `int8`.")
+    format: str = Field(description="Of the graph's file.")
+    bytes: int = Field(description="Of the graph, with what it needs beside it.")
+    accuracy: float | None = Field(description="Top-1 on the validation photos, 0-1, if measured.")
+    p50_ms: float | None = Field(
+        description="Milliseconds of one image on one core, where it was made, if measured."
+    )
+    recommended: bool = Field(description="Whether it is the one that answers.")
 
 
 class VersionSummary(_Answer):
@@ -323,13 +334,13 @@ class VersionSummary(_Answer):
     name: str
     version: int
     created: datetime
-    labels_count: int
+    labels_count: int = Field(description="How many classes it has.")
     input: PreprocessSpec
     variants: list[VariantSummary]
-    evaluation: dict[str, Any] | None
+    evaluation: dict[str, Any] | None = Field(description="In short; null if there was none.")
     calibration: Calibration
-    provenance: dict[str, Any]
-    aliases: list[str]
+    provenance: dict[str, Any] = Field(description="What it was made from, and how.")
+    aliases: list[str] = Field(description="Those that mean this version.")
 
     @classmethod
     def of(cls, bundle: Bundle, aliases: dict[str, int]) -> Self:
@@ -363,7 +374,7 @@ class VersionSummary(_Answer):
 class DocumentAnswer(_Answer):
     """A file of a bundle that is for people and tools; serving reads none of them."""
 
-    path: str
+    path: str = Field(description="In the bundle; below `documents/`, its address.")
     bytes: int
     sha256: str
     type: str = Field(description="As which it is sent.")
@@ -380,10 +391,10 @@ class DocumentList(_Answer):
 class LabelAnswer(_Answer):
     """One class of a model."""
 
-    index: int
-    label: Annotated[str, Field(serialization_alias="class")]
-    id: str | None
-    description: str | None
+    index: int = Field(description="Its place in the model's output.")
+    label: Annotated[str, Field(serialization_alias="class", description="Its name.")]
+    id: str | None = Field(description="A name from outside, such as a WordNet synset.")
+    description: str | None = Field(description="What it means.")
 
     @classmethod
     def of(cls, index: int, label: Label) -> Self:
@@ -403,11 +414,13 @@ class Health(_Answer):
     """The process is alive."""
 
     status: Literal["ok"] = "ok"
-    version: str
+    version: str = Field(description="Of Viewfinder.")
 
 
 class Readiness(_Answer):
     """The default model can answer."""
 
-    status: Literal["ready", "degraded"]
-    parts: dict[str, str]
+    status: Literal["ready", "degraded"] = Field(
+        description="`degraded`: photos are answered, and something else is not as it should be."
+    )
+    parts: dict[str, str] = Field(description="How each part is, by its name.")

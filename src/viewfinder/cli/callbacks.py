@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from viewfinder.storage.database import Database
 
 _T = TypeVar("_T")
-_JobId = Annotated[str, typer.Argument(metavar="JOB_ID")]
+_JobId = Annotated[str, typer.Argument(metavar="JOB_ID", help="Which job.")]
 
 
 def webhook_secret(

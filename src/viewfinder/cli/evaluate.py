@@ -16,7 +16,7 @@ _DOCUMENT = "evaluation.json"
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(metavar="NAME[@VERSION]")],
+    model: Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="Which model.")],
     data: Annotated[
         Path,
         typer.Argument(metavar="DATA", help="As for data check: a folder, .csv, .tsv or .jsonl."),

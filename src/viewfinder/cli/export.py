@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def export_model(
-    model: Annotated[str, typer.Argument(metavar="NAME[@VERSION]")],
+    model: Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="Which model.")],
     out: Annotated[
         Path | None, typer.Argument(help="The zip file. Default: NAME-VERSION.zip, here.")
     ] = None,

@@ -45,7 +45,9 @@ def list_models(*, as_json: Json = False) -> None:
 
 @app.command("show")
 def show_model(
-    model: Annotated[str, typer.Argument(metavar="NAME[@VERSION]")], *, as_json: Json = False
+    model: Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="Which model.")],
+    *,
+    as_json: Json = False,
 ) -> None:
     """Show what one version says of itself; without a version, the one that answers.
 
@@ -83,7 +85,9 @@ def show_model(
 
 @app.command("verify")
 def verify_models(
-    model: Annotated[str | None, typer.Argument(metavar="NAME[@VERSION]")] = None,
+    model: Annotated[
+        str | None, typer.Argument(metavar="NAME[@VERSION]", help="Default: all of them.")
+    ] = None,
     *,
     as_json: Json = False,
 ) -> None:

@@ -17,7 +17,7 @@ _SPARSITY = 0.7
 
 
 def optimize(
-    model: Annotated[str, typer.Argument(metavar="NAME[@VERSION]")],
+    model: Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="Which model.")],
     *,
     data: Annotated[
         Path | None,

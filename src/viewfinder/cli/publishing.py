@@ -124,9 +124,11 @@ def import_model(
 
 
 def set_alias(
-    model: Annotated[str, typer.Argument(metavar="NAME")],
+    model: Annotated[str, typer.Argument(metavar="NAME", help="Which model.")],
     alias: Annotated[str, typer.Argument(metavar="ALIAS", help="For example stable.")],
-    version: Annotated[int | None, typer.Argument(metavar="VERSION")] = None,
+    version: Annotated[
+        int | None, typer.Argument(metavar="VERSION", help="What it is to mean.")
+    ] = None,
     *,
     delete: Annotated[bool, typer.Option("--delete", help="Take the alias away.")] = False,
     as_json: Json = False,
@@ -154,7 +156,9 @@ def set_alias(
 
 
 def roll_back(
-    model: Annotated[str, typer.Argument(metavar="NAME")], *, as_json: Json = False
+    model: Annotated[str, typer.Argument(metavar="NAME", help="Which model.")],
+    *,
+    as_json: Json = False,
 ) -> None:
     """Let the version before answer: `stable` goes back to it, and a traffic split ends.
 
@@ -168,7 +172,9 @@ def roll_back(
 
 
 def delete_model(
-    model: Annotated[str, typer.Argument(metavar="NAME@VERSION")], *, as_json: Json = False
+    model: Annotated[str, typer.Argument(metavar="NAME@VERSION", help="Which version.")],
+    *,
+    as_json: Json = False,
 ) -> None:
     """Take a version out of the store, if no alias and no traffic points to it.
 

@@ -57,7 +57,13 @@ class Label(_Part):
 
 
 class File(_Part):
-    """A file of the bundle, checked against these numbers before it is used."""
+    """A file of the bundle, checked against these numbers before it is used.
+
+    Attributes:
+        path: In the bundle's folder, with `/` between its parts; never outside.
+        bytes: Its size.
+        sha256: Of what it holds, in hexadecimal.
+    """
 
     path: InnerPath
     bytes: int = Field(ge=0)
@@ -86,6 +92,10 @@ class Scaling(_Part):
 
     Graphs that Viewfinder makes scale inside. One value for each channel, in the order that the
     geometry gives them.
+
+    Attributes:
+        mean: What is taken from each channel.
+        std: What each channel is then divided by.
     """
 
     mean: Triple
@@ -93,14 +103,24 @@ class Scaling(_Part):
 
 
 class ExpectedScore(_Part):
-    """What the variant answered for one class when the bundle was sealed."""
+    """What the variant answered for one class when the bundle was sealed.
+
+    Attributes:
+        index: The place of the class in `labels`.
+        confidence: Of that class, 0-1, calibrated.
+    """
 
     index: int = Field(ge=0)
     confidence: float = Field(ge=0, le=1)
 
 
 class GoldenSample(_Part):
-    """A photo and the answer that it must get: the best classes, first the very best."""
+    """A photo and the answer that it must get.
+
+    Attributes:
+        file: The photo.
+        top: The best classes, first the very best.
+    """
 
     file: File
     top: tuple[ExpectedScore, ...] = Field(min_length=1)
@@ -111,6 +131,7 @@ class Golden(_Part):
 
     Attributes:
         tolerance: How far a confidence may be off, 0-1. Processors round differently.
+        samples: Photos with their answers.
     """
 
     tolerance: float = Field(gt=0, le=1)
@@ -118,7 +139,12 @@ class Golden(_Part):
 
 
 class Latency(_Part):
-    """Milliseconds of one image on one core, and where that was measured."""
+    """How long one image takes on one core, and where that was measured.
+
+    Attributes:
+        p50_ms: Milliseconds; half of the images take longer.
+        machine: The processor, and what else matters.
+    """
 
     p50_ms: float = Field(gt=0)
     machine: str
@@ -144,9 +170,13 @@ class Variant(_Part):
         engine: The engine that runs it; `fake` is for tests and load tests.
         file: The graph.
         assets: What the graph needs beside it, such as the weights of a SavedModel.
+        preprocess: How a photo becomes its input.
         scaling: For foreign graphs only; None gives the graph its pixels as they are, 0-255.
         output: What the graph gives for each class.
+        calibration: How that becomes confidence.
+        golden: What it must still answer before it serves.
         accuracy: Top-1 on the validation set, 0-1, if measured.
+        latency: If measured where it was made.
         reference: What it said of the validation photos, if there were any.
         features: How heat maps are drawn from its feature map; None if it gives none.
     """
@@ -176,8 +206,17 @@ class Manifest(_Part):
     """The whole of `bundle.json`.
 
     Attributes:
+        schema_version: Of this form; another one is refused.
+        name: Of the model: 1-64 of `a-z 0-9 . _ -`, beginning with a letter or a digit.
+        version: Counts up; never used again for something else.
+        created: When it was sealed.
+        task: What the model does.
+        labels: The classes, in the order of the graphs' output; no name comes twice.
+        variants: Its graphs; no name comes twice.
+        recommended: The name of the variant that answers.
         evaluation: In short; the whole of it is among the documents.
         documents: For people and tools: the report of an evaluation. Serving reads none of them.
+        provenance: What it was made from, and how: data, weights, licences, versions, seeds.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION

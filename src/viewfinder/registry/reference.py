@@ -69,7 +69,10 @@ class Reference(BaseModel):
         classes: How often each class was the first, by its place in the model's output; those that
             never were are left out.
         confidence: Of the first class.
-        brightness: As in `ImageStatistics`, and so the others.
+        brightness: The mean of the pixels that the model saw, 0-1.
+        contrast: How far their grey levels are apart, 0-1.
+        sharpness: How far neighbours are apart, 0-1.
+        saturation: How much of the light is colour, 0-1.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -45,10 +45,14 @@ class Metrics:
         self._siblings = Siblings(self._cells, place)
         counter, gauge, histogram = self._counter, self._gauge, self._histogram
 
-        self.requests = counter("requests_total", "Requests that are over.", _REQUEST)
+        self.requests = counter(
+            "requests_total",
+            "Requests that are over; status 499: the client did not wait.",
+            _REQUEST,
+        )
         self.request_seconds = histogram(
             "request_latency_seconds",
-            "From the first byte of a request to the last of its answer.",
+            "From the first byte of a request until the last of its answer was handed on.",
             _REQUEST_S,
             _REQUEST,
         )
@@ -64,19 +68,25 @@ class Metrics:
             "viewfinder_image_bytes", "Size of a classified image's file.", _BYTES
         )
         self._image_pixels = histogram(
-            "viewfinder_image_pixels", "Pixels of an image, as it was sent.", _PIXELS
+            "viewfinder_image_pixels",
+            "Pixels of an image that was worked out, as it was sent.",
+            _PIXELS,
         )
         self._decode = histogram(
             "viewfinder_decode_seconds", "Decoding and resizing one image.", _WORK_S
         )
         self._queue = histogram(
-            "viewfinder_queue_seconds", "From an image's arrival to its turn.", _QUEUE_S
+            "viewfinder_queue_seconds",
+            "From an image's arrival until a thread took it up.",
+            _QUEUE_S,
         )
         self._inference = histogram(
             "viewfinder_inference_seconds", "The graph, for one image.", _WORK_S, _MODEL
         )
 
-        self.queue_depth = gauge("viewfinder_queue_depth", "Images that wait.", ("device", "lane"))
+        self.queue_depth = gauge(
+            "viewfinder_queue_depth", "Images that wait, in each lane.", ("device", "lane")
+        )
         self.queue_capacity = gauge(
             "viewfinder_queue_capacity", "Images that may wait in each lane.", ("device",)
         )
@@ -102,37 +112,44 @@ class Metrics:
             "viewfinder_confidence", "Confidence of the first class, 0-1.", _TENTHS, _MODEL
         )
         self._abstentions = counter(
-            "viewfinder_abstentions_total", "Answers that say: I don't know.", _MODEL
+            "viewfinder_abstentions_total", "Answers with `abstained`.", _MODEL
         )
         self._cache_hits = counter(
-            "viewfinder_cache_hits_total", "Answers for which nothing was worked out."
+            "viewfinder_cache_hits_total",
+            "Answers for which nothing was worked out; where there is a cache.",
         )
         self._cache_misses = counter(
             "viewfinder_cache_misses_total", "Answers that were worked out beside a cache."
         )
         self.shadow_comparisons = counter(
             "viewfinder_shadow_comparisons_total",
-            "Images shown to a shadow: whether it answered as the model did.",
+            "Images shown to a shadow (`version`): it `agreed`, `disagreed` or `failed`, or was "
+            "`skipped` for want of time.",
             ("model", "version", "outcome"),
         )
         self.model_loads = counter(
-            "viewfinder_model_loads_total", "Versions brought into memory.", ("model", "outcome")
+            "viewfinder_model_loads_total",
+            "Versions brought into memory (`ready`), or not (`failed`); a reload is a load of "
+            "another version.",
+            ("model", "outcome"),
         )
         self.model_loaded = gauge(
             "viewfinder_model_loaded", "Workers that have a version in memory.", _MODEL
         )
         self.store_looks = counter(
-            "viewfinder_store_looks_total", "Looks at the model store.", ("outcome",)
+            "viewfinder_store_looks_total",
+            "Looks at the model store: `ok`, `failed`.",
+            ("outcome",),
         )
 
         self.results_recorded = counter(
             "viewfinder_results_recorded_total", "Answers taken note of."
         )
         self.results_written = counter(
-            "viewfinder_results_written_total", "Answers written to the database."
+            "viewfinder_results_written_total", "Answers taken note of that are in the database."
         )
         self.results_lost = counter(
-            "viewfinder_results_lost_total", "Answers that could not be kept."
+            "viewfinder_results_lost_total", "Answers taken note of that were lost."
         )
         self.results_waiting = gauge(
             "viewfinder_results_waiting", "Answers that wait to be written."
@@ -141,15 +158,18 @@ class Metrics:
             "viewfinder_result_write_failures_total", "Tries to write answers that have failed."
         )
         self.result_images_lost = counter(
-            "viewfinder_result_images_lost_total", "Images that could not be stored."
+            "viewfinder_result_images_lost_total", "Images that were to be stored, and were not."
         )
         self.callback_attempts = counter(
             "viewfinder_callback_attempts_total",
-            "Calls to those who wait for a job, by what the callback is afterwards.",
+            "Calls to those who wait for a job, by what the callback is afterwards: `delivered`, "
+            "`waiting` (to be tried again), `refused`, `expired`.",
             ("outcome",),
         )
         self.plugin_dropped = counter(
-            "viewfinder_plugin_dropped_total", "Predictions that a plug-in missed.", ("plugin",)
+            "viewfinder_plugin_dropped_total",
+            "Predictions that a plug-in missed, being too slow.",
+            ("plugin",),
         )
         self.plugin_failures = counter(
             "viewfinder_plugin_failures_total",
@@ -157,15 +177,20 @@ class Metrics:
             ("plugin",),
         )
         self.job_images = counter(
-            "viewfinder_job_images_total", "Images of jobs that are done.", ("outcome",)
+            "viewfinder_job_images_total",
+            "Images of jobs that are done: `succeeded`, `failed`.",
+            ("outcome",),
         )
         self.jobs_finished = counter(
-            "viewfinder_jobs_finished_total", "Jobs that are over.", ("state",)
+            "viewfinder_jobs_finished_total",
+            "Jobs that this server, or this worker, finished.",
+            ("state",),
         )
 
         self.drift_psi = gauge(
             "viewfinder_drift_psi",
-            "How far recent images are from those the model was measured with (PSI).",
+            "How far recent images are from those that the model was measured with, as population "
+            "stability index; absent until there are enough.",
             (*_MODEL, "of"),
             combine="max",
         )
@@ -175,7 +200,7 @@ class Metrics:
 
         self.part_ready = gauge(
             "viewfinder_part_ready",
-            "1 where a part is ready in all workers, as /health/ready has it.",
+            "1 where a part is ready in all workers, else 0, as `/health/ready` has it.",
             ("part",),
             combine="min",
         )
@@ -186,11 +211,19 @@ class Metrics:
         )
         self._workers = gauge("viewfinder_workers", "Server processes that are alive.")
         self._build = gauge(
-            "viewfinder_build_info", "The version that runs.", ("version",), combine="max"
+            "viewfinder_build_info",
+            "1; the label says which version runs.",
+            ("version",),
+            combine="max",
         )
-        self._exposition = Exposition([*self._families, *PROCESS_FAMILIES])
+        self._exposition = Exposition(self.families)
         self._workers.set(1)
         self._build.set(1, __version__)
+
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """What each metric is, in the order in which they are shown."""
+        return (*self._families, *PROCESS_FAMILIES)
 
     def predicted(
         self, prediction: Prediction, size: int, *, pixels: int | None = None, cache: bool

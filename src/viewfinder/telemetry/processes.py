@@ -16,10 +16,20 @@ _PROC = Path("/proc")
 _PID = ("pid",)
 _UTIME, _STIME, _START, _RSS = 11, 12, 19, 21  # of what follows the name in `stat`
 
-_CPU = Family("process_cpu_seconds_total", "counter", "Processor time, user and system.", _PID)
-_MEMORY = Family("process_resident_memory_bytes", "gauge", "Memory in use.", _PID)
-_STARTED = Family("process_start_time_seconds", "gauge", "Since when, in seconds of Unix.", _PID)
-_FILES = Family("process_open_fds", "gauge", "Open files and connections.", _PID)
+_CPU = Family(
+    "process_cpu_seconds_total",
+    "counter",
+    "Processor time of each server process, user and system.",
+    _PID,
+)
+_MEMORY = Family("process_resident_memory_bytes", "gauge", "Its memory.", _PID)
+_STARTED = Family(
+    "process_start_time_seconds",
+    "gauge",
+    "Since when it has been running, in seconds of Unix.",
+    _PID,
+)
+_FILES = Family("process_open_fds", "gauge", "Its open files and connections.", _PID)
 _MOST_FILES = Family("process_max_fds", "gauge", "As many as there may be.", _PID)
 
 PROCESS_FAMILIES = (_CPU, _MEMORY, _STARTED, _FILES, _MOST_FILES)
