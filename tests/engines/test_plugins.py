@@ -10,7 +10,16 @@ import httpx2
 import pytest
 from pydantic import ValidationError
 from tests.plugins import install, install_example, with_engine
-from tests.support import COMMAND, Server, environment, fake_bundle, grey, run_command, serving
+from tests.support import (
+    COMMAND,
+    Server,
+    environment,
+    eventually,
+    fake_bundle,
+    grey,
+    run_command,
+    serving,
+)
 
 from viewfinder.engines.loader import check_installed, distributions, engine_module, load_variant
 from viewfinder.engines.plugins import GROUP
@@ -58,6 +67,12 @@ class exits:
 class aborts:
     def load(path, options): os.abort()
 
+class clings:
+    def load(path, options):
+        engine = good(path, options)
+        engine.close = sys.exit
+        return engine
+
 class mute:
     def load(path, options): return object()
 
@@ -93,7 +108,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _trouble(site: Path) -> None:
-    points = {name: f"trouble:{name}" for name in (*TROUBLE, "aborts")}
+    points = {name: f"trouble:{name}" for name in (*TROUBLE, "aborts", "clings")}
     install(site, "trouble", _TROUBLE, GROUP, points)
 
 
@@ -187,7 +202,7 @@ def test_viewfinders_own_engines_cannot_be_replaced(site: Path, tmp_path: Path) 
     install(site, "good", GOOD, GROUP, dict.fromkeys(ENGINES, "good"))
     fake_bundle(tmp_path / "models")
     for name in ("litert", "fake"):
-        assert engine_module(name).__name__ == f"viewfinder.engines.{name}"
+        assert engine_module(name) is sys.modules[f"viewfinder.engines.{name}"]
     with serving(tmp_path, "--model", "fake") as server:
         assert _classify(server, "fake").status_code == 200
         assert _classify(server, "efficientnet-lite0").status_code == 200
@@ -278,6 +293,18 @@ def test_a_variant_whose_engine_is_missing_is_left_out_unless_it_is_recommended(
     path.write_text(json.dumps({**manifest, "recommended": "other"}))
     with pytest.raises(BundleError, match="the variant other: the model needs the engine 'mine'"):
         prove(Bundle.read(bundle.folder))
+
+
+def test_an_engine_that_cannot_be_closed_disturbs_no_other(tmp_path: Path, site: Path) -> None:
+    _trouble(site)
+    with_engine(fake_bundle(tmp_path / "models", "clings"), "clings")
+    with serving(tmp_path, "--model", "clings") as server:
+        assert _classify(server, "clings").status_code == 200
+        address = f"{server.url}/v1/models/clings/versions/1/unload"
+        assert httpx2.post(address, timeout=60, trust_env=False).status_code == 200
+        eventually(lambda: "an engine could not be closed" in "\n".join(server.lines))
+        assert _classify(server, "clings").status_code == 200
+        assert server.stop() == 0
 
 
 # -- when it is there

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.examples.passing import overloaded_once
@@ -79,7 +80,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     home = tmp_path_factory.mktemp("locked")
     fake_bundle(home / "models")
     (home / "key").write_text(BOOTSTRAP)
-    given = {"AUTH__ENABLED": "true", "AUTH__BOOTSTRAP_KEY_FILE": home / "key"}
+    given: dict[str, Any] = {"AUTH__ENABLED": "true", "AUTH__BOOTSTRAP_KEY_FILE": home / "key"}
     with serving(home, "--model", "fake", **given) as server:
         yield server
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -78,7 +79,7 @@ def test_a_job_that_is_over_is_heard_of_once_however_often_it_is_told(
     tmp_path: Path, receiver: Receiver
 ) -> None:
     fake_bundle(tmp_path / "models")
-    given = {"WEBHOOKS__ALLOW_PRIVATE": "true", "WEBHOOKS__PORTS": receiver.port}
+    given: dict[str, Any] = {"WEBHOOKS__ALLOW_PRIVATE": "true", "WEBHOOKS__PORTS": receiver.port}
     with (
         serving(tmp_path, "--model", "fake", **given) as server,
         httpx2.Client(base_url=server.url, trust_env=False, timeout=60) as http,
