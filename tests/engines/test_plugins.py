@@ -167,7 +167,7 @@ def test_no_other_name_is_one(field: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_viewfinders_own_engines_run_their_own_format_alone(engine: str) -> None:
+def test_viewfinders_own_engines_run_no_format_of_anothers(engine: str) -> None:
     assert _variant(engine=engine, format=ENGINES[engine]).format == ENGINES[engine]
     with pytest.raises(ValidationError, match=f"{engine} runs no graphs of the format npz"):
         _variant(engine=engine)

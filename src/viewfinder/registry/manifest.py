@@ -154,7 +154,7 @@ class Variant(_Part):
 
     Attributes:
         name: For example `float32` or `int8`.
-        format: The file's format; for an engine of Viewfinder's own, the one that it reads.
+        format: The file's format; for an engine of Viewfinder's own, one of those in `ENGINES`.
         engine: The engine that runs it: one of `ENGINES`, or one that another package brings.
             `fake` is for tests and load tests.
         file: The graph.
@@ -183,7 +183,7 @@ class Variant(_Part):
 
     @model_validator(mode="after")
     def _check(self) -> "Variant":
-        if ENGINES.get(self.engine, self.format) != self.format:
+        if self.engine in ENGINES and self.format not in ENGINES.values():
             raise ValueError(f"the engine {self.engine} runs no graphs of the format {self.format}")
         return self
 
