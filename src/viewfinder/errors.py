@@ -42,6 +42,8 @@
         ├── ConversionError             conversion_failed
         ├── RemoteError                 remote_unusable
         ├── MeasuringError              measuring_failed
+        ├── MissingEngineError          missing_engine
+        ├── EngineError                 engine_failed
         └── MissingExtraError           missing_extra
 
 A message is written for the person who can act on it and never carries a path, an exception's
@@ -337,6 +339,24 @@ class MeasuringError(OperatorError):
     """A server that is to be measured, and cannot be."""
 
     code = "measuring_failed"
+
+
+class MissingEngineError(OperatorError):
+    """A model needs an engine that no installed package brings."""
+
+    code = "missing_engine"
+
+    def __init__(self, engine: str) -> None:
+        super().__init__(
+            f"the model needs the engine '{engine}', which no installed package brings: "
+            "install the one that does beside viewfinder"
+        )
+
+
+class EngineError(OperatorError):
+    """An engine of another package that cannot be used, or fails over a graph."""
+
+    code = "engine_failed"
 
 
 class MissingExtraError(OperatorError):

@@ -1,5 +1,8 @@
 """Bundles of graphs that `convert` made."""
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,3 +77,16 @@ def converted(name: str, graphs: Path, store: Path) -> Bundle:
         update={"variants": (variant,), "recommended": "float32", "evaluation": None}
     )
     return write_bundle(store / BUILTIN_MODEL / "1", manifest, files)
+
+
+def coloured(site: Path, store: Path) -> Bundle:
+    """The bundle that `examples/engine` makes of the example photos, a class for each."""
+    made = subprocess.run(
+        [sys.executable, "-m", "viewfinder_colours", str(PHOTOS), "--to", str(store)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *sys.path])},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return Bundle.read(Path(made.stdout.strip()))

@@ -3,21 +3,19 @@
 import hashlib
 import json
 import logging
+import os
 import threading
-import tomllib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from textwrap import dedent
 
 import httpx2
 import pytest
-from tests.support import ROOT, eventually, fake_bundle, grey, serving
+from tests.plugins import install, install_example
+from tests.support import eventually, fake_bundle, grey, serving
 
-from viewfinder.serving.callbacks import Callbacks, CompletedPrediction, find_callbacks
+from viewfinder.serving.callbacks import GROUP, Callbacks, CompletedPrediction, find_callbacks
 from viewfinder.types import ClassScore, Prediction, ServedModel, Timing
-
-EXAMPLE = ROOT / "examples" / "callback"
 
 
 @pytest.fixture
@@ -25,25 +23,14 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of installed packages, for the servers that a test starts."""
     folder = tmp_path / "site"
     folder.mkdir()
-    monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
     return folder
 
 
 def _install(site: Path, name: str, source: str, **callbacks: str) -> None:
-    """What pip leaves behind: a module, and the metadata of its package."""
-    (site / f"{name}.py").write_text(dedent(source))
-    metadata = site / f"{name}-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    points = "".join(f"{key} = {name}:{value}\n" for key, value in callbacks.items())
-    (metadata / "entry_points.txt").write_text(f"[viewfinder.callbacks]\n{points}")
-
-
-def _install_example(site: Path) -> None:
-    project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
-    ((name, target),) = project["entry-points"]["viewfinder.callbacks"].items()
-    module, _, attribute = target.partition(":")
-    _install(site, module, (EXAMPLE / f"{module}.py").read_text(), **{name: attribute})
+    """A package with callbacks."""
+    targets = {key: f"{name}:{value}" for key, value in callbacks.items()}
+    install(site, name, source, GROUP, targets)
 
 
 def _classify(url: str, photo: bytes) -> httpx2.Response:
@@ -54,7 +41,7 @@ def _classify(url: str, photo: bytes) -> httpx2.Response:
 def test_the_example_hears_of_every_answer_as_the_client_got_it(
     tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _install_example(site)
+    install_example(site, "callback")
     log = tmp_path / "audit.jsonl"
     monkeypatch.setenv("AUDIT_LOG", str(log))
     fake_bundle(tmp_path / "models")

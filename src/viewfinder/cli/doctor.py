@@ -44,7 +44,7 @@ def doctor(
     if settings:
         _print_settings(as_json=as_json)
         return
-    findings = [_system(), *_extras(), *_models(), _store(), _keys()]
+    findings = [_system(), *_extras(), *_engines(), *_models(), _store(), _keys()]
     if as_json:
         print_json({"findings": [asdict(finding) for finding in findings]})
     else:
@@ -107,6 +107,23 @@ def _installed(distribution: str) -> bool:
     except metadata.PackageNotFoundError:
         return False
     return True
+
+
+def _engines() -> list[Finding]:
+    """One line for each engine that another package brings, imported where it may crash."""
+    from viewfinder.engines.loader import RUNTIMES
+    from viewfinder.engines.plugins import offered, package, try_import
+
+    findings = []
+    for point in offered():
+        if point.name in RUNTIMES:
+            problem: str | None = "Viewfinder has an engine of that name, which is used instead"
+        else:
+            problem = try_import(point.name)
+        detail = package(point) if problem is None else f"{package(point)}: {problem}"
+        state: Literal["ok", "broken"] = "ok" if problem is None else "broken"
+        findings.append(Finding(f"engine {point.name}", state, detail))
+    return findings
 
 
 def _models() -> list[Finding]:

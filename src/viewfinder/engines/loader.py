@@ -11,6 +11,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from viewfinder.engines import plugins
 from viewfinder.engines.base import (
     Device,
     Engine,
@@ -109,6 +110,8 @@ def load_variant(
 
     Raises:
         BundleError: The file, the graph or its answers are not what was sealed.
+        EngineError: Its engine is another package's, and fails.
+        MissingEngineError: No installed package brings its engine.
         MissingExtraError: Its engine is not installed.
     """
     chosen = bundle.manifest.variant(variant)
@@ -118,9 +121,10 @@ def load_variant(
         bundle.verified(asset)
     options = EngineOptions(threads, chosen.scaling, device, cache)
     head = None if chosen.features is None else read_head(bundle.verified(chosen.features.weights))
-    loaded = LoadedVariant(bundle, chosen, module.load(path, options), head)
-    with contextlib.ExitStack() as undo:
+    with _blaming(chosen.engine), contextlib.ExitStack() as undo:
+        loaded = LoadedVariant(bundle, chosen, module.load(path, options), head)
         undo.callback(loaded.engine.close)
+        _check_traits(loaded.engine)
         _check_shapes(loaded)
         _check_features(loaded)
         _warm(loaded.engine)
@@ -133,8 +137,13 @@ def check_installed(engine: str) -> None:
     """Check that an engine can be loaded, without loading it.
 
     Raises:
+        EngineError: Several packages bring it.
+        MissingEngineError: No installed package brings it.
         MissingExtraError: What it needs is not installed.
     """
+    if engine not in RUNTIMES:
+        plugins.find(engine)
+        return
     runtime = RUNTIMES[engine]
     if runtime.extra is not None and importlib.util.find_spec(runtime.package) is None:
         raise MissingExtraError(runtime.title, runtime.extra)
@@ -143,9 +152,16 @@ def check_installed(engine: str) -> None:
 def engine_module(name: str) -> EngineModule:
     """The file of an engine. Imported by name: a server carries only the engines it runs.
 
+    The name comes from a manifest: Viewfinder's own come first, and of all others only what an
+    installed package offers is imported.
+
     Raises:
+        EngineError: It is another package's, and cannot be imported.
+        MissingEngineError: No installed package brings it.
         MissingExtraError: What it needs is not installed.
     """
+    if name not in RUNTIMES:
+        return plugins.import_engine(name)
     try:
         return cast("EngineModule", importlib.import_module(f"viewfinder.engines.{name}"))
     except ModuleNotFoundError as error:
@@ -153,6 +169,32 @@ def engine_module(name: str) -> EngineModule:
         if runtime.extra is None or (error.name or "").partition(".")[0] != runtime.package:
             raise
         raise MissingExtraError(runtime.title, runtime.extra) from error
+
+
+def distributions(engine: str) -> tuple[str, ...]:
+    """The packages that an engine's graphs may be run by.
+
+    Raises:
+        EngineError: Several packages bring it.
+        MissingEngineError: No installed package brings it.
+    """
+    if engine in RUNTIMES:
+        return RUNTIMES[engine].distributions
+    found = plugins.find(engine).dist
+    return () if found is None else (found.name,)
+
+
+def _blaming(engine: str) -> contextlib.AbstractContextManager[None]:
+    """What a plug-in raises is an error that names it; our own engines are not to raise any."""
+    if engine in RUNTIMES:
+        return contextlib.nullcontext()
+    return plugins.blaming(plugins.find(engine), "failed over the graph")
+
+
+def _check_traits(engine: Engine) -> None:
+    traits = engine.traits
+    if min(traits.instances, traits.max_useful_batch) < 1 or traits.device not in {"cpu", "gpu"}:
+        raise BundleError(f"nothing can be scheduled by {traits}")
 
 
 def _check_shapes(loaded: LoadedVariant) -> None:
@@ -186,7 +228,10 @@ def _warm(engine: Engine) -> None:
         for size in {1, engine.traits.max_useful_batch}:
             blank = np.zeros((size, *engine.input_shape), np.uint8)
             # One after the other, they would all go to the same instance.
-            list(side_by_side.map(engine.predict, [blank] * engine.traits.instances))
+            answers = list(side_by_side.map(engine.predict, [blank] * engine.traits.instances))
+            wanted = (size, engine.classes)
+            if any(scores.shape != wanted or scores.dtype != np.float32 for scores in answers):
+                raise BundleError(f"the scores are not float32 {list(wanted)}")
 
 
 def _check_golden(loaded: LoadedVariant) -> None:

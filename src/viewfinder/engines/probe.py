@@ -11,7 +11,7 @@ from typing import Any
 
 from viewfinder.engines.apart import COMPILING_S, answer_apart, run_apart
 from viewfinder.engines.base import Device
-from viewfinder.engines.loader import RUNTIMES, LoadedVariant, load_variant
+from viewfinder.engines.loader import LoadedVariant, distributions, load_variant
 from viewfinder.engines.releases import releases
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.store import is_builtin
@@ -25,6 +25,8 @@ def load_probed(bundle: Bundle, settings: Settings, *, variant: str | None = Non
 
     Raises:
         BundleError: The model cannot be used.
+        EngineError: Its engine is another package's, and fails.
+        MissingEngineError: No installed package brings its engine.
         MissingExtraError: Its engine is not installed.
     """
     threads, device = settings.compute_threads, settings.device
@@ -57,6 +59,8 @@ def probe(
 
     Raises:
         BundleError: The model cannot be used; the process may have crashed over it.
+        EngineError: Several packages bring its engine.
+        MissingEngineError: No installed package brings its engine.
     """
     mark = passed / _identity(bundle, device, variant) if passed is not None else None
     if mark is not None and mark.exists():
@@ -79,7 +83,7 @@ def probe(
 def _identity(bundle: Bundle, device: Device, variant: str | None) -> str:
     """Of a model, and of the runtime that would load it: another release may fail over it."""
     chosen = bundle.manifest.variant(variant)
-    runtime = " ".join(releases(RUNTIMES[chosen.engine].distributions))
+    runtime = " ".join(releases(distributions(chosen.engine)))
     identity = f"{bundle.digest} {chosen.name} {device} {runtime}"
     return hashlib.sha256(identity.encode()).hexdigest()
 

@@ -10,7 +10,9 @@ from viewfinder.engines.probe import probe
 from viewfinder.errors import (
     BundleError,
     ConflictError,
+    EngineError,
     InvalidParameterError,
+    MissingEngineError,
     MissingExtraError,
 )
 from viewfinder.registry.archive import unpack
@@ -88,6 +90,8 @@ def _lacking(engine: str) -> str | None:
     except MissingExtraError as error:
         title = RUNTIMES[engine].title
         return f"{title} is not installed (pip install 'viewfinder[{error.extra}]')"
+    except (MissingEngineError, EngineError) as error:
+        return error.detail
     return None
 
 

@@ -1,7 +1,9 @@
 """`bundle.json`: everything about one model version but its graphs."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import PurePosixPath
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -11,6 +13,17 @@ from viewfinder.registry.reference import Reference
 from viewfinder.types import is_model_name
 
 SCHEMA_VERSION: Literal[1] = 1
+
+ENGINES: Mapping[str, str] = MappingProxyType(
+    {
+        "litert": "litert",
+        "onnx": "onnx",
+        "openvino": "openvino",
+        "tensorflow": "saved_model",
+        "fake": "fake",
+    }
+)
+"""The engines that come with Viewfinder, and the format of their graphs."""
 
 
 def _check_name(name: str) -> str:
@@ -35,6 +48,7 @@ def _check_inside(path: str) -> str:
 
 Name = Annotated[str, AfterValidator(_check_name)]
 InnerPath = Annotated[str, AfterValidator(_check_inside)]
+EngineName = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -166,8 +180,9 @@ class Variant(_Part):
 
     Attributes:
         name: For example `float32` or `int8`.
-        format: The file's format.
-        engine: The engine that runs it; `fake` is for tests and load tests.
+        format: The file's format; for an engine of Viewfinder's own, one of those in `ENGINES`.
+        engine: The engine that runs it: one of `ENGINES`, or one that another package brings.
+            `fake` is for tests and load tests.
         file: The graph.
         assets: What the graph needs beside it, such as the weights of a SavedModel.
         preprocess: How a photo becomes its input.
@@ -182,8 +197,8 @@ class Variant(_Part):
     """
 
     name: Name
-    format: Literal["litert", "onnx", "openvino", "saved_model", "fake"]
-    engine: Literal["litert", "onnx", "openvino", "tensorflow", "fake"]
+    format: EngineName
+    engine: EngineName
     file: File
     assets: tuple[File, ...] = ()
     preprocess: PreprocessSpec
@@ -195,6 +210,12 @@ class Variant(_Part):
     latency: Latency | None = None
     reference: Reference | None = None
     features: Features | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "Variant":
+        if self.engine in ENGINES and self.format not in ENGINES.values():
+            raise ValueError(f"the engine {self.engine} runs no graphs of the format {self.format}")
+        return self
 
     @property
     def size(self) -> int:

@@ -749,6 +749,9 @@ def _give_back(loaded: LoadedVariant) -> None:
 
     Measured: without the trim, the C library keeps half of it.
     """
-    loaded.engine.close()
+    try:
+        loaded.engine.close()
+    except (Exception, SystemExit):  # a plug-in does not end the server
+        logger.exception("an engine could not be closed")
     with contextlib.suppress(AttributeError, OSError):  # another C library than glibc
         ctypes.CDLL(None).malloc_trim(0)

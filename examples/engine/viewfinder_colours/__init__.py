@@ -1,0 +1,1 @@
+"""An engine for Viewfinder that tells photos apart by their colours."""
