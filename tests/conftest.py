@@ -40,6 +40,7 @@ _LONGEST = (
     "e2e/test_training.py",
     "web/test_activity.py",
     "cli/test_commands.py",
+    "e2e/test_first_messages.py",
     "web/test_live.py",
     "pipelines/test_import_formats.py",
     "web/test_classify.py",
