@@ -331,7 +331,7 @@ def test_no_server_moves_the_cursor_of_a_terminal(tmp_path: Path, model: str) ->
 @pytest.mark.parametrize(
     ("given", "named", "words"),
     [
-        (["1.jpg", "2.jpg"], "", ("2 photos, but no folder for each class",)),
+        (["1.jpg", "2.jpg"], "", ("photos, but no folder for each class",)),
         (["cat/1.jpg"], "", ("one class only, 'cat'", "at least two to tell apart")),
         (["all/cat/1.jpg", "all/dog/1.jpg"], "", ("one class only, 'all'", "did you mean")),
         (["cat/1.jpg"], "cat/1.jpg", ("is a file, and not a data set",)),
