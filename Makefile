@@ -2,11 +2,13 @@
 PORT ?= 8000
 # Extras of the package to have at hand, for example: make test EXTRAS=train
 EXTRAS ?=
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
-	$$p -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
-	2>/dev/null && { echo $$p; break; }; done)
-
 UV := $(or $(shell command -v uv),.uv/bin/uv)
+PYTHONS := python3 python3.13 python3.12 python3.11
+# Only who has no uv needs venv, to get one.
+VENV := $(if $(filter .uv/%,$(UV)),import ensurepip; )
+PYTHON ?= $(shell for p in $(PYTHONS); do \
+	$$p -c '$(VENV)import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	2>/dev/null && { echo $$p; break; }; done)
 # Exactly what uv.lock says, with its hashes; what is there already for another target stays.
 SYNC = $(UV) sync --frozen --inexact --compile-bytecode --python "$(PYTHON)"
 COMMA := ,
@@ -14,7 +16,7 @@ EMPTY :=
 READY = .venv/ready-$(1)$(subst $(EMPTY) $(EMPTY),$(COMMA),$(sort $(EXTRAS)))
 BIN := .venv/bin
 
-.PHONY: help setup dev serve test pictures fuzz soak check format bench dist sbom audit clean
+.PHONY: help python setup dev serve test pictures fuzz soak check format bench dist sbom audit clean
 .DELETE_ON_ERROR:
 
 help:
@@ -34,22 +36,32 @@ help:
 	@echo "make audit    ask whether any of it has a known vulnerability    (EXTRAS as above)"
 	@echo "make clean    remove all that this made"
 
-.uv/bin/uv:
-	@test -n "$(PYTHON)" || { echo "Viewfinder needs Python 3.11, 3.12 or 3.13 with venv: \
-	on Debian and Ubuntu, apt-get install python3 python3-venv" >&2; exit 1; }
+# Without a Python that will do, say which there are and how to get one.
+python:
+	@test -n "$(PYTHON)" || { \
+	echo "Viewfinder needs Python 3.11, 3.12 or 3.13 with the module venv. Found:"; \
+	for p in $(PYTHONS); do command -v $$p >/dev/null || continue; \
+	v=$$($$p -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null) || continue; \
+	$$p -c 'import ensurepip' 2>/dev/null || v="$$v, without venv"; echo "  $$p: $$v"; done; \
+	echo "On Debian and Ubuntu: sudo apt-get install python3 python3-venv"; \
+	echo "Where that brings another version, install one of these and name it:"; \
+	echo "  make serve PYTHON=/path/to/python3.12"; \
+	exit 1; } >&2
+
+.uv/bin/uv: | python
 	"$(PYTHON)" -m venv .uv
 	.uv/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
 
-$(call READY,serve): uv.lock pyproject.toml | $(UV)
+$(call READY,serve): uv.lock pyproject.toml | python $(UV)
 	$(SYNC) --no-dev $(EXTRAS:%=--extra %)
 	@touch $@
 
-$(call READY,dev): uv.lock pyproject.toml | $(UV)
+$(call READY,dev): uv.lock pyproject.toml | python $(UV)
 	$(SYNC) $(EXTRAS:%=--extra %)
 	@touch $@
 
 # What only the benchmarks need: another HTTP server, plots.
-$(call READY,bench): uv.lock pyproject.toml | $(UV)
+$(call READY,bench): uv.lock pyproject.toml | python $(UV)
 	$(SYNC) --group bench $(EXTRAS:%=--extra %)
 	@touch $@
 

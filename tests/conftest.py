@@ -41,6 +41,7 @@ _LONGEST = (
     "docs/test_coming_from.py",
     "web/test_activity.py",
     "cli/test_commands.py",
+    "e2e/test_first_messages.py",
     "web/test_live.py",
     "pipelines/test_import_formats.py",
     "web/test_classify.py",

@@ -3,6 +3,7 @@
 `import viewfinder` brings nothing else in: what is named here comes when it is first asked for.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,13 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["Classifier", "Prediction", "__version__", "evaluate", "optimize", "train"]
+
+_OLDEST = (3, 11)
+if sys.version_info < _OLDEST:
+    raise ImportError(
+        "Viewfinder needs Python 3.11, 3.12 or 3.13, and this is "
+        + ".".join(map(str, sys.version_info[:3]))
+    )
 
 _HOMES = {
     "Classifier": "viewfinder.local",

@@ -365,5 +365,10 @@ class MissingExtraError(OperatorError):
     code = "missing_extra"
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs the extra '{extra}': pip install 'viewfinder[{extra}]'")
+        super().__init__(f"{what} needs the extra '{extra}': {how_to_install(extra)}")
         self.extra = extra
+
+
+def how_to_install(extra: str) -> str:
+    """The commands that bring an extra of this package, for a person to choose from."""
+    return f"pip install 'viewfinder[{extra}]', or in a checkout: make setup EXTRAS={extra}"

@@ -5,10 +5,14 @@ nested by two underscores: `VIEWFINDER_LIMITS__SIDE`), the TOML file, the defaul
 """
 
 import contextlib
+import functools
+import logging
 import math
 import os
 import re
 import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -25,6 +29,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -37,10 +42,21 @@ from pydantic_settings import (
 
 from viewfinder.errors import SettingsError
 
+logger = logging.getLogger(__name__)
+
 MIB = 1024 * 1024
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 _PREFIX = "VIEWFINDER_"
 _NESTING = "__"
+# What Kubernetes tells every container of each service in its namespace.
+_OF_A_SERVICE = re.compile(
+    r"_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$"
+)
+_LINK = re.compile(r"(tcp|udp|sctp)://")
+_NO_LINKS = (
+    "; Kubernetes sets VIEWFINDER_PORT for a service of that name: set enableServiceLinks: false "
+    "in the pod"
+)
 
 # Pillow itself warns from here on; a larger limit would have to switch that guard off.
 _PILLOW_PIXELS = 89_000_000
@@ -433,7 +449,11 @@ class Settings(BaseSettings):
     """The whole tree of options."""
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, env_nested_delimiter=_NESTING, frozen=True, extra="forbid"
+        env_prefix=_PREFIX,
+        env_nested_delimiter=_NESTING,
+        env_ignore_empty=True,
+        frozen=True,
+        extra="forbid",
     )
 
     home: Folder = Field(
@@ -587,14 +607,14 @@ def load_settings(**flags: Any) -> Settings:
     """Settings with those flags on top that were given (are not None).
 
     Raises:
-        SettingsError: A value is outside its range, a name is unknown, or the file is not TOML.
+        SettingsError: A value is outside its range, a name in the file or in a group is unknown, or
+            the file is not TOML. Other unknown names in the environment are a warning in the log.
     """
+    _tell_of_strangers(strangers_of(os.environ))
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(f"the setting {name} is not valid: {first['msg']}") from error
+        raise SettingsError(_explain(error.errors(include_url=False)[0])) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SettingsError(f"{config_file()} is not valid TOML: {error}") from error
     except pydantic_settings.SettingsError as error:
@@ -618,6 +638,55 @@ def origins(settings: Settings, flags: dict[str, Any]) -> dict[str, tuple[Any, s
         return next((source for source, given in sources if name in given), "default")
 
     return {name: (value, origin(name)) for name, value in flatten(settings.model_dump()).items()}
+
+
+def strangers_of(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The names that look like settings, are none, and would be passed over without a word.
+
+    What Kubernetes sets for services whose names begin with `viewfinder` is left out. What stands
+    in a group of settings is, too: that is refused.
+
+    Args:
+        environment: All variables.
+    """
+    names = _names()
+    groups = tuple(f"{environment_name(name.partition('.')[0])}{_NESTING}" for name in names)
+    known = {environment_name(part) for name in names for part in (name, name.partition(".")[0])}
+    return tuple(
+        name
+        for name, value in sorted(environment.items())
+        if (called := name.upper()).startswith(_PREFIX)
+        and called not in {*known, f"{_PREFIX}CONFIG"}
+        and not called.startswith(groups)
+        and not (_OF_A_SERVICE.search(called) or _LINK.match(value))
+    )
+
+
+@functools.cache
+def _tell_of_strangers(names: tuple[str, ...]) -> None:
+    """Warn, once."""
+    known = [environment_name(name) for name in _names()]
+    for name in names:
+        near = get_close_matches(name.upper(), known, n=1)
+        meant = f"did you mean {near[0]}?" if near else "docs/settings.md has them all"
+        logger.warning("%s in the environment is no setting and does nothing; %s", name, meant)
+
+
+@functools.cache
+def _names() -> tuple[str, ...]:
+    """Every setting, by its dotted name."""
+    return tuple(flatten(Settings.model_construct().model_dump()))
+
+
+def _explain(error: ErrorDetails) -> str:
+    """What is wrong with a setting, and what may be meant."""
+    name = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        near = get_close_matches(name, _names(), n=1)
+        meant = f"did you mean {near[0]}?" if near else "docs/settings.md has them all"
+        return f"the setting {name} is not valid: there is none of that name; {meant}"
+    is_link = name in {"port", "host"} and _LINK.match(str(error["input"]))
+    return f"the setting {name} is not valid: {error['msg']}{_NO_LINKS if is_link else ''}"
 
 
 def environment_name(name: str) -> str:

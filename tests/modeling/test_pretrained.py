@@ -191,7 +191,7 @@ def test_a_file_that_cannot_be_used_is_refused(
         ("x.keras", "can carry code"),
         ("x.pth", "a .h5 file"),
         ("imagnet", "a .h5 file"),
-        ("none.h5", "there is no file"),
+        ("none.h5", "does not exist"),
     ],
 )
 def test_what_is_no_file_of_weights_is_refused(

@@ -224,7 +224,7 @@ def test_a_preset_is_taught_from_its_own_weights(tmp_path: Path) -> None:
 
 def test_weights_that_cannot_be_had_are_told_before_anything_is_done(tmp_path: Path) -> None:
     listener = small.Notes()
-    with pytest.raises(WeightsError, match="there is no file"):
+    with pytest.raises(WeightsError, match="does not exist"):
         distill(tmp_path, "efficientnet-lite0", str(tmp_path / "none.pth"), listener)
     assert listener.phases == []
 

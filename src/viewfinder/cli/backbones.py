@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from viewfinder.cli.console import Json, fail, print_json, print_table, say
+from viewfinder.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,7 +91,7 @@ def _weights_shown(line: dict[str, Any]) -> str:
 def _explain(lines: Sequence[dict[str, Any]]) -> None:
     """Say what is not in the table, and how to get it."""
     if not _can_build():
-        say(f"Training needs the extra '{_EXTRA}': pip install 'viewfinder[{_EXTRA}]'")
+        say(MissingExtraError("Training", _EXTRA).detail)
     dates = sorted({line["measured"] for line in lines if line["measured"] is not None})
     if dates:
         when = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
@@ -111,7 +112,6 @@ def _measure(chosen: Sequence["Backbone"], home: "Path") -> None:
     from rich.console import Console
     from rich.progress import track
 
-    from viewfinder.errors import MissingExtraError
     from viewfinder.pipelines.speeds import Speed, remember_speeds
 
     if not _can_build():

@@ -63,7 +63,10 @@ def classify(
     task = Task(tuple(sources), model, top_k, server, settings)
     found = Sources(sources, settings)
     if not found.photos:
-        fail(f"no photos found; these are looked for: {' '.join(sorted(SUFFIXES))}")
+        fail(
+            f"no photos found in {', '.join(sources)}{_instead(sources)}; "
+            f"these are looked for: {' '.join(sorted(SUFFIXES))}"
+        )
     if server is None:
         _tell_of_extra(found.photos)
     if out is None or output is None:
@@ -76,6 +79,15 @@ def classify(
             print_json(summary.as_json())
     if failed == len(found.photos):
         sys.exit(1)
+
+
+def _instead(sources: list[str]) -> str:
+    """What folders without photos have."""
+    folders = (Path(source) for source in sources if Path(source).is_dir())
+    others = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    if not others:
+        return ", which is empty" if len(sources) == 1 and Path(sources[0]).is_dir() else ""
+    return f", but {len(others):,} other file{'s' * (len(others) > 1)}, such as {min(others)}"
 
 
 def check_server(url: str, option: str) -> None:

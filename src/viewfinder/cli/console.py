@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import os
+import shutil
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +14,17 @@ from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
+from viewfinder.shared.plain import printable
+
+
+class _Said(logging.Handler):
+    """Says what is logged before there is a log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(f"viewfinder: {printable(record.getMessage())}")
+
+
+_SAID = _Said()
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
@@ -26,6 +38,7 @@ def prepare() -> None:
     warnings.filterwarnings("ignore", module="PIL")
     # Only a server keeps a log; any other command says what is wrong in one line of its own.
     logging.getLogger("viewfinder").addHandler(logging.NullHandler())
+    logging.getLogger("viewfinder.settings").addHandler(_SAID)
 
 
 def print_json(value: Any) -> None:
@@ -103,12 +116,28 @@ def written(path: Path, *, newline: str | None = None) -> Iterator[TextIO]:
         yield file
 
 
+def this_command() -> str:
+    """How this command was called, for others that a person can copy."""
+    called, found = Path(sys.argv[0]), shutil.which("viewfinder")
+    if called.name == "__main__.py":
+        return "python -m viewfinder"
+    is_found = found is not None and called.exists() and called.samefile(found)
+    return "viewfinder" if is_found else str(called)
+
+
 def say(text: str) -> None:
     """Tell the person something that is not the answer."""
     sys.stderr.write(text + "\n")
 
 
-def fail(text: str, *, code: int = 1) -> NoReturn:
-    """End the command with one clear line."""
-    say(f"viewfinder: {text}")
+def fail(text: str, *notes: str, code: int = 1) -> NoReturn:
+    """End the command with one clear line, and notes below it.
+
+    Args:
+        text: What is wrong and what to do. It may hold what strangers wrote: what would move the
+            cursor is escaped.
+        notes: Written by us: an example, several ways on.
+        code: The exit status.
+    """
+    say("\n".join([f"viewfinder: {printable(text)}", *notes]))
     sys.exit(code)

@@ -2,17 +2,20 @@
 
 import platform
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from viewfinder.cli.console import Json, print_json, print_table
+from viewfinder.cli.console import Json, print_json, print_table, say, this_command
+from viewfinder.errors import OperatorError, how_to_install
+from viewfinder.shared.paths import trouble_with
 
 if TYPE_CHECKING:
     from viewfinder.settings import Settings
 
-_STYLES = {"ok": "green", "missing": "yellow", "broken": "red"}
+_STYLES = {"ok": "green", "optional": "dim", "missing": "yellow", "broken": "red"}
+_PACKAGES_SHOWN = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +24,16 @@ class Finding:
 
     Attributes:
         part: What was looked at.
-        state: `missing` is a choice, `broken` is a fault.
+        state: `optional` is not installed and need not be, `missing` is needed as the settings are,
+            `broken` is a fault.
         detail: What was found, or how to get it.
+        shown: The detail where there is little room; None if it is short.
     """
 
     part: str
-    state: Literal["ok", "missing", "broken"]
+    state: Literal["ok", "optional", "missing", "broken"]
     detail: str
+    shown: str | None = None
 
 
 def doctor(
@@ -46,17 +52,19 @@ def doctor(
         return
     findings = [_system(), *_extras(), *_engines(), *_models(), _store(), _keys()]
     if as_json:
-        print_json({"findings": [asdict(finding) for finding in findings]})
+        print_json({"findings": [_as_json(finding) for finding in findings]})
     else:
         from rich.text import Text
 
         print_table(
             ("", "state", ""),
             (
-                (finding.part, Text(finding.state, style=_STYLES[finding.state]), finding.detail)
-                for finding in findings
+                (one.part, Text(one.state, style=_STYLES[one.state]), one.shown or one.detail)
+                for one in findings
             ),
         )
+        if any(one.state == "optional" for one in findings):
+            say(f"An extra that you want: {how_to_install('NAME')}")
     if any(finding.state == "broken" for finding in findings):
         sys.exit(1)
 
@@ -92,11 +100,21 @@ def _extras() -> list[Finding]:
         ]
         missing = [name for name in wanted if not _installed(name)]
         if missing:
-            detail = f"lacks {', '.join(missing)}: pip install 'viewfinder[{extra}]'"
-            findings.append(Finding(f"extra {extra}", "missing", detail))
+            detail = f"lacks {', '.join(missing)}: {how_to_install(extra)}"
+            findings.append(Finding(f"extra {extra}", "optional", detail, _shortened(missing)))
         else:
             findings.append(Finding(f"extra {extra}", "ok", ", ".join(wanted)))
     return findings
+
+
+def _shortened(missing: list[str]) -> str:
+    more = len(missing) - _PACKAGES_SHOWN
+    named = ", ".join(missing[:_PACKAGES_SHOWN])
+    return f"not installed: {named}" + (f" and {more} more" if more > 0 else "")
+
+
+def _as_json(finding: Finding) -> dict[str, str]:
+    return {"part": finding.part, "state": finding.state, "detail": finding.detail}
 
 
 def _installed(distribution: str) -> bool:
@@ -133,7 +151,10 @@ def _models() -> list[Finding]:
     from viewfinder.settings import load_settings
 
     settings = load_settings()
-    catalog = look(open_store(settings.store, settings.home))
+    try:
+        catalog = look(open_store(settings.store, settings.home))
+    except OperatorError as error:
+        return [Finding("models", "broken", error.detail)]
     findings = []
     for name, versions in catalog.models.items():
         for version, entry in versions.items():
@@ -155,27 +176,32 @@ def _store() -> Finding:
     from viewfinder.settings import load_settings
 
     settings = load_settings()
+    if trouble := trouble_with(settings.home):
+        return Finding(
+            "data home", "broken", f"{settings.home}: {trouble}; VIEWFINDER_HOME names another"
+        )
     folder = open_store(settings.store, settings.home).folder
     if folder.is_dir():
         return Finding("model store", "ok", settings.store)
-    return Finding("model store", "missing", f"{folder} does not exist yet; that is fine")
+    return Finding("model store", "ok", f"{folder}, made with the first model")
 
 
 def _keys() -> Finding:
     """Whether keys guard a server with these settings. No database is made for that."""
     from viewfinder.api.asking import asks_for_key
-    from viewfinder.errors import OperatorError
     from viewfinder.settings import load_settings
 
     settings = load_settings()
     if not asks_for_key(settings):
-        return Finding("keys", "missing", f"not asked for at {settings.host}")
+        return Finding("keys", "ok", f"not asked for at {settings.host}")
     try:
         ways = _ways_in(settings)
     except OperatorError as error:
         return Finding("keys", "broken", error.detail)
     if not ways:
-        return Finding("keys", "missing", "asked for, and there is none: viewfinder keys create")
+        return Finding(
+            "keys", "missing", f"asked for, and there is none: {this_command()} keys create NAME"
+        )
     return Finding("keys", "ok", f"asked for at {settings.host}: {', '.join(ways)}")
 
 

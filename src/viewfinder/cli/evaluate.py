@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from viewfinder.cli.console import Json, fail, print_json, print_table, progress_bar, say, written
+from viewfinder.shared.paths import absence
 
 if TYPE_CHECKING:
     from viewfinder.evaluation.evaluate import Evaluation, SplitEvaluation
@@ -61,7 +62,7 @@ def evaluate(
     if report is not None and (report.suffix.lower() != ".html" or not report.parent.is_dir()):
         fail("--report takes a file that ends in .html, in a folder that exists", code=2)
     if not data.exists():
-        fail(f"{data} does not exist", code=2)
+        fail(absence(data), code=2)
     settings, catalog = load_settings(), read_catalog()
     bundle = catalog.resolve(model)
     other = catalog.resolve(against) if against is not None else None

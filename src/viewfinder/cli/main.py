@@ -86,7 +86,8 @@ def run() -> None:
     except ViewfinderError as error:
         if debug:
             raise
-        fail(error.detail, code=2 if isinstance(error, SettingsError) else 1)
+        notes = getattr(error, "__notes__", ())
+        fail(error.detail, *notes, code=2 if isinstance(error, SettingsError) else 1)
     except BrokenPipeError:
         # The reader has seen enough. Python would complain once more when it flushes at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

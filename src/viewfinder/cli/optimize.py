@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from viewfinder.cli.console import Json, fail, print_json, print_table, say
+from viewfinder.shared.paths import absence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +76,7 @@ def optimize(
     if not 0 < sparsity < 1:
         fail("--sparsity lies between 0 and 1", code=2)
     if data is not None and not data.exists():
-        fail(f"{data} does not exist", code=2)
+        fail(absence(data), code=2)
     options = OptimizeOptions(
         max_drop=max_drop / 100,
         prune=sparsity if prune else None,

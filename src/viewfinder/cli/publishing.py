@@ -8,6 +8,7 @@ import typer
 
 from viewfinder.cli.console import Json, fail, print_json, say
 from viewfinder.cli.models import model_store, read_catalog
+from viewfinder.shared.paths import absence
 
 if TYPE_CHECKING:
     from viewfinder.registry.bundle import Bundle
@@ -31,7 +32,7 @@ def publish_model(
     from viewfinder.pipelines.publish import publish
 
     if not source.exists():
-        fail(f"{source} does not exist", code=2)
+        fail(absence(source), code=2)
     _report(publish(model_store(), source, name=name, note=say), as_json=as_json)
 
 
@@ -83,7 +84,7 @@ def import_model(
     from viewfinder.pipelines.publish import add_next
 
     if not graph.exists():
-        fail(f"{graph} does not exist", code=2)
+        fail(absence(graph), code=2)
     called = _model_name(name, graph)
     labels = labels or Path(_ask("The file of labels", "--labels"))
     if not labels.exists() or labels.is_dir():

@@ -6,11 +6,11 @@ import signal
 import sys
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from viewfinder.cli.console import Json, fail, prepare, print_json, say
+from viewfinder.cli.console import Json, fail, prepare, print_json, say, this_command
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -123,14 +123,24 @@ def _decide_on_keys(settings: "Settings", *, insecure: bool) -> "Settings":
         )
     if asked and not _look_at_keys(settings):
         if public:
-            fail(
-                f"{settings.host} asks for keys, and there is none yet: make one with "
-                "`viewfinder keys create NAME`, or serve 127.0.0.1."
-                + ("" if settings.auth.enabled else " To serve it to anybody, say --insecure.")
-            )
-        say("There is no key yet: make one with `viewfinder keys create NAME`.")
+            _fail_without_keys(settings)
+        say(f"There is no key yet: make one with `{this_command()} keys create NAME`.")
     auth = settings.auth.model_copy(update={"enabled": asked})
     return settings.model_copy(update={"auth": auth})
+
+
+def _fail_without_keys(settings: "Settings") -> NoReturn:
+    ways = [
+        f"  a key:          export KEY=$({this_command()} keys create robot)",
+        "  your provider:  auth.oidc.issuer and auth.oidc.audience, see docs/security.md",
+    ]
+    if settings.auth.enabled is None:
+        ways.append("  neither:        --insecure, and anybody who reaches it may use it")
+    fail(
+        f"{settings.host} can be reached by others, so it asks for keys, and there is none yet: "
+        "choose one of these, or serve 127.0.0.1",
+        *ways,
+    )
 
 
 def _look_at_keys(settings: "Settings") -> bool:
@@ -165,9 +175,16 @@ def _check_storage(settings: "Settings") -> None:
     That they are away is no reason not to start.
     """
     from viewfinder.blobs.store import open_blobs
+    from viewfinder.shared.paths import trouble_with
 
     open_blobs(settings)
-    if settings.database.url is not None:  # else it is SQLite, and need not be there yet
+    if settings.database.url is None:  # it is SQLite, and need not be there yet
+        if trouble := trouble_with(settings.home):
+            say(
+                f"viewfinder: nothing can be kept in {settings.home}: {trouble}. Photos are "
+                "answered all the same; VIEWFINDER_HOME names another folder."
+            )
+    else:
         from viewfinder.storage.database import connect, database_url
 
         connect(database_url(settings))  # connects to nothing yet

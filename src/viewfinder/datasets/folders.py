@@ -1,11 +1,12 @@
 """A folder with a folder for each class, or one for each split with the classes inside."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from viewfinder.datasets.labels import split_named, tidy_label
+from viewfinder.datasets.layout import not_folders
 from viewfinder.datasets.photos import Dataset, Photo, Skipped, Split
 from viewfinder.errors import DatasetError
 from viewfinder.imaging.suffixes import SUFFIXES, is_photo_name
@@ -98,10 +99,11 @@ def _split_folders(source: Path, folders: list[Path]) -> dict[Split, Path] | Non
     if others:
         if any(listing.photos or not listing.folders for listing in inside):
             return None
-        if len(named) > 1:
-            raise DatasetError(
-                f"{source} has folders of splits and others beside them: {', '.join(others)}; "
-                "move the others away"
+        classes = {folder.name for listing in inside for folder in listing.folders}
+        if len(named) > 1 or classes & set(others):
+            raise not_folders(
+                f"{source} has folders of splits ({_names(folder for _, folder in named)}) and "
+                f"others beside them: {', '.join(others)}; move the others away"
             )
         return None
     splits: dict[Split, Path] = {}
@@ -114,11 +116,15 @@ def _split_folders(source: Path, folders: list[Path]) -> dict[Split, Path] | Non
     return splits
 
 
+def _names(folders: Iterable[Path]) -> str:
+    return ", ".join(folder.name for folder in folders)
+
+
 def _read_classes(found: _Found, folder: Path, listing: _Listing, split: Split | None) -> None:
     if listing.photos and not listing.folders:
-        raise DatasetError(
-            f"{folder} has photos, but no folder for each class; "
-            f"put each photo into a folder called as what it shows"
+        raise not_folders(
+            f"{folder} has {len(listing.photos):,} photos, but no folder for each class; "
+            "put each photo into a folder called as what it shows"
         )
     found.passed_over += listing.photos + listing.others
     for path in listing.folders:

@@ -4,9 +4,14 @@ from pathlib import Path
 
 from viewfinder.datasets.folders import looked_for, read_folder
 from viewfinder.datasets.labels import check_distinct
+from viewfinder.datasets.layout import not_folders
 from viewfinder.datasets.photos import Dataset
 from viewfinder.datasets.tables import TABLES, read_table
 from viewfinder.errors import DatasetError
+from viewfinder.shared.paths import absence
+
+# A photo right in the folder of its class: the folder's name and its own.
+_OF_A_CLASS = 2
 
 
 def read_dataset(source: Path, *, to_learn: bool = True) -> Dataset:
@@ -37,13 +42,13 @@ def _read(source: Path) -> Dataset:
     try:
         is_folder = source.stat() and source.is_dir()
     except FileNotFoundError as error:
-        raise DatasetError(f"{source} does not exist") from error
+        raise DatasetError(absence(source)) from error
     if is_folder:
         return read_folder(source)
     if source.suffix.lower() in TABLES and source.is_file():
         return read_table(source)
-    raise DatasetError(
-        f"{source} is not a data set: give a folder with a folder for each class, or a "
+    raise not_folders(
+        f"{source} is a file, and not a data set: give a folder with a folder for each class, or a "
         f"{', '.join(TABLES)} file of paths and labels"
     )
 
@@ -51,7 +56,10 @@ def _read(source: Path) -> Dataset:
 def _check(dataset: Dataset) -> None:
     """Refuse what nothing can be learned from."""
     if not dataset.photos:
-        raise DatasetError(f"{dataset.source} has no photos; these are looked for: {looked_for()}")
+        raise not_folders(
+            f"{dataset.source} has no photos{_instead(dataset)}; "
+            f"these are looked for: {looked_for()}"
+        )
     check_distinct(dataset.labels)
     lost = {one.photo.label for one in dataset.skipped if one.photo.label} - set(dataset.labels)
     if lost:
@@ -61,11 +69,32 @@ def _check(dataset: Dataset) -> None:
         )
 
 
+def _instead(dataset: Dataset) -> str:
+    """What is in a folder without photos."""
+    others = dataset.passed_over
+    if not others:
+        return ""
+    return f", but {len(others):,} other file{'s' * (len(others) > 1)}, such as {others[0]}"
+
+
+def _one_deeper(dataset: Dataset) -> Path | None:
+    """The only folder of a data set, if it looks like the data set itself."""
+    if dataset.is_split or not dataset.source.is_dir():
+        return None
+    below = [photo.path.relative_to(dataset.source).parts for photo in dataset.photos]
+    if any(len(parts) <= _OF_A_CLASS for parts in below):
+        return None
+    several = len({parts[:_OF_A_CLASS] for parts in below}) > 1
+    return dataset.source / below[0][0] if several else None
+
+
 def _check_to_learn(dataset: Dataset) -> None:
     if len(dataset.labels) == 1:
-        raise DatasetError(
-            f"{dataset.source} has one class only, {dataset.labels[0]!r}; "
-            "a model needs at least two to tell apart"
+        inside = _one_deeper(dataset)
+        meant = f"; did you mean {inside}, which has several folders?" if inside else ""
+        raise not_folders(
+            f"{dataset.source} has one class only, {dataset.labels[0]!r}, and "
+            f"a model needs at least two to tell apart{meant}"
         )
     if not dataset.is_split:
         return

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from viewfinder.datasets.labels import split_named, tidy_label
+from viewfinder.datasets.layout import not_a_table
 from viewfinder.datasets.photos import Dataset, Photo, Skipped, Split
 from viewfinder.errors import DatasetError
 
@@ -146,7 +147,7 @@ def _csv_rows(text: str, source: Path) -> Iterator[_Row]:
 def _check_columns(columns: list[str], source: Path) -> None:
     for needed in (_PATHS, _LABELS):
         if not set(needed) & set(columns):
-            raise DatasetError(
+            raise not_a_table(
                 f"{source}: the first line has no column {needed[0]!r} "
                 f"(or {', '.join(needed[1:])}); it has {', '.join(columns)}"
             )

@@ -12,12 +12,13 @@ from urllib.error import HTTPError
 
 from viewfinder.errors import WeightsError
 from viewfinder.modeling.applications import load_application, weighted_layers
-from viewfinder.modeling.backbones import Backbone, Download, Lite
+from viewfinder.modeling.backbones import BACKBONES, Backbone, Download, Lite
 from viewfinder.modeling.efficientnet_lite import load_efficientnet
 from viewfinder.modeling.extra import keras, kind_of
 from viewfinder.modeling.hdf5 import WantedLayer, read_weights
-from viewfinder.modeling.locations import keras_models_folder
+from viewfinder.modeling.locations import are_here, keras_models_folder
 from viewfinder.modeling.weights import read_checkpoint, wheel_checkpoint
+from viewfinder.shared.paths import absence
 
 IMAGENET = "imagenet"
 NONE = "none"
@@ -45,7 +46,14 @@ def load_pretrained(
     if str(weights) == NONE:
         return
     if str(weights) != IMAGENET:
-        _load_file(model, backbone, _checked(Path(weights), backbone))
+        try:
+            _load_file(model, backbone, _checked(Path(weights), backbone))
+        except WeightsError as error:
+            error.add_note(
+                f"--weights takes a file with the weights of {backbone.name}; is it of another "
+                "--backbone? `viewfinder models backbones` lists them."
+            )
+            raise
     elif isinstance(backbone.weights, Download):
         folder = models_folder if models_folder is not None else keras_models_folder()
         _load_file(model, backbone, downloaded(backbone.weights, folder, backbone.megabytes))
@@ -84,9 +92,14 @@ def downloaded(weights: Download, folder: Path, megabytes: float) -> Path:
             error.__context__.close()  # and leaves the connection open
         raise WeightsError(
             f"cannot download {weights.file} ({megabytes:.0f} MB): fetch {weights.url} elsewhere "
-            f"and put it at {path}, or pass --weights FILE"
+            f"and put it at {path}, or pass --weights FILE. Here already: {_at_hand(folder)}"
         ) from error
     return path
+
+
+def _at_hand(folder: Path) -> str:
+    """The backbones that need no download."""
+    return ", ".join(one.name for one in BACKBONES.values() if are_here(one, folder))
 
 
 @contextlib.contextmanager
@@ -114,7 +127,7 @@ def _checked(path: Path, backbone: Backbone) -> Path:
             f"{str(path)!r} is none of them"
         )
     if not path.is_file():
-        raise WeightsError(f"there is no file {path}")
+        raise WeightsError(absence(path))
     return path
 
 

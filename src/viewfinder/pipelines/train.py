@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from difflib import get_close_matches
 from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -131,12 +132,18 @@ def train(
     return Trained(bundle, evaluation, took, job.logs)
 
 
+def _meant(backbone: str) -> str:
+    near = get_close_matches(backbone, BACKBONES, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
 def _check(name: str, options: TrainingOptions) -> None:
     if not is_model_name(name):
         raise InvalidParameterError(f"{name!r} cannot be a model's name: 1-64 of a-z 0-9 . _ -")
     if options.backbone not in BACKBONES:
         raise InvalidParameterError(
-            f"there is no backbone {options.backbone!r}; `viewfinder models backbones` lists them"
+            f"there is no backbone {options.backbone!r}{_meant(options.backbone)}; "
+            "`viewfinder models backbones` lists them"
         )
     if options.head not in get_args(Head):
         raise InvalidParameterError(f"there is no head {options.head!r}: linear or mlp")

@@ -3,6 +3,8 @@
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
@@ -21,6 +23,7 @@ from viewfinder.types import ModelRef, is_model_name, parse_version
 BUILTIN_STORE = Path(__file__).parent / "builtin"
 BUILTIN_MODEL = "efficientnet-lite0"
 _NAMES_SHOWN = 10
+_NAMES_COMPARED = 100  # a stranger's request may be the reason to
 _RETRY_S = 5
 
 Signature = tuple[tuple[str, int, int], ...]
@@ -93,8 +96,17 @@ class Catalog:
                 self._check_whole(f"the model {name!r}")
             called = repr(name) if is_model_name(name) else "of that name"
             known = ", ".join(list(self.models)[:_NAMES_SHOWN])
-            raise ModelNotFoundError(f"There is no model {called}. Among those here: {known}.")
+            meant = self._meant(name)
+            raise ModelNotFoundError(
+                f"There is no model {called}.{meant} Among those here: {known}."
+            )
         return self.models[name]
+
+    def _meant(self, name: str) -> str:
+        if not is_model_name(name):
+            return ""
+        near = get_close_matches(name, islice(self.models, _NAMES_COMPARED), n=1)
+        return f" Did you mean {near[0]!r}?" if near else ""
 
     def route(self, name: str) -> Route:
         """The model's routing; an empty one if nobody has set any."""

@@ -6,9 +6,11 @@ import resource
 import socket
 
 from viewfinder.errors import ListenError
+from viewfinder.server.holder import holder_of
 
 _BACKLOG = 2048
 _FILES_BESIDE = 256
+_LAST_PORT = 65_535
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -31,14 +33,22 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise ListenError(
-                f"port {port} is taken; choose another with --port, or --port 0 for a free one"
-            ) from error
+            raise ListenError(_taken(port)) from error
         raise ListenError(
             f"cannot listen on {host} port {port}: {error.strerror or error}"
         ) from error
     listener.set_inheritable(True)
     return listener
+
+
+def _taken(port: int) -> str:
+    holder = holder_of(port)
+    by = f" by {holder}" if holder else ""
+    other = port + 1 if port < _LAST_PORT else port - 1
+    return (
+        f"port {port} is taken{by}: choose another with --port {other} (with make: PORT={other}), "
+        "or --port 0 for a free one"
+    )
 
 
 def url_of(host: str, listener: socket.socket) -> str:

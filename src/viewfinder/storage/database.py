@@ -200,9 +200,12 @@ def told(url: URL) -> Iterator[None]:
         yield
     except (SQLAlchemyError, OSError) as error:  # a TimeoutError is an OSError
         reason, may_pass = _reason(error, url), isinstance(error, (OperationalError, OSError))
-        raise DatabaseError(
+        refused = DatabaseError(
             f"the database {_shown(url)} cannot be used: {reason}", may_pass=may_pass
-        ) from error
+        )
+        if url.get_backend_name() == SQLITE and isinstance(error, OSError):
+            refused.add_note("It lies in the data home: VIEWFINDER_HOME names another folder.")
+        raise refused from error
     except ModuleNotFoundError as error:
         raise MissingExtraError("A database on PostgreSQL", "postgres") from error
 

@@ -34,15 +34,15 @@ def print_answers(task: Task, sources: Sources, *, as_json: bool) -> int:
 
 
 def _readable(line: Line, *, many: bool) -> str:
-    # A file's name may hold anything, also what moves a terminal's cursor.
+    # The name of a file, or what another server says, may hold what moves a terminal's cursor.
     path = printable(line["path"])
     if "error" in line:
-        return f"{path}: {line['error']['detail']}"
+        return f"{path}: {printable(line['error']['detail'])}"
     if many:
-        return f"{path}: {line['class']} {line['confidence']:.1%}"
-    widest = max(len(score["class"]) for score in line["classes"])
+        return f"{path}: {printable(line['class'])} {line['confidence']:.1%}"
+    names = [printable(score["class"]) for score in line["classes"]]
+    widest = max(map(len, names))
     return "\n".join(
-        f"{score['class']:{widest}}  {score['confidence']:6.1%}  "
-        f"{'█' * round(_BAR * score['confidence'])}"
-        for score in line["classes"]
+        f"{name:{widest}}  {score['confidence']:6.1%}  {'█' * round(_BAR * score['confidence'])}"
+        for name, score in zip(names, line["classes"], strict=True)
     )

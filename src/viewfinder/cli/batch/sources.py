@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from viewfinder.cli.console import fail
 from viewfinder.errors import RequestError
 from viewfinder.imaging.suffixes import is_photo_name
+from viewfinder.shared.paths import absence
 
 if TYPE_CHECKING:
     from viewfinder.net.fetch import Fetcher
@@ -80,7 +81,7 @@ class Sources:
             photos = (found for found in path.rglob("*") if is_photo_name(found.name))
             yield from filter(None, map(self._file, sorted(photos)))
         elif not path.exists():
-            fail(f"{name} does not exist")
+            fail(absence(name))
         elif path.suffix.lower() == _ZIP:
             yield from self._archive(path)
         else:
