@@ -13,7 +13,7 @@ import viewfinder
 pytestmark = pytest.mark.train
 
 PAGE = "tutorial.md"
-PIECES = 24
+PIECES = 30
 LANGUAGES = ("sh", "python") if "Client" in viewfinder.__all__ else ("sh",)
 
 
@@ -76,16 +76,14 @@ def test_a_canary_answers_some_then_all_then_none(told: dict[str, str]) -> None:
     counts = {int(version): int(count) for count, version in split.items()}
     # One answer in four: that none of them, or all of them, are version 2's has odds of 1 to 10^5.
     assert counts.keys() == {1, 2}
-    assert sum(counts.values()) <= 4 * (PIECES // 3)
+    assert sum(counts.values()) == 40
     after = re.findall(r'^"version":(\d)$', told["9"], re.MULTILINE)
     assert after == ["2", "1"]
 
 
 def test_corrections_are_counted_and_exported(told: dict[str, str]) -> None:
-    accuracy = re.search(r"^\{.*?\}(?=\n|\d|$)", told["10"], re.MULTILINE | re.DOTALL)
-    assert accuracy is not None
     assert '"reviewed":12' in told["10"]
-    assert "12" in told["10"].splitlines()[-1]
+    assert "12 written to practice/photos, 0 there already" in told["10"]
 
 
 def test_what_was_corrected_is_learned_from_and_compared(told: dict[str, str]) -> None:
