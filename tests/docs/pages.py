@@ -50,7 +50,7 @@ def follow(
     *,
     port: int = _PORT,
     languages: Collection[str] = ("sh", "python"),
-    timeout: float = 300,
+    timeout: float = 900,
 ) -> dict[str, str]:
     """Do what a page says in its `sh` and `python` blocks, in order, in one shell.
 

@@ -25,7 +25,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     with kept_port() as port:
         given = {"VIEWFINDER_PORT": str(port), "PIECES": str(PIECES), "BUDGET": "15s"}
         said = follow(
-            PAGE, folder, environment(folder) | given, port=port, languages=LANGUAGES, timeout=560
+            PAGE, folder, environment(folder) | given, port=port, languages=LANGUAGES, timeout=1800
         )
     return {section.partition(".")[0]: text for section, text in said.items()}
 
