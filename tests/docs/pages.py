@@ -78,7 +78,7 @@ def follow(
     told: dict[str, str] = {}
     begun = [(block, said / str(n)) for n, block in enumerate(todo) if (said / str(n)).exists()]
     for block, path in begun:
-        told[block.section] = told.get(block.section, "") + path.read_text("utf-8")
+        told[block.section] = told.get(block.section, "") + path.read_text("utf-8") + "\n"
     last = begun[-1]
     assert status == 0, f"{page}, {last[0].section}:\n{last[0].text}\n{last[1].read_text('utf-8')}"
     return told

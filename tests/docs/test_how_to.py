@@ -88,7 +88,7 @@ def test_where_it_runs_is_seen(stranger: Stranger) -> None:
     said = stranger.follow("gpu.md")
     assert re.search(r"device +cpu +default", said)
     (busy,) = re.findall(
-        r'^viewfinder_compute_busy_seconds_total\{device="cpu"\} (.+)$', said, re.MULTILINE
+        r'viewfinder_compute_busy_seconds_total\{device="cpu"\} (.+)$', said, re.MULTILINE
     )
     assert float(busy) > 0
 

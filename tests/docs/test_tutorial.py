@@ -71,13 +71,13 @@ def test_the_threshold_is_shown_and_an_answer_says_whether_it_is_kept(
     assert isinstance(json.loads(answer)["abstained"], bool)
 
 
-def test_a_canary_answers_some_then_all_then_none(told: dict[str, str]) -> None:
-    split = dict(re.findall(r'^ *(\d+) "version":(\d)$', told["9"], re.MULTILINE))
-    counts = {int(version): int(count) for count, version in split.items()}
+def test_a_canary_answers_some_then_all_and_then_none(told: dict[str, str]) -> None:
+    split = re.findall(r'(\d+) "version":(\d)$', told["9"], re.MULTILINE)
+    counts = {int(version): int(count) for count, version in split}
     # One answer in four: that none of them, or all of them, are version 2's has odds of 1 to 10^5.
     assert counts.keys() == {1, 2}
     assert sum(counts.values()) == 40
-    after = re.findall(r'^"version":(\d)$', told["9"], re.MULTILINE)
+    after = re.findall(r'(?<! )"version":(\d)$', told["9"], re.MULTILINE)
     assert after == ["2", "1"]
 
 
