@@ -37,6 +37,8 @@ _EXTRAS = {
 _LONGEST = (
     "e2e/test_optimization.py",
     "robustness/test_workers.py",
+    "docs/test_tutorial.py",
+    "docs/test_how_to.py",
     "e2e/test_training.py",
     "docs/test_coming_from.py",
     "web/test_activity.py",
