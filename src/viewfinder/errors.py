@@ -49,7 +49,7 @@ text or a module's name into an answer over HTTP: the HTTP layer renders only `R
 `ServiceError` messages. `api/errors.py` alone knows HTTP statuses.
 """
 
-from typing import ClassVar
+from typing import TypeAlias
 
 
 class ViewfinderError(Exception):
@@ -59,10 +59,14 @@ class ViewfinderError(Exception):
         code: Stable, documented name of the error.
         detail: One sentence for a person, with what to do next where there is something.
         retry_after_s: Whole seconds after which a new try makes sense; None where nobody knows.
+        status: Of the answer, where a server elsewhere said it; else None.
+        request_id: Of the request, where a server elsewhere said it: its log names it.
     """
 
-    code: ClassVar[str] = "internal_error"
+    code: str = "internal_error"
     retry_after_s: int | None = None
+    status: int | None = None
+    request_id: str | None = None
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -347,3 +351,7 @@ class MissingExtraError(OperatorError):
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs the extra '{extra}': pip install 'viewfinder[{extra}]'")
         self.extra = extra
+
+
+Failure: TypeAlias = ViewfinderError | OSError
+"""Why a photo has no answer."""
