@@ -307,6 +307,10 @@ class AsyncClient(Core):
         """See `Client.ready`."""
         return await self._ask(calls.ready())
 
+    async def send(self, call: Call[T], timeout_s: float | None = None) -> T:
+        """See `Client.send`."""
+        return await self._ask(call, self._until(timeout_s))
+
     async def close(self) -> None:
         """See `Client.close`."""
         self._is_closed = True

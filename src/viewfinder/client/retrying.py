@@ -21,8 +21,9 @@ class Retries:
         backoff_s: The wait before the second try is random, up to this; it doubles with each try
             (full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter).
         longest_s: The most that it becomes. A `Retry-After` is waited for in full.
-        patient: Whether a server that says when to ask again is asked then as long as the deadline
-            allows: such a retry counts neither as an attempt nor against the budget.
+        patient: For work in bulk, that nobody waits for. A server that says when to ask again is
+            asked then, as often as the deadline allows: such a retry counts neither as an attempt
+            nor against the budget. And a 504, by which it says that it was too busy, is retried.
         try_s: Seconds for one try; None leaves it all that is left until the deadline.
     """
 

@@ -375,6 +375,15 @@ class Client(Core):
         """Whether photos are answered, and how each part is; that they are not is no error."""
         return self._ask(calls.ready())
 
+    def send(self, call: Call[T], timeout_s: float | None = None) -> T:
+        """Send a call that has no method of its own.
+
+        Args:
+            call: See `viewfinder.client.call`.
+            timeout_s: Seconds for all of it.
+        """
+        return self._ask(call, self._until(timeout_s))
+
     def close(self) -> None:
         """Close every connection; whoever asks after that gets `NotReadyError`."""
         self._is_closed = True

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any, TypeAlias
 
 from viewfinder.client.answers import Job
-from viewfinder.client.call import KEY_HEADER, Answer, Call, T, failure
+from viewfinder.client.call import KEY_HEADER, Answer, Call, T
 from viewfinder.client.retrying import Budget, Retries
 from viewfinder.errors import DeadlineExceededError, RemoteError, ServiceError, ViewfinderError
 
@@ -110,7 +110,7 @@ class Talk:
                 raise deadline.passed
             seconds = left if self.retries.try_s is None else min(left, self.retries.try_s)
             heard = yield Send(call, seconds)
-            if isinstance(heard, Answer) and not _is_passing(heard, call):
+            if isinstance(heard, Answer) and not self._is_passing(heard, call):
                 return call.parse(heard)
             if heard is Unheard.LATE and seconds == left:
                 raise deadline.passed
@@ -124,6 +124,8 @@ class Talk:
                 and self.clock() + wait < deadline.at
                 and (is_free or self.budget.spend())
             ):
+                if isinstance(heard, Answer):
+                    return call.parse(heard)
                 raise self._given_up(heard)
             yield Wait(wait)
 
@@ -161,13 +163,22 @@ class Talk:
             yield Wait(wait)
             pause = min(_LONGEST_POLL_S, pause * _POLL_GROWTH)
 
+    def _is_passing(self, answer: Answer, call: Call[Any]) -> bool:
+        """Whether an answer means "not now"."""
+        if not call.waits:
+            return False
+        if answer.status == HTTPStatus.CONFLICT and KEY_HEADER in call.headers:
+            problem = answer.problem
+            return problem is not None and problem.code == "idempotency_in_progress"
+        if answer.status == HTTPStatus.GATEWAY_TIMEOUT:
+            return self.retries.patient
+        return answer.status in _PASSING
+
     def _not_over(self, error: ViewfinderError, deadline: Deadline) -> ViewfinderError:
         return deadline.passed if self.clock() >= deadline.at else error
 
-    def _given_up(self, heard: Heard) -> ViewfinderError:
+    def _given_up(self, heard: Unheard | None) -> RemoteError:
         match heard:
-            case Answer():
-                return failure(heard)
             case Unheard.UNSENT:
                 told = f"no server can be reached at {self.url}; start it, or check the address"
             case Unheard.UNPROVED:
@@ -180,16 +191,6 @@ class Talk:
             case _:
                 told = f"the server at {self.url} hung up without an answer; look at its log"
         return RemoteError(told)
-
-
-def _is_passing(answer: Answer, call: Call[Any]) -> bool:
-    """Whether an answer means "not now"."""
-    if not call.waits:
-        return False
-    if answer.status == HTTPStatus.CONFLICT and KEY_HEADER in call.headers:
-        problem = answer.problem
-        return problem is not None and problem.code == "idempotency_in_progress"
-    return answer.status in _PASSING
 
 
 def _may_go_again(heard: Heard, call: Call[Any]) -> bool:
