@@ -263,5 +263,11 @@ def _model(name: str) -> str:
 
 
 def _part(text: str) -> str:
-    """A part of a path: whatever it is, it does not lead elsewhere."""
-    return quote(text, safe="") if text.strip(".") else quote(text).replace(".", "%2E")
+    """A name or an id as one part of a path, which cannot lead elsewhere.
+
+    Raises:
+        InvalidParameterError: It is none: servers take even a quoted `/` for one.
+    """
+    if "/" in text or not text.strip("."):
+        raise InvalidParameterError(f"{text!r} is no name, and no id")
+    return quote(text, safe="")

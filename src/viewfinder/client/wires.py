@@ -88,7 +88,7 @@ def unheard(error: Exception) -> Unheard:
         return Unheard.LATE
     if not isinstance(error, httpcore2.ConnectError):
         return Unheard.BROKEN
-    cause = error.__cause__
+    cause = error.__context__
     if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
         return Unheard.UNPROVED
     return Unheard.UNSENT
