@@ -117,13 +117,15 @@ def test_what_hangs_ends_at_the_deadline(kind: str) -> None:
 
 @pytest.fixture
 def trickling() -> Iterator[Host]:
-    """A server that sends a byte now and then: the head of an answer, or its body, for ever."""
+    """A server that sends a byte now and then: the head of an answer, or its body, for long."""
     over = threading.Event()
 
     def trickle(first: bytes, then: bytes) -> Script:
         def send(connection: socket.socket) -> None:
             connection.sendall(first)
-            while not over.wait(0.02):
+            for _ in range(1000):  # not for ever: who is not cut off has failed
+                if over.wait(0.02):
+                    return
                 connection.sendall(then)
 
         return send
@@ -229,20 +231,25 @@ def test_a_certificate_that_nobody_signed_is_refused_once(
         for trusted in (str(file), ssl.create_default_context(cafile=file), False):
             with asker(kind, url, verify=trusted) as ask:
                 assert ask.live().status == "ok"
-    with hosting({PATH: LIVE}) as plain:
-        url = plain.url("", scheme="https")
-        with asker(kind, url) as ask, pytest.raises(RemoteError, match="speak TLS"):
-            ask.live()
+
+
+def test_a_server_without_tls_is_said(kind: str, server: Server) -> None:
+    url = server.url.replace("http:", "https:")
+    with asker(kind, url) as ask, pytest.raises(RemoteError, match="speak TLS"):
+        ask.live()
 
 
 def test_a_job_whose_answer_was_lost_is_not_made_twice(kind: str, tmp_path: Path) -> None:
     fake_bundle(tmp_path / "models")
-    with serving(tmp_path, DEFAULT_MODEL="fake") as server, losing(server) as (url, lost):
-        with asker(kind, url, retries=QUICK) as ask:
-            job = ask.submit([PHOTOS / "cat.jpg", grey(8)])
-            assert lost[0].startswith(b"HTTP/1.1 202")
-            assert [one.id for one in ask.jobs()] == [job.id]
-            assert ask.wait(job.id, 60).counts.total == 2
+    with (
+        serving(tmp_path, DEFAULT_MODEL="fake") as server,
+        losing(server) as (url, lost),
+        asker(kind, url, retries=QUICK) as ask,
+    ):
+        job = ask.submit([PHOTOS / "cat.jpg", grey(8)])
+        assert lost[0].startswith(b"HTTP/1.1 202")
+        assert [one.id for one in ask.jobs()] == [job.id]
+        assert ask.wait(job.id, 60).counts.total == 2
 
 
 def test_a_server_that_is_killed_and_comes_back_is_found_again(kind: str, tmp_path: Path) -> None:
@@ -272,24 +279,25 @@ def test_photos_are_answered_while_a_server_restarts(kind: str, tmp_path: Path) 
     fake_bundle(tmp_path / "models")
     port = str(free_port())
     lasting = Retries(attempts=1000, budget=1000, reserve=1000, longest_s=0.2)
-    photos = [grey(number) for number in range(200)]
-    with asker(kind, f"http://127.0.0.1:{port}", retries=lasting, timeout_s=120) as ask:
-        with ThreadPoolExecutor(1) as pool:
-            taken = threading.Event()
+    taken = threading.Event()
 
-            def reading() -> Iterator[bytes]:
-                for number, photo in enumerate(photos):
-                    if number == 50:
-                        taken.set()
-                    yield photo
+    def photos() -> Iterator[bytes]:
+        for number in range(200):
+            if number == 50:
+                taken.set()
+            yield grey(number)
 
-            with serving(tmp_path, "--port", port, DEFAULT_MODEL="fake") as server:
-                done = pool.submit(lambda: ask.classify_many(reading()))
-                assert taken.wait(60)
-                server.process.kill()
-                server.process.wait(60)
-            with serving(tmp_path, "--port", port, DEFAULT_MODEL="fake"):
-                answers = done.result(300)
+    with (
+        asker(kind, f"http://127.0.0.1:{port}", retries=lasting, timeout_s=120) as ask,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        with serving(tmp_path, "--port", port, DEFAULT_MODEL="fake") as server:
+            done = pool.submit(lambda: ask.classify_many(photos()))
+            assert taken.wait(60)
+            server.process.kill()
+            server.process.wait(60)
+        with serving(tmp_path, "--port", port, DEFAULT_MODEL="fake"):
+            answers = done.result(300)
     assert [one.top.label for one in answers] == [f"step-{n * 16 // 256}" for n in range(200)]
 
 
