@@ -37,6 +37,8 @@ _EXTRAS = {
 _LONGEST = (
     "e2e/test_optimization.py",
     "robustness/test_workers.py",
+    "client/test_network.py",
+    "client/test_operations.py",
     "e2e/test_training.py",
     "web/test_activity.py",
     "cli/test_commands.py",
@@ -59,6 +61,8 @@ _LONGEST = (
     "deploy/test_prometheus.py",
     "robustness/test_private_addresses.py",
     "api/test_drift.py",
+    "client/test_shrinking.py",
+    "client/test_asynchronous.py",
     "pipelines/test_sealing.py",
     "e2e/test_serve.py",
     "deploy/test_grafana.py",
