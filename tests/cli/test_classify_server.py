@@ -149,6 +149,15 @@ def test_what_is_no_address_of_a_server_is_wrong_usage(
     assert "--server" in ended.complaint
 
 
+def test_a_password_in_the_address_is_refused_and_not_shown(
+    commands: Commands, tmp_path: Path
+) -> None:
+    (path,) = photos_in(tmp_path / "photos", [24])
+    complaint = commands.classify(path, "--server", "http://me:secret@127.0.0.1:1").complaint
+    assert "no user name" in complaint
+    assert "secret" not in complaint
+
+
 async def _codes(host: Host, photos: Sources) -> list[str]:
     asked = {"top_k": 5}
     async with answering_there(host.url(), None, Limits(), asked, retries=IMPATIENT) as remote:

@@ -152,12 +152,17 @@ def test_what_trickles_ends_at_the_deadline(kind: str, trickling: Host, part: st
     assert trickling.connections == 1
 
 
-def test_what_takes_nothing_in_ends_at_the_deadline(kind: str) -> None:
+def test_what_takes_nothing_in_ends_at_the_deadline(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "large.jpg"
+    path.write_bytes(b"\xff\xd8\xff" * 2_000_000)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with asker(kind, url) as ask, pytest.raises(DeadlineExceededError):
-            ask.classify(b"\xff\xd8\xff" * 5_000_000, timeout_s=0.5)
+        with asker(kind, url) as ask:
+            with pytest.raises(DeadlineExceededError):
+                ask.classify(b"\xff\xd8\xff" * 5_000_000, timeout_s=0.5)
+            with pytest.raises(DeadlineExceededError):
+                ask.submit([path] * 4, timeout_s=0.5)
 
 
 def test_each_try_says_how_much_time_is_left(kind: str) -> None:
