@@ -18,6 +18,7 @@ NAMES = (
     "guards",
     "recording",
     "telemetry",
+    "resize",
     "soak",
 )
 

@@ -8,12 +8,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from viewfinder.client.aio import AsyncClient
+    from viewfinder.client.retrying import Retries
+    from viewfinder.client.sync import Client
     from viewfinder.local import Classifier
     from viewfinder.making import evaluate, optimize, train
     from viewfinder.types import Prediction
 
 __version__ = "0.1.0"
-__all__ = ["Classifier", "Prediction", "__version__", "evaluate", "optimize", "train"]
+__all__ = [
+    "AsyncClient",
+    "Classifier",
+    "Client",
+    "Prediction",
+    "Retries",
+    "__version__",
+    "evaluate",
+    "optimize",
+    "train",
+]
 
 _OLDEST = (3, 11)
 if sys.version_info < _OLDEST:
@@ -23,8 +36,11 @@ if sys.version_info < _OLDEST:
     )
 
 _HOMES = {
+    "AsyncClient": "viewfinder.client.aio",
     "Classifier": "viewfinder.local",
+    "Client": "viewfinder.client.sync",
     "Prediction": "viewfinder.types",
+    "Retries": "viewfinder.client.retrying",
     "evaluate": "viewfinder.making",
     "optimize": "viewfinder.making",
     "train": "viewfinder.making",

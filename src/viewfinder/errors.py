@@ -51,7 +51,7 @@ text or a module's name into an answer over HTTP: the HTTP layer renders only `R
 `ServiceError` messages. `api/errors.py` alone knows HTTP statuses.
 """
 
-from typing import ClassVar
+from typing import TypeAlias
 
 
 class ViewfinderError(Exception):
@@ -61,10 +61,14 @@ class ViewfinderError(Exception):
         code: Stable, documented name of the error.
         detail: One sentence for a person, with what to do next where there is something.
         retry_after_s: Whole seconds after which a new try makes sense; None where nobody knows.
+        status: Of the answer, where a server elsewhere said it; else None.
+        request_id: Of the request, where a server elsewhere said it: its log names it.
     """
 
-    code: ClassVar[str] = "internal_error"
+    code: str = "internal_error"
     retry_after_s: int | None = None
+    status: int | None = None
+    request_id: str | None = None
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -372,3 +376,7 @@ class MissingExtraError(OperatorError):
 def how_to_install(extra: str) -> str:
     """The commands that bring an extra of this package, for a person to choose from."""
     return f"pip install 'viewfinder[{extra}]', or in a checkout: make setup EXTRAS={extra}"
+
+
+Failure: TypeAlias = ViewfinderError | OSError
+"""Why a photo has no answer."""

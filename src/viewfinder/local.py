@@ -1,41 +1,26 @@
 """A model in this very process, without a server: `viewfinder.Classifier`."""
 
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, get_args, overload
+from typing import Any, Literal, Self, get_args, overload
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from viewfinder.engines.loader import LoadedVariant
 from viewfinder.engines.probe import load_probed
-from viewfinder.errors import InvalidParameterError, NotReadyError, ViewfinderError
+from viewfinder.errors import Failure, InvalidParameterError, NotReadyError
+from viewfinder.imaging.arrays import image_of
 from viewfinder.registry.store import default_model, look_at_start, open_store
 from viewfinder.serving.answers import to_prediction, with_explanation
 from viewfinder.serving.compute import MOST_CLASSES, Computation, check_length
 from viewfinder.serving.explain import Explainer
 from viewfinder.settings import Settings, load_settings
-from viewfinder.types import Explain, Prediction, ServedModel
-
-Photo: TypeAlias = str | Path | bytes | Image.Image | NDArray[np.uint8]
-"""A photo: the path of a file, the bytes of one, or what somebody has decoded.
-
-Files and bytes are decoded as the server decodes them, and get the answer that it gives, to the
-last bit. A Pillow image of any mode becomes RGB, transparency on white, turned as its EXIF block
-says; its pixels need not be quite those that the server finds in a large JPEG. An array is uint8
-`[H, W, 3]`, red first, 0-255, upright.
-"""
-
-Failure: TypeAlias = ViewfinderError | OSError
-"""Why a photo has no answer."""
-
-_CHANNELS = 3
+from viewfinder.side_by_side import OnError, check_on_error, in_order
+from viewfinder.types import Explain, Photo, Prediction, ServedModel
 
 
 class Classifier:
@@ -182,7 +167,7 @@ class Classifier:
         *,
         top_k: int = 5,
         min_confidence: float = 0.0,
-        on_error: Literal["raise", "return"] = "raise",
+        on_error: OnError = "raise",
     ) -> Iterator[Prediction | Failure]:
         """Classify photos side by side; the answers come in the order of the photos.
 
@@ -199,42 +184,13 @@ class Classifier:
             InvalidParameterError: An option is out of its range.
         """
         _check_options(top_k, min_confidence)
-        if on_error not in {"raise", "return"}:
-            raise InvalidParameterError("on_error: Input should be 'raise' or 'return'")
+        check_on_error(on_error)
         classify = partial(self, top_k=top_k, min_confidence=min_confidence)
-        return self._in_order(classify, photos, returns=on_error == "return")
-
-    def _in_order(
-        self, classify: "partial[Prediction]", photos: Iterable[Photo], *, returns: bool
-    ) -> Iterator[Prediction | Failure]:
-        pending: deque[Future[Prediction]] = deque()
-
-        def next_answer() -> Prediction | Failure:
-            try:
-                return pending.popleft().result()
-            except (ViewfinderError, OSError) as error:
-                if returns:
-                    return error
-                raise
-
-        pool = ThreadPoolExecutor(self._threads)
-        try:
-            for photo in photos:
-                pending.append(pool.submit(classify, photo))
-                if len(pending) > 2 * self._threads:
-                    yield next_answer()
-            while pending:
-                yield next_answer()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        return in_order(classify, photos, at_once=self._threads, on_error=on_error)
 
     def _taken(self, photo: Any) -> bytes | Image.Image:
         if isinstance(photo, np.ndarray):
-            if photo.dtype != np.uint8 or photo.ndim != _CHANNELS or photo.shape[2] != _CHANNELS:
-                raise ValueError(
-                    f"an array is to be uint8 [H, W, 3], not {photo.dtype} {list(photo.shape)}"
-                )
-            return Image.fromarray(np.ascontiguousarray(photo))
+            return image_of(photo)
         if isinstance(photo, Image.Image):
             return photo
         if isinstance(photo, str | Path):

@@ -2,7 +2,25 @@
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from typing_extensions import TypeAliasType
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL import Image
+
+Photo = TypeAliasType("Photo", "str | Path | bytes | Image.Image | NDArray[np.uint8]")
+"""A photo: the path of a file, the bytes of one, or what somebody has decoded.
+
+Files and bytes are decoded as the server decodes them, and get the answer that it gives, to the
+last bit. A Pillow image of any mode becomes RGB, transparency on white, turned as its EXIF block
+says; its pixels need not be quite those that the server finds in a large JPEG. An array is uint8
+`[H, W, 3]`, red first, 0-255, upright.
+"""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")

@@ -11,14 +11,15 @@ from tests.net.hosts import Host, answer, hosting
 from tests.support import Engine, LocalServer, fake_bundle, free_port, serving_here, serving_one
 
 from viewfinder.cli.batch.answers import answers
-from viewfinder.cli.batch.remote import Patience, answering_there
+from viewfinder.cli.batch.remote import answering_there
 from viewfinder.cli.batch.sources import Sources
+from viewfinder.client.retrying import Retries
 from viewfinder.errors import RemoteError
 from viewfinder.settings import AuthSettings, Limits, Settings
 
 KEY = "a-key-of-thirty-two-characters-or-more"
 LIVE = answer(json.dumps({"status": "ok", "version": "1"}).encode())
-IMPATIENT = Patience(backoff_s=(0.01, 0.01))
+IMPATIENT = Retries(attempts=3, backoff_s=0.01)
 
 
 @pytest.fixture
@@ -148,9 +149,18 @@ def test_what_is_no_address_of_a_server_is_wrong_usage(
     assert "--server" in ended.complaint
 
 
+def test_a_password_in_the_address_is_refused_and_not_shown(
+    commands: Commands, tmp_path: Path
+) -> None:
+    (path,) = photos_in(tmp_path / "photos", [24])
+    complaint = commands.classify(path, "--server", "http://me:secret@127.0.0.1:1").complaint
+    assert "no user name" in complaint
+    assert "secret" not in complaint
+
+
 async def _codes(host: Host, photos: Sources) -> list[str]:
     asked = {"top_k": 5}
-    async with answering_there(host.url(), None, Limits(), asked, patience=IMPATIENT) as remote:
+    async with answering_there(host.url(), None, Limits(), asked, retries=IMPATIENT) as remote:
         return [line["error"]["code"] async for _, line in answers(photos.photos, remote)]
 
 

@@ -1,10 +1,9 @@
 """Answers of a server elsewhere."""
 
 import asyncio
-import time
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -13,38 +12,20 @@ from viewfinder.errors import NotReadyError, RemoteError
 from viewfinder.types import ServedModel
 
 if TYPE_CHECKING:
-    import httpx2
-
+    from viewfinder.client.aio import AsyncClient
+    from viewfinder.client.call import Answer, Call
+    from viewfinder.client.retrying import Retries
     from viewfinder.settings import Limits
 
 _AT_ONCE = 8
-# Of silence; a server may have a model to load first.
-_TIMEOUT_S = 120.0
-# After which it may be asked once more, whatever it says.
-_LONGEST_WAIT_S = 60.0
+# For one photo: a server may be full of what others ask.
+_TIMEOUT_S = 3600.0
+# For one try; a server may have a model to load first.
+_TRY_S = 120.0
 # After so many photos in a row that nobody took, nobody is there.
 _MOST_UNHEARD = 3 * _AT_ONCE
 # What the next photo would be told as well.
 _HOPELESS = frozenset({"unauthenticated", "forbidden", "model_not_found", "version_not_found"})
-_PASSING = {
-    HTTPStatus.TOO_MANY_REQUESTS,
-    HTTPStatus.BAD_GATEWAY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    HTTPStatus.GATEWAY_TIMEOUT,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to wait for a server that does not answer, or has no room.
-
-    Attributes:
-        backoff_s: Seconds before each new try where the server says nothing of when.
-        total_s: Seconds for one photo, where it does.
-    """
-
-    backoff_s: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
-    total_s: float = 3600.0
 
 
 class Remote:
@@ -54,17 +35,15 @@ class Remote:
 
     def __init__(
         self,
-        client: "httpx2.AsyncClient",
+        client: "AsyncClient",
         limits: "Limits",
         asked: Mapping[str, Any],
-        patience: Patience,
         model: ServedModel | None,
     ) -> None:
         self.model = model
         self._client = client
         self._limits = limits
         self._asked = dict(asked)
-        self._patience = patience
         self._first = asyncio.Lock()
         self._unheard = 0
 
@@ -89,32 +68,33 @@ class Remote:
         return line
 
     async def _ask(self, data: bytes) -> Line:
-        import httpx2
+        try:
+            line = await self._client.send(self._call(data))
+        except RemoteError as error:
+            if error.status is not None:
+                self._unheard = 0
+                raise NotReadyError(
+                    f"The server answers {error.status}, and not as Viewfinder does."
+                ) from error
+            raise self._not_heard() from error
+        self._unheard = 0
+        if "error" in line and line["error"]["code"] in _HOPELESS:
+            raise RemoteError(f"the server refuses: {line['error']['detail']}")
+        return line
+
+    def _call(self, data: bytes) -> "Call[Line]":
+        from viewfinder.client.call import Call
 
         asked = dict(self._asked)
         if self.model is not None:
             asked["model"] = f"{self.model.name}@{self.model.version}"
-        waits, last = iter(self._patience.backoff_s), time.monotonic() + self._patience.total_s
-        while True:
-            answer: httpx2.Response | None = None
-            try:
-                answer = await self._client.post("v1/classify", params=asked, content=data)
-            except httpx2.RequestError:
-                wait = next(waits, None)
-            else:
-                self._unheard = 0
-                if answer.status_code not in _PASSING:
-                    return _line(answer)
-                wait = _retry_after(answer) or next(waits, None)
-            if wait is None or time.monotonic() + wait > last:
-                return _line(answer) if answer is not None else self._not_heard()
-            await asyncio.sleep(wait)
+        return Call("POST", "/v1/classify", _line, asked, {"Content-Type": "image/*"}, data)
 
-    def _not_heard(self) -> Line:
+    def _not_heard(self) -> RemoteError | NotReadyError:
         self._unheard += 1
         if self._unheard >= _MOST_UNHEARD:
-            raise RemoteError("the server can no longer be reached")
-        raise NotReadyError("The server cannot be reached.")
+            return RemoteError("the server can no longer be reached")
+        return NotReadyError("The server cannot be reached.")
 
 
 @asynccontextmanager
@@ -125,11 +105,9 @@ async def answering_there(
     asked: Mapping[str, Any],
     *,
     model: ServedModel | None = None,
-    patience: Patience | None = None,
+    retries: "Retries | None" = None,
 ) -> AsyncIterator[Remote]:
     """Let a server answer.
-
-    A redirect is not followed: the key would go with it. Proxies from the environment are ignored.
 
     Args:
         url: Where the server is.
@@ -137,53 +115,55 @@ async def answering_there(
         limits: Of a photo; a longer one is not sent.
         asked: The parameters of each request.
         model: Who is to answer, if that is known.
-        patience: How long to wait.
+        retries: How long to wait for a server that does not answer, or has no room.
 
     Raises:
         RemoteError: There is no server, or it is none of Viewfinder's.
     """
+    from viewfinder.client.retrying import Retries
+
+    # As many tries as one photo may take; the run as a whole ends when nobody is there.
+    usual = Retries(attempts=5, backoff_s=1.0, budget=4.0, reserve=100, patient=True, try_s=_TRY_S)
+    async with _client(url, key, Retries(attempts=1)) as asking:
+        try:
+            await asking.live()
+        except RemoteError as error:
+            if error.status is None:
+                raise RemoteError(f"no server can be reached at {url}") from error
+            raise RemoteError(f"what answers at {url} is no Viewfinder") from error
+    async with _client(url, key, retries or usual) as client:
+        yield Remote(client, limits, asked, model)
+
+
+def _client(url: str, key: str | None, retries: "Retries") -> "AsyncClient":
     import httpx2
 
-    headers = {"Content-Type": "image/*", "Accept": "application/json"}
-    if key is not None:
-        headers["X-API-Key"] = key
-    async with httpx2.AsyncClient(
-        base_url=url,
-        headers=headers,
-        timeout=_TIMEOUT_S,
-        verify=httpx2.create_ssl_context(),
-        trust_env=False,
-    ) as client:
-        try:
-            health = await client.get("health/live")
-        except httpx2.RequestError as error:
-            raise RemoteError(f"no server can be reached at {url}") from error
-        if health.status_code != HTTPStatus.OK or "version" not in _body(health):
-            raise RemoteError(f"what answers at {url} is no Viewfinder")
-        yield Remote(client, limits, asked, patience or Patience(), model)
+    from viewfinder.client.aio import AsyncClient
+
+    # Of the environment only SSL_CERT_FILE and SSL_CERT_DIR count: the person says whom to trust.
+    trusted = httpx2.create_ssl_context()
+    try:
+        return AsyncClient(url, key=key, verify=trusted, retries=retries, timeout_s=_TIMEOUT_S)
+    except ValueError as error:  # it says what is wanted of the address, and does not show it
+        raise RemoteError(str(error)) from None
 
 
-def _line(answer: "httpx2.Response") -> Line:
+def _line(answer: "Answer") -> Line:
+    from viewfinder.client.call import strange
+
     body = _body(answer)
-    if answer.status_code == HTTPStatus.OK:
+    if answer.status == HTTPStatus.OK:
         names = {"class" if name == "label" else name for name in ANSWERED}
         if names <= body.keys():
             return {name: body[name] for name in body if name in names}
     elif isinstance(body.get("code"), str) and isinstance(body.get("detail"), str):
-        if body["code"] in _HOPELESS:
-            raise RemoteError(f"the server refuses: {body['detail']}")
         return {"error": body}
-    raise NotReadyError(f"The server answers {answer.status_code}, and not as Viewfinder does.")
+    raise strange(answer)
 
 
-def _body(answer: "httpx2.Response") -> dict[str, Any]:
+def _body(answer: "Answer") -> dict[str, Any]:
     try:
-        body = answer.json()
+        body = json.loads(answer.body)
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
-
-
-def _retry_after(answer: "httpx2.Response") -> float | None:
-    text = answer.headers.get("Retry-After", "")
-    return min(float(text), _LONGEST_WAIT_S) if text.isdecimal() else None

@@ -1,0 +1,1 @@
+"""A Viewfinder server, asked from Python: `viewfinder.Client` and `viewfinder.AsyncClient`."""

@@ -1,0 +1,273 @@
+"""Every operation as a call. Plain functions: nothing is sent here."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from viewfinder.client import answers
+from viewfinder.client.answers import Batch, Classification, Job, Readiness, Result, Routing
+from viewfinder.client.call import KEY_HEADER, Answer, Call, as_json, failure, success
+from viewfinder.client.forms import Form
+from viewfinder.client.pages import Page, Pages
+from viewfinder.errors import InvalidParameterError, ViewfinderError
+from viewfinder.types import Explain, Prediction
+
+_JSON = {"Content-Type": "application/json"}
+_PAGE = 200
+_MOST_CLASSES = 100
+
+
+def check_options(top_k: int, min_confidence: float) -> None:
+    """Refuse what no server takes.
+
+    Raises:
+        InvalidParameterError: An option is out of its range.
+    """
+    if not 1 <= top_k <= _MOST_CLASSES:
+        raise InvalidParameterError(f"top_k: Input should be 1 to {_MOST_CLASSES}")
+    if not 0 <= min_confidence <= 1:
+        raise InvalidParameterError("min_confidence: Input should be 0 to 1")
+
+
+def classify(
+    photo: bytes | None,
+    url: str | None,
+    *,
+    model: str | None,
+    top_k: int,
+    min_confidence: float,
+    explain: Explain,
+) -> Call[Prediction]:
+    """One photo, as a raw body, or the address of one."""
+    check_options(top_k, min_confidence)
+    read = success(Classification)
+    return Call(
+        "POST",
+        "/v1/classify",
+        # All classes are asked for: else the place of the top one would not be known.
+        lambda answer: read(answer).prediction(min_confidence),
+        {"model": model, "top_k": top_k, "explain": explain},
+        {"Content-Type": "image/*"} if url is None else _JSON,
+        as_json(url=url) if photo is None else photo,
+    )
+
+
+def classify_batch(
+    form: Form,
+    *,
+    model: str | None,
+    top_k: int,
+    min_confidence: float,
+    explain: Explain,
+) -> Call[list[Prediction | ViewfinderError]]:
+    """Many photos in one request."""
+    check_options(top_k, min_confidence)
+    read = success(Batch)
+    return Call(
+        "POST",
+        "/v1/batch-classify",
+        lambda answer: [one.outcome(min_confidence) for one in read(answer).results],
+        {"model": model, "top_k": top_k, "explain": explain},
+        body=form,
+    )
+
+
+def submit(
+    body: Form | Sequence[str],
+    key: str,
+    *,
+    model: str | None,
+    top_k: int,
+    min_confidence: float,
+    callback_url: str | None,
+) -> Call[Job]:
+    """A new job, of files or of addresses. Its key makes it safe to send again."""
+    check_options(top_k, min_confidence)
+    return Call(
+        "POST",
+        "/v1/jobs",
+        success(Job),
+        {
+            "model": model,
+            "top_k": top_k,
+            "min_confidence": min_confidence,
+            "callback_url": callback_url,
+        },
+        {KEY_HEADER: key, **({} if isinstance(body, Form) else _JSON)},
+        body if isinstance(body, Form) else as_json(urls=list(body)),
+    )
+
+
+def job(identifier: str) -> Call[Job]:
+    """One job."""
+    return Call("GET", f"/v1/jobs/{_part(identifier)}", success(Job))
+
+
+def cancel(identifier: str) -> Call[Job]:
+    """Call a job off: sent a second time, that would be refused."""
+    return Call("DELETE", f"/v1/jobs/{_part(identifier)}", success(Job), repeatable=False)
+
+
+def jobs(state: str | None) -> Pages[Job]:
+    """All jobs."""
+    read = success(answers.JobPage)
+
+    def parse(answer: Answer) -> Page[Job]:
+        page = read(answer)
+        return Page(page.jobs, page.next)
+
+    return _pages("/v1/jobs", {"state": state}, parse)
+
+
+def job_results(identifier: str, failed: bool | None) -> Pages[answers.JobResult]:
+    """What came of the images of a job."""
+    read = success(answers.JobResultPage)
+
+    def parse(answer: Answer) -> Page[answers.JobResult]:
+        page = read(answer)
+        return Page(page.results, page.next)
+
+    return _pages(f"/v1/jobs/{_part(identifier)}/results", {"failed": failed}, parse)
+
+
+def models() -> Call[answers.Models]:
+    """Every model."""
+    return Call("GET", "/v1/models", success(answers.Models))
+
+
+def model(name: str) -> Call[answers.ModelInfo]:
+    """One model."""
+    return Call("GET", _model(name), success(answers.ModelInfo))
+
+
+def version(name: str, number: int) -> Call[answers.Version]:
+    """One version of a model."""
+    return Call("GET", f"{_model(name)}/versions/{number}", success(answers.Version))
+
+
+def labels(name: str, number: int | None) -> Call[tuple[answers.Label, ...]]:
+    """The classes of a model."""
+    read = success(answers.Labels)
+    below = "" if number is None else f"/versions/{number}"
+    return Call("GET", f"{_model(name)}{below}/labels", lambda answer: read(answer).labels)
+
+
+def set_alias(name: str, alias: str, number: int) -> Call[Routing]:
+    """Let an alias mean a version; as often as you like."""
+    path = f"{_model(name)}/aliases/{_part(alias)}"
+    return Call("PUT", path, success(Routing), headers=_JSON, body=as_json(version=number))
+
+
+def rollback(name: str, key: str) -> Call[Routing]:
+    """Let the version before answer. Its key makes it safe to send again."""
+    return Call("POST", f"{_model(name)}/rollback", success(Routing), headers={KEY_HEADER: key})
+
+
+def result(identifier: str) -> Call[Result]:
+    """One answer that was given."""
+    return Call("GET", f"/v1/results/{_part(identifier)}", success(Result))
+
+
+def results(
+    *,
+    model: str | None,
+    label: str | None,
+    min_confidence: float | None,
+    max_confidence: float | None,
+    since: datetime | None,
+    until: datetime | None,
+    reviewed: bool | None,
+    order: str,
+) -> Pages[Result]:
+    """Answers that were given."""
+    read = success(answers.ResultPage)
+
+    def parse(answer: Answer) -> Page[Result]:
+        page = read(answer)
+        return Page(page.results, page.next)
+
+    wanted = {
+        "model": model,
+        "class": label,
+        "min_confidence": min_confidence,
+        "max_confidence": max_confidence,
+        "since": moment(since),
+        "until": moment(until),
+        "reviewed": reviewed,
+        "order": order,
+    }
+    return _pages("/v1/results", wanted, parse)
+
+
+def feedback(identifier: str, label: str, note: str | None) -> Call[Result]:
+    """Say what a photo shows; as often as you like."""
+    path = f"/v1/results/{_part(identifier)}/feedback"
+    body = as_json(label=label, note=note)
+    return Call("PUT", path, success(Result), headers=_JSON, body=body)
+
+
+def live_accuracy(
+    name: str, since: datetime | None, until: datetime | None
+) -> Call[answers.LiveAccuracy]:
+    """How good the answers were."""
+    params = {"since": moment(since), "until": moment(until)}
+    return Call("GET", f"{_model(name)}/live-accuracy", success(answers.LiveAccuracy), params)
+
+
+def live() -> Call[answers.Health]:
+    """Whether the process is alive."""
+    return Call("GET", "/health/live", success(answers.Health))
+
+
+def ready() -> Call[Readiness]:
+    """Whether photos are answered: that they are not is an answer too."""
+    read = success(Readiness)
+
+    def parse(answer: Answer) -> Readiness:
+        if answer.status != HTTPStatus.SERVICE_UNAVAILABLE:
+            return read(answer)
+        problem = answer.problem
+        if problem is None or problem.code != "not_ready":
+            raise failure(answer)
+        return Readiness(status="not_ready", detail=problem.detail)
+
+    return Call("GET", "/health/ready", parse, waits=False)
+
+
+def moment(given: datetime | None) -> str | None:
+    """A moment as the API takes it.
+
+    Raises:
+        InvalidParameterError: It does not say in which time zone it is.
+    """
+    if given is None:
+        return None
+    if given.tzinfo is None:
+        raise InvalidParameterError("since, until: Input should have a time zone")
+    return given.isoformat()
+
+
+def _pages(
+    path: str, params: Mapping[str, Any], parse: Callable[[Answer], Page[Any]]
+) -> Pages[Any]:
+    def at(cursor: str | None) -> Call[Page[Any]]:
+        return Call("GET", path, parse, {**params, "limit": _PAGE, "cursor": cursor})
+
+    return Pages(at)
+
+
+def _model(name: str) -> str:
+    return f"/v1/models/{_part(name)}"
+
+
+def _part(text: str) -> str:
+    """A name or an id as one part of a path, which cannot lead elsewhere.
+
+    Raises:
+        InvalidParameterError: It is none: servers take even a quoted `/` for one.
+    """
+    if "/" in text or not text.strip("."):
+        raise InvalidParameterError(f"{text!r} is no name, and no id")
+    return quote(text, safe="")
