@@ -66,7 +66,7 @@ def test_a_model_of_ones_own_is_carried_to_another_store_and_answers(shoes: Stra
     assert "As many photos are right as with shoes@1" in said
     assert (shoes.folder / "report.html").is_file()
     assert (shoes.folder / "there" / "models" / "shoes" / "1" / "bundle.json").is_file()
-    assert "shoes (stable: 1)" in said.splitlines()[-1]
+    assert "shoes (stable: 1)" in said.strip().splitlines()[-1]
 
 
 def test_a_model_from_elsewhere_is_imported_and_found_right(stranger: Stranger) -> None:
