@@ -8,13 +8,12 @@ import pytest
 from tests.docs.commands import blocks, follow, kept_port
 from tests.support import ROOT, environment
 
-import viewfinder
 
 pytestmark = pytest.mark.train
 
 PAGE = "tutorial.md"
 PIECES = 30
-LANGUAGES = ("sh", "python") if "Client" in viewfinder.__all__ else ("sh",)
+LANGUAGES = ("sh", "python")
 
 
 @pytest.fixture(scope="module")
