@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import Field, TypeAdapter, ValidationError
 from starlette.types import Scope
 
-from viewfinder.api.schemas import ClassifyOptions
+from viewfinder.api.schemas.classify import ClassifyOptions
 from viewfinder.blobs.store import Blobs
 from viewfinder.idempotency.store import AnswerStore
 from viewfinder.jobs.delivering import Delivering

@@ -51,7 +51,7 @@ def show_model(
 
     Example:  viewfinder models show efficientnet-lite0@1
     """
-    from viewfinder.api.schemas import VersionSummary
+    from viewfinder.api.schemas.models import VersionSummary
     from viewfinder.settings import flatten
 
     catalog = read_catalog()

@@ -4,9 +4,9 @@ from fastapi import APIRouter, Request
 
 from viewfinder.api.bodies import read_json
 from viewfinder.api.dependencies import ManagerDep, Services, ServicesDep
-from viewfinder.api.drift_schemas import DriftAnswer, VersionDrift
 from viewfinder.api.openapi import json_body
-from viewfinder.api.schemas import (
+from viewfinder.api.schemas.drift import DriftAnswer, VersionDrift
+from viewfinder.api.schemas.models import (
     AliasBody,
     LabelAnswer,
     LabelList,

@@ -18,7 +18,7 @@ from viewfinder.api.dependencies import (
 )
 from viewfinder.api.errors import make_problem
 from viewfinder.api.openapi import WITHIN, json_body
-from viewfinder.api.result_schemas import (
+from viewfinder.api.schemas.results import (
     Deleted,
     FeedbackBody,
     LiveAccuracy,

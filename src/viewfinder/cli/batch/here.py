@@ -27,7 +27,7 @@ class Here:
 
     async def answer(self, data: bytes) -> Line:
         """See `Answerer.answer`."""
-        from viewfinder.api.schemas import Classification
+        from viewfinder.api.schemas.classify import Classification
 
         prediction = await self.service.classify(
             data,

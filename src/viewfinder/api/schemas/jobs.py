@@ -3,11 +3,13 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
-from viewfinder.api.callback_schemas import CallbackAnswer
 from viewfinder.api.errors import CATALOG, make_problem
-from viewfinder.api.schemas import Classification, ClassifyOptions, Problem
+from viewfinder.api.schemas.answer import Answer
+from viewfinder.api.schemas.callbacks import CallbackAnswer
+from viewfinder.api.schemas.classify import Classification, ClassifyOptions
+from viewfinder.api.schemas.problem import Problem
 
 if TYPE_CHECKING:
     from viewfinder.storage.jobs import Job, JobItem
@@ -47,18 +49,14 @@ class UrlsBody(JobOptions):
     )
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class JobModel(_Answer):
+class JobModel(Answer):
     """Who answers, chosen when the job was accepted."""
 
     name: str
     version: int
 
 
-class JobCounts(_Answer):
+class JobCounts(Answer):
     """How many images a job has."""
 
     total: int
@@ -67,7 +65,7 @@ class JobCounts(_Answer):
     waiting: int = Field(description="Not worked on yet, or never, where the job is over.")
 
 
-class JobAnswer(_Answer):
+class JobAnswer(Answer):
     """A job, and where it stands."""
 
     id: str = Field(description="UUIDv7.")
@@ -110,14 +108,14 @@ class JobAnswer(_Answer):
         )
 
 
-class JobList(_Answer):
+class JobList(Answer):
     """Jobs, newest first."""
 
     jobs: list[JobAnswer]
     next: str | None = Field(description="The `cursor` of the next page; null on the last one.")
 
 
-class JobResult(_Answer):
+class JobResult(Answer):
     """One image of a job: its answer, or its error."""
 
     index: int = Field(description="The image's place in the job, from 0.")
@@ -126,7 +124,7 @@ class JobResult(_Answer):
     error: Problem | None = None
 
 
-class JobResults(_Answer):
+class JobResults(Answer):
     """Images of a job that were worked on, in their order."""
 
     results: list[JobResult]

@@ -14,7 +14,8 @@ from pydantic import (
     PlainSerializer,
 )
 
-from viewfinder.api.schemas import Model, Score, TimingMs
+from viewfinder.api.schemas.answer import Answer
+from viewfinder.api.schemas.classify import Model, Score, TimingMs
 from viewfinder.results.labels import tidy_feedback
 from viewfinder.results.live import CAUTION, VersionAccuracy, is_correct
 from viewfinder.storage.wanted import Order
@@ -118,11 +119,7 @@ class FeedbackBody(BaseModel):
     )
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class ImageAnswer(_Answer):
+class ImageAnswer(Answer):
     """The image of a result."""
 
     sha256: str = Field(description="Of the file as it was sent.")
@@ -130,7 +127,7 @@ class ImageAnswer(_Answer):
     stored: bool = Field(description="Whether `/image` has it.")
 
 
-class FeedbackAnswer(_Answer):
+class FeedbackAnswer(Answer):
     """What a person said of a result."""
 
     label: str
@@ -143,7 +140,7 @@ class FeedbackAnswer(_Answer):
     key_id: str | None = Field(description="Of the key that said so.")
 
 
-class ResultAnswer(_Answer):
+class ResultAnswer(Answer):
     """One answer that was given."""
 
     id: str = Field(description="UUIDv7, as in the answer itself.")
@@ -202,20 +199,20 @@ def _feedback(result: "Result", *, known: bool | None) -> FeedbackAnswer | None:
     )
 
 
-class ResultPage(_Answer):
+class ResultPage(Answer):
     """Some results."""
 
     results: list[ResultAnswer]
     next: str | None = Field(description="The `cursor` of the next page; null on the last.")
 
 
-class Deleted(_Answer):
+class Deleted(Answer):
     """How much was erased."""
 
     deleted: int
 
 
-class LiveAccuracy(_Answer):
+class LiveAccuracy(Answer):
     """How good a model is on the photos that people have looked at."""
 
     name: str

@@ -2,8 +2,9 @@
 
 from typing import Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from viewfinder.api.schemas.answer import Answer
 from viewfinder.serving.drift import Bin, Drift, Part
 from viewfinder.serving.stability import Level
 
@@ -13,11 +14,7 @@ _DIGITS = 4
 _LEVELS = get_args(Level)
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class BinAnswer(_Answer):
+class BinAnswer(Answer):
     """A bin, and how many photos are in it."""
 
     label: str | None = Field(description="The class or classes; null for a range of numbers.")
@@ -40,7 +37,7 @@ class BinAnswer(_Answer):
         )
 
 
-class PartAnswer(_Answer):
+class PartAnswer(Answer):
     """One thing that is compared."""
 
     psi: float | None = Field(
@@ -58,13 +55,13 @@ class PartAnswer(_Answer):
         )
 
 
-class ReferenceAnswer(_Answer):
+class ReferenceAnswer(Answer):
     """What photos are compared with: the validation photos of the training."""
 
     photos: int
 
 
-class VersionDrift(_Answer):
+class VersionDrift(Answer):
     """How the recent photos of one version compare with its reference."""
 
     version: int
@@ -88,7 +85,7 @@ class VersionDrift(_Answer):
         )
 
 
-class DriftAnswer(_Answer):
+class DriftAnswer(Answer):
     """Whether photos, and answers, are still like those that a model was measured with."""
 
     name: str
