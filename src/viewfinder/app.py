@@ -30,7 +30,17 @@ from viewfinder.api.metrics import METRICS, CountRequests
 from viewfinder.api.openapi import DocumentedAPI
 from viewfinder.api.request_log import RequestLog
 from viewfinder.api.sampling import Sampler
-from viewfinder.api.v1 import classify, documents, export, jobs, models, results, webhooks
+from viewfinder.api.v1 import (
+    classify,
+    documents,
+    export,
+    jobs,
+    models,
+    result_images,
+    results,
+    reviews,
+    webhooks,
+)
 from viewfinder.blobs.store import open_blobs
 from viewfinder.blobs.traced import TracedBlobs
 from viewfinder.errors import RequestError, ServiceError
@@ -285,6 +295,8 @@ def create_app(settings: Settings | None = None, *, place: Place | None = None) 
         jobs.router,
         export.router,  # before `results/{identifier}`, which would take it for one
         results.router,
+        result_images.router,
+        reviews.router,
         webhooks.router,
         models.router,
         documents.router,
