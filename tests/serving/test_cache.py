@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from tests.support import Engine, empty_png, fake_bundle, grey, serving_here, soon
 
-from viewfinder.app import build_services, running
+from viewfinder.app.running import running
+from viewfinder.app.services import build_services
 from viewfinder.engines.loader import load_variant
 from viewfinder.errors import (
     DeadlineExceededError,

@@ -15,7 +15,8 @@ from tests.serving.references import with_reference
 from tests.support import encode, fake_bundle
 
 from viewfinder.api.dependencies import Services
-from viewfinder.app import build_services, running
+from viewfinder.app.running import running
+from viewfinder.app.services import build_services
 from viewfinder.errors import ModelNotFoundError
 from viewfinder.registry.routing import Traffic
 from viewfinder.serving.drift import PARTS, Drift, DriftMonitor

@@ -10,7 +10,8 @@ import pytest
 from tests.support import fake_bundle
 
 from viewfinder.api.dependencies import Services
-from viewfinder.app import build_services, running
+from viewfinder.app.running import running
+from viewfinder.app.services import build_services
 from viewfinder.engines.loader import LoadedVariant, load_variant
 from viewfinder.errors import DeadlineExceededError, NotReadyError, OverloadedError
 from viewfinder.registry.bundle import Bundle

@@ -11,7 +11,8 @@ import pytest
 from tests.support import fake_bundle, grey
 
 from viewfinder.api.dependencies import Services
-from viewfinder.app import build_services, running
+from viewfinder.app.running import running
+from viewfinder.app.services import build_services
 from viewfinder.registry.folder import FolderStore
 from viewfinder.registry.routing import Routing, Traffic
 from viewfinder.serving.rerouting import set_traffic

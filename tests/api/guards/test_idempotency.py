@@ -28,7 +28,7 @@ from tests.support import (
 )
 
 from viewfinder.api.guards.idempotency import Idempotency, _Body
-from viewfinder.app import build_services
+from viewfinder.app.services import build_services
 from viewfinder.errors import DeadlineExceededError, NotReadyError, OverloadedError
 from viewfinder.idempotency.store import MemoryAnswers
 from viewfinder.serving import rerouting
