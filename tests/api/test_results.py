@@ -15,7 +15,7 @@ from tests.support import LocalServer, encode, fake_bundle, serving_here
 
 from viewfinder.access.keys import make_key
 from viewfinder.api.dependencies import Services
-from viewfinder.app import application
+from viewfinder.app.services import build_services
 from viewfinder.blobs.store import Blobs, FolderBlobs
 from viewfinder.results.images import image_key
 from viewfinder.results.recorder import ResultRecorder
@@ -174,13 +174,13 @@ def _client(server: LocalServer) -> httpx2.Client:
 
 
 def _serving(settings: Settings, recorder: Waiting, blobs: Blobs) -> Any:
-    really = application.build_services
+    really = build_services
 
     def build(given: Settings, **options: Any) -> Services:
         return replace(really(given, **options), recorder=recorder, blobs=blobs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(application, "build_services", build)
+        patch.setattr("viewfinder.app.application.build_services", build)
         manager = serving_here(settings)
         server = manager.__enter__()
     return _Closing(manager, server)

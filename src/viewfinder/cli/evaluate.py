@@ -8,7 +8,7 @@ import typer
 from viewfinder.cli.console import Json, fail, print_json, print_table, progress_bar, say, written
 
 if TYPE_CHECKING:
-    from viewfinder.evaluation.evaluate import Evaluation, SplitEvaluation
+    from viewfinder.evaluation.document import Evaluation, SplitEvaluation
 
 _CLASSES_SHOWN = 20
 _PAIRS_SHOWN = 5

@@ -13,7 +13,7 @@ from typing import Any
 from viewfinder.datasets.photos import Dataset
 from viewfinder.datasets.source import read_dataset
 from viewfinder.errors import DatasetError, InvalidParameterError, MissingExtraError
-from viewfinder.evaluation.evaluate import Evaluation
+from viewfinder.evaluation.document import Evaluation
 from viewfinder.evaluation.report import render_ladder, render_report
 from viewfinder.modeling.backbones import BACKBONES, Backbone
 from viewfinder.modeling.saving import pack_weights

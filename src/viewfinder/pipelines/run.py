@@ -11,8 +11,8 @@ from typing import Any
 
 from viewfinder import __version__
 from viewfinder.engines.base import Device
-from viewfinder.evaluation.evaluate import Epoch as EpochRow
-from viewfinder.evaluation.evaluate import Evaluation
+from viewfinder.evaluation.document import Epoch as EpochRow
+from viewfinder.evaluation.document import Evaluation
 from viewfinder.evaluation.report import render_report
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.modeling.backbones import BACKBONES, Backbone

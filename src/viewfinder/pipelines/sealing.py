@@ -8,7 +8,8 @@ from pathlib import Path
 from viewfinder.datasets.photos import Split
 from viewfinder.engines.timing import Timing
 from viewfinder.errors import BundleError
-from viewfinder.evaluation.evaluate import SplitEvaluation, evaluate
+from viewfinder.evaluation.document import SplitEvaluation
+from viewfinder.evaluation.evaluate import evaluate
 from viewfinder.evaluation.ladder import Ladder, LeftOut, choose
 from viewfinder.evaluation.scoring import Scored
 from viewfinder.pipelines.bench import Judges, machine, row, score_test, time_all, try_out

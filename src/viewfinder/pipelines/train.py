@@ -14,7 +14,8 @@ from viewfinder.conversion.quantization import quantize_int8
 from viewfinder.datasets.reading import read_photo
 from viewfinder.datasets.source import read_dataset
 from viewfinder.errors import ConversionError, InvalidParameterError, MissingExtraError
-from viewfinder.evaluation.evaluate import Evaluation, targets_of
+from viewfinder.evaluation.document import Evaluation
+from viewfinder.evaluation.evaluate import targets_of
 from viewfinder.evaluation.ladder import LeftOut
 from viewfinder.evaluation.verdict import count
 from viewfinder.imaging.preprocess import preprocess
