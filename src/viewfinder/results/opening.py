@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 from viewfinder.blobs.store import Blobs
 from viewfinder.results.images import ImageKeeper
 from viewfinder.results.recorder import ResultRecorder
-from viewfinder.serving.scheduler import Devices
+from viewfinder.serving.devices import Devices
 from viewfinder.settings import Settings
 from viewfinder.storage.link import DatabaseLink
 

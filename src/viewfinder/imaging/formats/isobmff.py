@@ -16,7 +16,8 @@ from viewfinder.errors import InvalidImageError
 MOST_ITEMS: Final = 1000
 _MOST_EXTENTS = 32
 _OF_NUMBER = {2: 2, 3: 4}  # how long an item's number is, by the version of `infe`
-_MOST_REFERENCES, _MOST_BOXES, _MOST_PROPERTIES = 4000, 4000, 255
+_MOST_REFERENCES, _MOST_PROPERTIES = 4000, 255
+_MOST_BOXES = 4000
 
 
 def unusual() -> InvalidImageError:
