@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from viewfinder import __version__
 from viewfinder.conversion import metadata
-from viewfinder.conversion.metadata import LABELS, Facts, as_lines
+from viewfinder.conversion.metadata import as_lines
+from viewfinder.conversion.metadata_tables import LABELS, Facts
 from viewfinder.conversion.outputs import scores_only
 from viewfinder.errors import ConflictError, ConversionError, InvalidParameterError
 from viewfinder.pipelines.example import example, packages

@@ -85,6 +85,7 @@ class Lanes:
     credit: float = 0.0
 
     def of(self, lane: Lane) -> list[Job]:
+        """What waits in a lane."""
         return self.interactive if lane == "interactive" else self.batch
 
     def next(self) -> Job | None:
@@ -109,4 +110,5 @@ class Lanes:
 
 
 def deadline_of(job: Job) -> float:
+    """By which the jobs of a lane are ordered."""
     return job.deadline
