@@ -12,7 +12,7 @@ from starlette.types import Scope
 from viewfinder.api.schemas.classify import ClassifyOptions
 from viewfinder.blobs.store import Blobs
 from viewfinder.idempotency.store import AnswerStore
-from viewfinder.jobs.delivering import Delivering
+from viewfinder.jobs.callbacks.delivering import Delivering
 from viewfinder.jobs.orphans import OrphanSweeper
 from viewfinder.jobs.runner import Runner
 from viewfinder.net.fetch import Fetcher

@@ -7,8 +7,8 @@ from viewfinder.blobs.store import open_blobs
 from viewfinder.blobs.traced import TracedBlobs
 from viewfinder.idempotency.opening import open_answers
 from viewfinder.imaging.decode import recognise
+from viewfinder.jobs.callbacks.delivering import Delivering
 from viewfinder.jobs.counts import JobCounts
-from viewfinder.jobs.delivering import Delivering
 from viewfinder.jobs.orphans import OrphanSweeper
 from viewfinder.jobs.runner import Parts, Runner
 from viewfinder.net.fetch import Fetcher

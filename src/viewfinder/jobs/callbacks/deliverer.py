@@ -1,149 +1,40 @@
-"""Callbacks to those who wait for a job: Standard Webhooks (https://www.standardwebhooks.com).
-
-Signed, sent at least once with a stable id, and again with growing pauses for about three days.
-"""
+"""Callbacks that are due, sent several side by side, and what came of them recorded."""
 
 import asyncio
 import logging
 import random
-import re
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import aclosing, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
+from contextlib import suppress
+from datetime import UTC, datetime
 
-import httpcore2
-import httpx2
 import uuid_utils
-from standardwebhooks import Webhook
 
-from viewfinder import __version__
 from viewfinder.errors import (
-    BlockedAddressError,
     DatabaseError,
-    FetchFailedError,
     ViewfinderError,
 )
-from viewfinder.net.client import CONNECTIONS, Client
-from viewfinder.net.urls import read_url
-from viewfinder.settings import Settings, WebhookSettings
+from viewfinder.jobs.callbacks.schedule import Answer, judge
+from viewfinder.jobs.callbacks.sender import Sender
+from viewfinder.net.client import CONNECTIONS
+from viewfinder.settings import Settings
 from viewfinder.storage.database import Database
-from viewfinder.storage.deliveries import Attempt, Deliveries, Delivery, DeliveryState
+from viewfinder.storage.deliveries import Attempt, Deliveries, Delivery
 from viewfinder.storage.link import DatabaseLink
 from viewfinder.storage.secrets import WebhookSecrets
-from viewfinder.telemetry.tracing import Block, span, trace
+from viewfinder.telemetry.tracing import trace
 
-logger = logging.getLogger(__name__)
-
-PAUSES_S = (5, 60, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 72_000)
-"""Seconds between two attempts, about 3 days in all: as Standard Webhooks proposes."""
-
-_JITTER = 0.1
-_LONGEST_RETRY_AFTER_S = 3600
-_MAY_SAY_WHEN = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+logger = logging.getLogger("viewfinder.jobs.webhooks")  # as the log has known it
 # A host that answers slowly holds this many lines at most, and as many as one claim brings besides.
 _OF_ONE_HOST = 4
 _CLAIMED = 4
 # What is sent in this time and not recorded is sent again by another.
 _LEASE_BEYOND_S = 30.0
-# So much of an answer is taken before it is closed: a receiver that is cut off in the middle of
-# "ok" logs an error. Nobody looks at it.
-_POLITE_BYTES = 4096
 _LOOK_S = 1.0
 _AWAY_S, _LONGEST_AWAY_S = 1.0, 30.0
 _COMPLAIN_S = 60.0
 _GRACE_S = 2.0
-_SECONDS = re.compile(r"[0-9]{1,9}")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came of one call.
-
-    Attributes:
-        status: What was answered; None if nothing was.
-        error: What went wrong, for whoever looks at the attempts.
-        retry_after_s: Seconds after which the receiver wants to be called again.
-    """
-
-    status: int | None
-    error: str | None = None
-    retry_after_s: int | None = None
-
-
-def judge(
-    answer: Answer, made: int, now: datetime, jitter: float
-) -> tuple[DeliveryState, datetime | None]:
-    """What a callback is after an attempt, and when the next one is.
-
-    Args:
-        answer: What came of it.
-        made: Attempts before this one.
-        now: Now.
-        jitter: 0-1, by which a pause is up to a tenth longer: those who failed together do not all
-            come back together.
-    """
-    if answer.status is not None and HTTPStatus(200) <= answer.status < HTTPStatus(300):
-        return "delivered", None
-    if answer.status == HTTPStatus.GONE:
-        return "refused", None
-    if made >= len(PAUSES_S):
-        return "expired", None
-    pause = PAUSES_S[made] * (1 + _JITTER * jitter)
-    asked = min(answer.retry_after_s or 0, _LONGEST_RETRY_AFTER_S)
-    return "waiting", now + timedelta(seconds=max(pause, asked))
-
-
-class Sender:
-    """Sends one callback, and tells what came of it.
-
-    Args:
-        settings: Where to, and how long.
-    """
-
-    def __init__(self, settings: WebhookSettings) -> None:
-        self._settings = settings
-        self._client = Client(allow_private=settings.allow_private)
-
-    async def send(self, delivery: Delivery, secrets: tuple[str, ...], began: datetime) -> Answer:
-        """Call, within the time that the settings give; whatever happens is an answer.
-
-        Args:
-            delivery: What, and where to.
-            secrets: What to sign with: a signature each.
-            began: Now.
-        """
-        # Once the head of an answer is there, it counts, whatever becomes of the rest.
-        answer: Answer | None = None
-        patience_s, allow_private = self._settings.timeout_s, self._settings.allow_private
-        try:
-            url = read_url(delivery.url, self._settings.ports, allow_private=allow_private)
-            headers, body = _headers(delivery, secrets, began), delivery.body.encode()
-            with _span(url) as noted:
-                async with (
-                    asyncio.timeout(patience_s),
-                    self._client.stream("POST", url, headers, body) as response,
-                ):
-                    answer = _read_head(response)
-                    noted.set("http.response.status_code", response.status)
-                    await _take_some(response)
-        except TimeoutError:
-            failure = f"The host did not answer within {patience_s:g} s."
-        except (BlockedAddressError, FetchFailedError) as error:
-            failure = error.detail
-        except Exception:
-            logger.exception("the callback %s could not be sent", delivery.id)
-            failure = "It could not be sent; the log of the server says why."
-        else:
-            return answer
-        return answer or Answer(None, failure)
-
-    async def close(self) -> None:
-        """Close every connection."""
-        await self._client.close()
 
 
 class Deliverer:
@@ -306,61 +197,6 @@ class Deliverer:
         if now - self._complained >= _COMPLAIN_S:
             self._complained = now
             logger.warning("callbacks wait: %s", error.detail)
-
-
-def sign(delivery: Delivery, secrets: tuple[str, ...], began: datetime) -> dict[str, str]:
-    """The headers by which a receiver knows who calls, and that it knows this callback already.
-
-    Args:
-        delivery: What is sent.
-        secrets: A signature for each.
-        began: When it is sent, in UTC; the receiver refuses what is minutes off.
-    """
-    moment = began.astimezone(UTC).replace(microsecond=0)
-    signatures = (Webhook(secret).sign(delivery.id, moment, delivery.body) for secret in secrets)
-    return {
-        "webhook-id": delivery.id,
-        "webhook-timestamp": str(int(moment.timestamp())),
-        "webhook-signature": " ".join(signatures),
-    }
-
-
-def _headers(delivery: Delivery, secrets: tuple[str, ...], began: datetime) -> dict[str, str]:
-    return {
-        "User-Agent": f"Viewfinder/{__version__}",
-        "Content-Type": "application/json",
-        **sign(delivery, secrets, began),
-    }
-
-
-def _span(url: httpx2.URL) -> Block:
-    """Who is called; path and query may be what opens the door there."""
-    return span("callback", {"http.request.method": "POST", "server.address": url.host}, "client")
-
-
-def _read_head(response: httpcore2.Response) -> Answer:
-    status = response.status
-    if status in _MAY_SAY_WHEN:
-        return Answer(status, retry_after_s=_retry_after(response))
-    if HTTPStatus(300) <= status < HTTPStatus(400):
-        return Answer(status, "A redirect is not followed.")
-    return Answer(status)
-
-
-def _retry_after(response: httpcore2.Response) -> int | None:
-    """Seconds; a date is not looked at, for clocks differ."""
-    given = next((value for name, value in response.headers if name.lower() == b"retry-after"), b"")
-    text = given.decode("latin-1").strip()
-    return int(text) if _SECONDS.fullmatch(text) else None
-
-
-async def _take_some(response: httpcore2.Response) -> None:
-    taken = 0
-    async with aclosing(response.aiter_stream()) as stream:
-        async for piece in stream:
-            taken += len(piece)
-            if taken >= _POLITE_BYTES:
-                break
 
 
 def _origin(url: str) -> str:

@@ -9,7 +9,7 @@ from viewfinder.settings import Settings
 from viewfinder.storage.link import DatabaseLink
 
 if TYPE_CHECKING:
-    from viewfinder.jobs.webhooks import Deliverer
+    from viewfinder.jobs.callbacks.deliverer import Deliverer
 
 
 class Delivering:
@@ -42,10 +42,8 @@ class Delivering:
     async def _deliver(self) -> None:
         await self._link.wanted()
         # Not before: it brings SQLAlchemy along.
-        webhooks = await asyncio.to_thread(import_module, "viewfinder.jobs.webhooks")
-        deliverer: Deliverer = webhooks.Deliverer(
-            self._link, self._settings, attempts=self.attempts
-        )
+        module = await asyncio.to_thread(import_module, "viewfinder.jobs.callbacks.deliverer")
+        deliverer: Deliverer = module.Deliverer(self._link, self._settings, attempts=self.attempts)
         deliverer.start()
         try:
             await asyncio.Event().wait()

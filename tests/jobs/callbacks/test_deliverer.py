@@ -18,8 +18,9 @@ from tests.support import eventually, fake_bundle, free_port, serving, soon
 
 from viewfinder import __version__
 from viewfinder.errors import DatabaseError
-from viewfinder.jobs import webhooks
-from viewfinder.jobs.webhooks import PAUSES_S, Answer, Deliverer, judge
+from viewfinder.jobs.callbacks import deliverer as deliverer_module
+from viewfinder.jobs.callbacks.deliverer import Deliverer
+from viewfinder.jobs.callbacks.schedule import PAUSES_S, Answer, judge
 from viewfinder.settings import Settings, WebhookSettings
 from viewfinder.storage.database import Database
 from viewfinder.storage.deliveries import Attempt, Deliveries, Delivery
@@ -402,9 +403,9 @@ async def test_a_database_that_is_away_is_waited_for_and_told_of_once_a_minute(
 ) -> None:
     settings = Settings(home=tmp_path)
     database = await open_database(settings)
-    monkeypatch.setattr(webhooks, "_AWAY_S", 0.01)
-    monkeypatch.setattr(webhooks, "_LONGEST_AWAY_S", 0.02)
-    monkeypatch.setattr(webhooks, "_LOOK_S", 0.01)
+    monkeypatch.setattr(deliverer_module, "_AWAY_S", 0.01)
+    monkeypatch.setattr(deliverer_module, "_LONGEST_AWAY_S", 0.02)
+    monkeypatch.setattr(deliverer_module, "_LOOK_S", 0.01)
     really, away = Deliveries.claim, 0
 
     async def claim(*given: Any, **named: Any) -> Any:
@@ -434,7 +435,7 @@ async def test_an_answer_is_recorded_though_the_database_is_away_for_a_moment(
     receiver: Receiver,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(webhooks, "_AWAY_S", 0.01)
+    monkeypatch.setattr(deliverer_module, "_AWAY_S", 0.01)
     really, failures = Deliveries.record, itertools.repeat(DatabaseError("gone"), 3)
 
     async def record(*given: Any, **named: Any) -> bool:

@@ -17,13 +17,13 @@ from standardwebhooks import Webhook
 from tests.jobs.receiver import BODY, put
 from tests.support import eventually
 
-from viewfinder.jobs.webhooks import Deliverer
+from viewfinder.jobs.callbacks.deliverer import Deliverer
 from viewfinder.settings import Settings, WebhookSettings
 from viewfinder.storage.deliveries import Deliveries
 from viewfinder.storage.link import DatabaseLink
 from viewfinder.storage.secrets import WebhookSecrets
 
-PAGE = Path(__file__).parents[2] / "docs" / "callbacks.md"
+PAGE = Path(__file__).parents[3] / "docs" / "callbacks.md"
 
 
 @pytest.fixture
