@@ -12,7 +12,8 @@ from viewfinder.blobs.store import open_blobs
 from viewfinder.results.images import image_key
 from viewfinder.settings import Settings
 from viewfinder.shared.ids import first_id
-from viewfinder.storage.results import Result, Results
+from viewfinder.storage.result_rows import Result
+from viewfinder.storage.results import Results
 from viewfinder.storage.schema import open_database
 from viewfinder.types import ClassScore
 

@@ -14,7 +14,8 @@ from viewfinder.results.export import Exported, export_reviewed
 from viewfinder.results.images import image_key
 from viewfinder.settings import DatabaseSettings, Settings
 from viewfinder.shared.ids import first_id
-from viewfinder.storage.results import Result, Results
+from viewfinder.storage.result_rows import Result
+from viewfinder.storage.results import Results
 from viewfinder.storage.schema import open_database, upgrade
 from viewfinder.storage.wanted import Wanted
 from viewfinder.types import ClassScore

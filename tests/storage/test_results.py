@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from viewfinder.shared.ids import first_id
 from viewfinder.storage import paging
 from viewfinder.storage.database import SQLITE, Database
-from viewfinder.storage.results import Result, Results, Tally
+from viewfinder.storage.result_rows import Result, Tally
+from viewfinder.storage.results import Results
 from viewfinder.storage.tables import job_items, jobs, results
 from viewfinder.storage.wanted import (
     Order,

@@ -11,7 +11,8 @@ from viewfinder.results.opening import open_results
 from viewfinder.storage.wanted import is_result_id
 
 if TYPE_CHECKING:
-    from viewfinder.storage.results import Result, Results
+    from viewfinder.storage.result_rows import Result
+    from viewfinder.storage.results import Results
 
 _NONE = (
     "There is no such result: it was never recorded, has been erased, or is older than results "

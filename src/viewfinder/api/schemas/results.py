@@ -22,7 +22,7 @@ from viewfinder.storage.wanted import Order
 from viewfinder.types import ModelRef
 
 if TYPE_CHECKING:
-    from viewfinder.storage.results import Result
+    from viewfinder.storage.result_rows import Result
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 _LONGEST_LABEL, _LONGEST_NOTE = 200, 1000

@@ -16,7 +16,8 @@ from viewfinder.results.opening import open_results
 from viewfinder.storage.wanted import Wanted, read_cursor, write_cursor
 
 if TYPE_CHECKING:
-    from viewfinder.storage.results import Result, Results
+    from viewfinder.storage.result_rows import Result
+    from viewfinder.storage.results import Results
 
 router = APIRouter(prefix="/v1", tags=["results"])
 

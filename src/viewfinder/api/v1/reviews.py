@@ -18,7 +18,8 @@ from viewfinder.storage.wanted import Wanted
 from viewfinder.types import is_model_name
 
 if TYPE_CHECKING:
-    from viewfinder.storage.results import Result, Results
+    from viewfinder.storage.result_rows import Result
+    from viewfinder.storage.results import Results
 
 router = APIRouter(prefix="/v1", tags=["results"])
 
