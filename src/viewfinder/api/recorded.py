@@ -7,7 +7,7 @@ from viewfinder.api.dependencies import Services
 from viewfinder.api.schemas.results import ResultAnswer
 from viewfinder.errors import NotReadyError, RequestError, ResultNotFoundError, ServiceError
 from viewfinder.results.labels import in_one_form
-from viewfinder.results.opening import open_results
+from viewfinder.storage.opening import open_results
 from viewfinder.storage.wanted import is_result_id
 
 if TYPE_CHECKING:

@@ -38,8 +38,9 @@ from viewfinder.api.schemas.jobs import (
     render_item,
 )
 from viewfinder.errors import JobNotFoundError
-from viewfinder.jobs.opening import open_intake, open_jobs
+from viewfinder.jobs.opening import open_intake
 from viewfinder.jobs.order import Order, make_request_key
+from viewfinder.storage.opening import open_jobs
 
 if TYPE_CHECKING:
     from viewfinder.storage.jobs import Jobs

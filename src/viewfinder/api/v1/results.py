@@ -12,7 +12,7 @@ from viewfinder.api.schemas.results import Deleted, ResultAnswer, ResultPage, Re
 from viewfinder.blobs.threads import in_thread
 from viewfinder.errors import InvalidParameterError, NotReadyError
 from viewfinder.results.images import image_key
-from viewfinder.results.opening import open_results
+from viewfinder.storage.opening import open_results
 from viewfinder.storage.wanted import Wanted, read_cursor, write_cursor
 
 if TYPE_CHECKING:

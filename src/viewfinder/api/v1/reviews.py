@@ -13,7 +13,7 @@ from viewfinder.api.recorded import Renderer, find_result
 from viewfinder.api.schemas.results import FeedbackBody, LiveAccuracy, ResultAnswer, SpanQuery
 from viewfinder.errors import ModelNotFoundError
 from viewfinder.results.live import live_accuracy
-from viewfinder.results.opening import open_results
+from viewfinder.storage.opening import open_results
 from viewfinder.storage.wanted import Wanted
 from viewfinder.types import is_model_name
 
