@@ -23,7 +23,7 @@ from benchmarks.harness import Figure, median, parse, parser, percentile, photos
 from viewfinder.api.dependencies import Services
 from viewfinder.app.running import running
 from viewfinder.app.services import build_services
-from viewfinder.registry.registry import BUILTIN_MODEL
+from viewfinder.registry.scanning import BUILTIN_MODEL
 from viewfinder.settings import CacheSettings, Settings, available_cores
 from viewfinder.storage.jobs import Job, JobItem, Jobs, input_key
 

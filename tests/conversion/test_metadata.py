@@ -18,7 +18,7 @@ from viewfinder.engines.base import EngineOptions
 from viewfinder.engines.litert import LiteRTEngine
 from viewfinder.errors import ConversionError
 from viewfinder.registry.manifest import Scaling
-from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE
+from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE
 
 BUILTIN = BUILTIN_STORE / BUILTIN_MODEL / "1" / "model.int8.tflite"
 FOREIGN = DATA / "foreign-float.tflite"

@@ -24,7 +24,7 @@ from viewfinder.pipelines.export import Exported, export_graph
 from viewfinder.pipelines.foreign import SCALINGS, ForeignGraph, make_bundle
 from viewfinder.registry.bundle import Bundle, describe, write_bundle
 from viewfinder.registry.manifest import Calibration, Golden, Manifest, Variant
-from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE, scan
+from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE, scan
 from viewfinder.settings import Limits
 
 # The converters' own.

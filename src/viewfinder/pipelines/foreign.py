@@ -26,7 +26,7 @@ from viewfinder.registry.manifest import (
     Scaling,
     Variant,
 )
-from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE
+from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE
 
 Output = Literal["logits", "probabilities"]
 OUTPUTS: Mapping[str, Output] = {"logits": "logits", "probabilities": "probabilities"}

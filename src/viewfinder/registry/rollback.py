@@ -1,7 +1,7 @@
 """The way back: which version answers after a step back from the one that answers now."""
 
 from viewfinder.errors import ConflictError
-from viewfinder.registry.registry import Catalog
+from viewfinder.registry.catalog import Catalog
 from viewfinder.registry.routing import LATEST, STABLE
 
 

@@ -16,7 +16,7 @@ from typing import Literal
 
 from viewfinder.engines.apart import stop_all
 from viewfinder.errors import NotReadyError, OverloadedError, RequestError, StoreError
-from viewfinder.registry.registry import Catalog
+from viewfinder.registry.catalog import Catalog
 from viewfinder.registry.routing import Routing
 from viewfinder.registry.store import ModelStore
 from viewfinder.serving.versions.answering import Answering

@@ -9,7 +9,7 @@ from typing import Literal
 
 from viewfinder.errors import StoreError
 from viewfinder.registry.bundle import Bundle
-from viewfinder.registry.registry import Catalog
+from viewfinder.registry.catalog import Catalog
 from viewfinder.registry.routing import Routing
 from viewfinder.registry.store import ModelStore, look, look_at_start, look_without
 from viewfinder.shared.seldom import Seldom

@@ -7,7 +7,7 @@ from tests.support import fake_bundle
 
 from viewfinder.errors import ModelNotFoundError, NotReadyError, VersionNotFoundError
 from viewfinder.registry.bundle import MANIFEST
-from viewfinder.registry.registry import scan
+from viewfinder.registry.scanning import scan
 
 
 def test_versions_are_found_in_ascending_order_and_strangers_are_ignored(store: Path) -> None:
