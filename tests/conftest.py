@@ -59,7 +59,7 @@ _LONGEST = (
     "deploy/test_prometheus.py",
     "robustness/test_private_addresses.py",
     "api/test_drift.py",
-    "pipelines/test_sealing.py",
+    "pipelines/variants/test_sealing.py",
     "e2e/test_serve.py",
     "deploy/test_grafana.py",
     "conversion/test_builtin_model.py",

@@ -15,8 +15,8 @@ from viewfinder.conversion.metadata_tables import LABELS, Facts
 from viewfinder.conversion.outputs import scores_only
 from viewfinder.errors import ConflictError, ConversionError, InvalidParameterError
 from viewfinder.pipelines.example import example, packages
-from viewfinder.pipelines.graphs import FLOAT32
 from viewfinder.pipelines.original import original_backbone, original_model
+from viewfinder.pipelines.variants.graphs import FLOAT32
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.manifest import Variant
 

@@ -16,7 +16,7 @@ from viewfinder.engines.base import to_confidence
 from viewfinder.engines.inspection import Inspection, inspect
 from viewfinder.errors import BundleError, InvalidParameterError, ScalingNeededError
 from viewfinder.imaging.geometry import PreprocessSpec
-from viewfinder.pipelines.golden import expected
+from viewfinder.pipelines.variants.golden import expected
 from viewfinder.registry.bundle import describe
 from viewfinder.registry.manifest import (
     Golden,

@@ -1,31 +1,25 @@
-"""Where graphs are tried: what each answers, how sure it may be, how long it takes."""
+"""Where graphs are tried: what each answers, and how sure it may be."""
 
-import platform
-import statistics
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 
 from viewfinder.datasets.photos import Photo
-from viewfinder.engines.base import Device, to_confidence
+from viewfinder.engines.base import to_confidence
 from viewfinder.engines.loader import LoadedVariant, load_variant
-from viewfinder.engines.timing import Timing, time_variant
 from viewfinder.errors import BundleError, OperatorError, TrainingStoppedError
 from viewfinder.evaluation.calibration import abstain_threshold, fit_temperature
 from viewfinder.evaluation.evaluate import targets_of
-from viewfinder.evaluation.ladder import Difference, LeftOut, VariantRow
-from viewfinder.evaluation.metrics import expected_calibration_error
-from viewfinder.evaluation.scoring import Scored, confidences, reference_of, score
-from viewfinder.evaluation.significance import compare
+from viewfinder.evaluation.ladder import LeftOut
+from viewfinder.evaluation.scoring import Scored, reference_of, score
 from viewfinder.imaging.preprocess import preprocess
-from viewfinder.pipelines.golden import expected, golden_photos
-from viewfinder.pipelines.graphs import HEAD, RUNGS, Graph
+from viewfinder.pipelines.variants.golden import expected, golden_photos
+from viewfinder.pipelines.variants.graphs import HEAD, Graph
+from viewfinder.pipelines.variants.judges import Judges
 from viewfinder.registry.bundle import Bundle, describe, write_bundle
 from viewfinder.registry.manifest import (
     Calibration,
@@ -36,50 +30,9 @@ from viewfinder.registry.manifest import (
     Manifest,
     Variant,
 )
-from viewfinder.settings import Limits
 from viewfinder.training.progress import Listener
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)  # these bundles are gone before anybody sees them
-_UNKNOWN = Calibration()
-
-
-@dataclass(frozen=True, slots=True)
-class Judges:
-    """The photos that variants are measured with.
-
-    Attributes:
-        validation: Those that calibrate and choose.
-        test: Those that nothing has been chosen by; may be none.
-        labels: Every class, in the order of the model's output.
-        limits: What will be decoded.
-        threads: Photos to work on side by side.
-        root: The folder from which a photo's path is told.
-        seed: Of the resampling behind intervals.
-        labelled: Whether the photos' labels are the model's. If not, nobody knows what is right:
-            variants are told apart by whether they answer as the first one does.
-        device: Where to run, for engines that have the choice.
-        cache: A folder for what they compile; None keeps nothing.
-        calibration: What variants get where nobody knows what is right.
-    """
-
-    validation: tuple[Photo, ...]
-    test: tuple[Photo, ...]
-    labels: tuple[str, ...]
-    limits: Limits
-    threads: int
-    root: Path
-    seed: int
-    labelled: bool = True
-    device: Device = "cpu"
-    cache: Path | None = None
-    calibration: Calibration = _UNKNOWN
-
-    @property
-    def basis(self) -> Literal["accuracy", "agreement", "nothing"]:
-        """What a choice can go by."""
-        if not self.validation:
-            return "nothing"
-        return "accuracy" if self.labelled else "agreement"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,113 +111,11 @@ def try_out(graphs: Sequence[Graph], judges: Judges, folder: Path, listener: Lis
     )
 
 
-def time_all(
-    tried: Tried, judges: Judges, rounds: int, listener: Listener
-) -> tuple[dict[str, Timing], list[LeftOut]]:
-    """Time each graph in a process of its own, which proves its golden samples first.
-
-    They take turns, so that a machine that is busy for a while is busy for all.
-
-    Args:
-        tried: The graphs.
-        judges: Say with how many threads, and where.
-        rounds: How many turns each has; the median counts.
-        listener: Hears how it goes.
-
-    Returns:
-        The times by the graphs' names, and which have failed.
-    """
-    found: dict[str, list[Timing]] = {v.name: [] for v in tried.bundle.manifest.variants}
-    left_out, whole = [], len(found)
-    listener.phase("timing", rounds * whole)
-    for turn in range(rounds):
-        for number, name in enumerate(list(found)):
-            listener.step(turn * whole + number)
-            try:
-                found[name].append(
-                    time_variant(
-                        tried.bundle,
-                        name,
-                        threads=judges.threads,
-                        device=judges.device,
-                        cache=judges.cache,
-                    )
-                )
-            except OperatorError as error:
-                left_out.append(LeftOut(name=name, why=error.detail.rstrip(".")))
-                del found[name]
-    listener.step(rounds * whole)
-    return {name: _median(timings) for name, timings in found.items()}, left_out
-
-
 def score_test(tried: Tried, name: str, judges: Judges, listener: Listener) -> Scored:
     """What a graph gives for the test photos."""
     listener.phase("testing", len(judges.test))
     with _loaded(tried.bundle, name, judges) as loaded:
         return _ask(loaded, judges.test, judges, listener, 0)
-
-
-def row(tried: Tried, name: str, timing: Timing, reference: str, judges: Judges) -> VariantRow:
-    """All that is known of a graph, compared with another."""
-    variant, contents = tried.variant(name), tried.graphs[name].contents
-    known: dict[str, Any] = {}
-    if name in tried.scored:
-        known = _worth(variant, tried.scored[name], tried.scored[reference], judges)
-        if name == reference:
-            known.pop("difference", None)
-    return VariantRow(
-        name=name,
-        bytes=sum(map(len, contents.values())),
-        what=RUNGS[name].what,
-        format=variant.format,
-        compressed_bytes=sum(len(zlib.compress(content)) for content in contents.values()),
-        p50_ms=round(timing.p50_ms, 3),
-        throughput=round(timing.throughput, 1),
-        peak_bytes=timing.peak_bytes,
-        accuracy=variant.accuracy,
-        temperature=variant.calibration.temperature,
-        **known,
-    )
-
-
-def machine() -> str:
-    """The processor of this machine, as people call it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def _worth(variant: Variant, scored: Scored, base: Scored, judges: Judges) -> dict[str, Any]:
-    """How a graph's answers are, beside those of the reference."""
-    answers, base_answers = scored.scores.argmax(axis=1), base.scores.argmax(axis=1)
-    agreement = float((answers == base_answers).mean())
-    if not judges.labelled:
-        return {"agreement": agreement}
-    targets = targets_of(scored.photos, judges.labels)
-    right = answers == targets
-    confidence = confidences(
-        scored.scores, output=variant.output, temperature=variant.calibration.temperature
-    )
-    top = confidence.max(axis=1).astype(np.float64)
-    return {
-        "agreement": agreement,
-        "ece": expected_calibration_error(top, right),
-        "difference": Difference.of(compare(base_answers == targets, right, seed=judges.seed)),
-    }
-
-
-def _median(timings: Sequence[Timing]) -> Timing:
-    """Of each number by itself."""
-    return Timing(
-        **{
-            field.name: statistics.median(getattr(timing, field.name) for timing in timings)
-            for field in fields(Timing)
-        }
-    )
 
 
 def _described(graph: Graph) -> Variant:

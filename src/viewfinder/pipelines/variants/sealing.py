@@ -12,9 +12,13 @@ from viewfinder.evaluation.document import SplitEvaluation
 from viewfinder.evaluation.evaluate import evaluate
 from viewfinder.evaluation.ladder import Ladder, LeftOut, choose
 from viewfinder.evaluation.scoring import Scored
-from viewfinder.pipelines.bench import Judges, machine, row, score_test, time_all, try_out
-from viewfinder.pipelines.graphs import Graph
+from viewfinder.pipelines.variants.graphs import Graph
+from viewfinder.pipelines.variants.judges import Judges
+from viewfinder.pipelines.variants.rows import row
+from viewfinder.pipelines.variants.timing import time_all
+from viewfinder.pipelines.variants.trying import score_test, try_out
 from viewfinder.registry.manifest import Latency, Variant
+from viewfinder.shared.machine import machine
 from viewfinder.training.progress import Listener
 
 MOST_DROP = 0.01

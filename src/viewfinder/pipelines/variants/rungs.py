@@ -16,7 +16,7 @@ from viewfinder.errors import ConversionError, MissingExtraError
 from viewfinder.evaluation.ladder import LeftOut
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.optimization.sensitivity import mixed_int8
-from viewfinder.pipelines.graphs import (
+from viewfinder.pipelines.variants.graphs import (
     DISTILLED,
     DISTILLED_INT8,
     DYNAMIC,

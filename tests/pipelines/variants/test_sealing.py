@@ -15,9 +15,9 @@ from viewfinder.datasets.photos import Photo
 from viewfinder.errors import BundleError, TrainingStoppedError
 from viewfinder.evaluation.scoring import reference_of
 from viewfinder.imaging.geometry import PreprocessSpec
-from viewfinder.pipelines.bench import Judges
-from viewfinder.pipelines.graphs import DYNAMIC, FLOAT16, FLOAT32, INT8, Graph, one_file
-from viewfinder.pipelines.sealing import Sealed, seal
+from viewfinder.pipelines.variants.graphs import DYNAMIC, FLOAT16, FLOAT32, INT8, Graph, one_file
+from viewfinder.pipelines.variants.judges import Judges
+from viewfinder.pipelines.variants.sealing import Sealed, seal
 from viewfinder.registry.manifest import Calibration
 from viewfinder.settings import Limits
 from viewfinder.training.progress import Attentive, Logged, Phase
