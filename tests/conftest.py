@@ -55,7 +55,7 @@ _LONGEST = (
     "conversion/test_families.py",
     "robustness/test_memory.py",
     "web/test_frame.py",
-    "pipelines/test_export.py",
+    "pipelines/exporting/test_export.py",
     "deploy/test_prometheus.py",
     "robustness/test_private_addresses.py",
     "api/test_drift.py",

@@ -19,8 +19,9 @@ from viewfinder.engines.loader import engine_module, load_variant
 from viewfinder.errors import BundleError, ConflictError, ConversionError, InvalidParameterError
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.imaging.preprocess import preprocess
-from viewfinder.pipelines import export
-from viewfinder.pipelines.export import Exported, export_graph
+from viewfinder.pipelines.exporting import export
+from viewfinder.pipelines.exporting.choice import Format
+from viewfinder.pipelines.exporting.export import Exported, export_graph
 from viewfinder.pipelines.foreign import SCALINGS, ForeignGraph, make_bundle
 from viewfinder.registry.bundle import Bundle, describe, write_bundle
 from viewfinder.registry.manifest import Calibration, Golden, Manifest, Variant
@@ -67,13 +68,11 @@ def photo(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return _photo(tmp_path, turned=request.param)
 
 
-def _export(
-    bundle: Bundle, kind: export.Format, folder: Path, variant: str | None = None
-) -> Exported:
+def _export(bundle: Bundle, kind: Format, folder: Path, variant: str | None = None) -> Exported:
     return export_graph(bundle, kind, variant=variant, with_metadata=False, folder=folder)
 
 
-def _described(bundle: Bundle, kind: export.Format, folder: Path) -> Exported:
+def _described(bundle: Bundle, kind: Format, folder: Path) -> Exported:
     return export_graph(bundle, kind, variant=None, with_metadata=True, folder=folder)
 
 
@@ -177,7 +176,7 @@ MANY = (
     ],
 )
 def test_which_graph_is_taken(
-    tmp_path: Path, recommended: str, kind: export.Format, named: str | None, expected: str
+    tmp_path: Path, recommended: str, kind: Format, named: str | None, expected: str
 ) -> None:
     bundle = _bundle_of(tmp_path / "models", recommended, *MANY)
     exported = _export(bundle, kind, tmp_path / "out", named)
@@ -221,7 +220,7 @@ def test_a_foreign_model_is_exported_only_as_what_it_is(tmp_path: Path) -> None:
     ],
 )
 def test_without_metadata_the_graph_comes_alone(
-    tmp_path: Path, kind: export.Format, files: list[str]
+    tmp_path: Path, kind: Format, files: list[str]
 ) -> None:
     bundle = _bundle_of(tmp_path / "models", "x", ("x", kind, None))
     exported = _export(bundle, kind, tmp_path / "deep" / "out")
@@ -391,7 +390,7 @@ def made(
     ],
 )
 def test_a_graph_that_is_made_agrees_with_its_example(
-    tmp_path: Path, made: Bundle, kind: export.Format, graph: str, turned: Path
+    tmp_path: Path, made: Bundle, kind: Format, graph: str, turned: Path
 ) -> None:
     exported = _described(made, kind, tmp_path / "out")
     assert (exported.variant, exported.made) == ("float32", True)
