@@ -1,4 +1,4 @@
 """The versions in service, part by part: the store that is followed, the memory, who answers.
 
-Requests never come here: `serving/manager.py` is the one who puts the parts together.
+No request comes here: it asks `serving/manager.py`, which puts these parts together.
 """
