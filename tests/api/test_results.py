@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx2
 import pytest
 from PIL import Image
+from tests.results.making import a_result
 from tests.support import LocalServer, encode, fake_bundle, serving_here
 
 from viewfinder.access.keys import make_key
@@ -106,25 +107,10 @@ class Place:
         """A result that nobody knows of yet."""
         self.made += 1
         moment = NOW + timedelta(seconds=self.made)
-        result = Result(
-            id=f"{first_id(moment)}-7000-8000-{self.made:012x}",
-            created=moment,
-            model="fake",
-            version=1,
-            variant="only",
-            label="step-3",
-            confidence=0.5,
-            classes=(ClassScore("step-3", 3, 0.5),),
-            abstained=False,
-            cached=False,
-            timing={"decode": 1.23456, "queue": 0.0, "infer": 2.0, "total": 3.5},
-            owner=None,
-            job=None,
-            image_sha256=f"{self.made:064x}",
-            image_bytes=100,
-            stored_bytes=None if image is None else len(image),
-        )
-        result = replace(result, **fields)
+        timing = {"decode": 1.23456, "queue": 0.0, "infer": 2.0, "total": 3.5}
+        step = {"label": "step-3", "classes": (ClassScore("step-3", 3, 0.5),), "timing": timing}
+        size = None if image is None else len(image)
+        result = a_result(self.made, moment, **{**step, "stored_bytes": size, **fields})
         if image is not None:
             self.blobs.put(image_key(result.id), image)
         return result
