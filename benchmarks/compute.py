@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from benchmarks.harness import median
 from viewfinder.engines.loader import LoadedVariant, load_variant
 from viewfinder.imaging.preprocess import preprocess
-from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE, scan
+from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE, scan
 from viewfinder.settings import Limits
 
 

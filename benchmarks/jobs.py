@@ -21,8 +21,9 @@ import uuid_utils
 from benchmarks.compute import alone_ms, builtin, limit
 from benchmarks.harness import Figure, median, parse, parser, percentile, photos, save
 from viewfinder.api.dependencies import Services
-from viewfinder.app import build_services, running
-from viewfinder.registry.registry import BUILTIN_MODEL
+from viewfinder.app.running import running
+from viewfinder.app.services import build_services
+from viewfinder.registry.scanning import BUILTIN_MODEL
 from viewfinder.settings import CacheSettings, Settings, available_cores
 from viewfinder.storage.jobs import Job, JobItem, Jobs, input_key
 

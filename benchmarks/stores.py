@@ -9,7 +9,7 @@ from pathlib import Path
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.registry.bundle import MANIFEST, describe, write_bundle
 from viewfinder.registry.manifest import Golden, Label, Manifest, Variant
-from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE
+from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE
 
 _CLASSES = 16
 

@@ -40,7 +40,7 @@ from viewfinder.registry.manifest import (
     Manifest,
     Variant,
 )
-from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE
+from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE
 from viewfinder.settings import Limits
 
 ROOT = Path(__file__).parents[1]

@@ -14,7 +14,7 @@ from tests.support import ROOT, fake_bundle, grey
 from viewfinder.pipelines.foreign import SCALINGS, ForeignGraph, make_bundle
 from viewfinder.registry.bundle import MANIFEST, describe, seal
 from viewfinder.registry.manifest import Manifest
-from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE
+from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE
 
 
 def _edit(folder: Path, change: Callable[[Any], object]) -> None:

@@ -18,7 +18,7 @@ from PIL import Image
 
 import viewfinder
 from tests.support import DATA, PHOTOS, ROOT, Engine, encode, fake_bundle, grey, photo
-from viewfinder.api.schemas import Classification
+from viewfinder.api.schemas.classify import Classification
 from viewfinder.errors import (
     BundleError,
     ImageTooLargeError,

@@ -16,7 +16,7 @@ from PIL import Image
 
 from viewfinder.modeling.backbones import BACKBONES
 from viewfinder.modeling.classifier import imagenet_classifier
-from viewfinder.registry.registry import BUILTIN_MODEL
+from viewfinder.registry.scanning import BUILTIN_MODEL
 
 SIDE = 224
 

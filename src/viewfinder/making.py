@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from viewfinder.datasets.source import read_dataset
-from viewfinder.evaluation.evaluate import Evaluation, Part
+from viewfinder.evaluation.document import Evaluation, Part
 from viewfinder.pipelines.evaluate import evaluate_model
 from viewfinder.pipelines.optimize import Optimized
 from viewfinder.pipelines.optimize import optimize as carry_out_optimization

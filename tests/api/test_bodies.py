@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from viewfinder.api.bodies import read_photo
-from viewfinder.api.schemas import ClassifyOptions
+from viewfinder.api.schemas.classify import ClassifyOptions
 from viewfinder.settings import MIB
 
 BOUNDARY = "b"

@@ -11,7 +11,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 from tests.serving.references import with_reference
 from tests.support import PHOTOS, encode, fake_bundle, serving, serving_here
 
-from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE, scan
+from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE, scan
 from viewfinder.serving.stability import MODERATE, SIGNIFICANT
 from viewfinder.settings import DriftSettings, Settings
 

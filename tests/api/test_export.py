@@ -24,8 +24,8 @@ from tests.support import (
     serving_here,
 )
 
-from viewfinder import app
 from viewfinder.api.dependencies import Services
+from viewfinder.app.services import build_services
 from viewfinder.blobs.store import FolderBlobs
 from viewfinder.results.reviewed import SIDE_BY_SIDE
 from viewfinder.settings import Settings
@@ -153,12 +153,12 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Loca
     """A server with three times as many reviewed photos as are read at once, and its images."""
     fake_bundle(tmp_path / "models")
     blobs = HeldBlobs(tmp_path / "blobs")
-    really = app.build_services
+    really = build_services
 
     def build(settings: Settings, **options: Any) -> Services:
         return replace(really(settings, **options), blobs=blobs)
 
-    monkeypatch.setattr(app, "build_services", build)
+    monkeypatch.setattr("viewfinder.app.application.build_services", build)
     settings = Settings(home=tmp_path, default_model="fake", record="images")
     with serving_here(settings) as server:
         with httpx2.Client(base_url=server.url, timeout=60, trust_env=False) as client:

@@ -15,7 +15,7 @@ from tests.jobs.zips import changed, zipped
 from tests.support import LocalServer, eventually, fake_bundle, grey, serving_here
 
 from viewfinder.access.keys import make_key
-from viewfinder.api.job_schemas import JobAnswer
+from viewfinder.api.schemas.jobs import JobAnswer
 from viewfinder.api.v1 import jobs as routes
 from viewfinder.settings import (
     AuthSettings,

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx2
 import pytest
 from PIL import Image
+from tests.results.making import a_result
 from tests.support import LocalServer, encode, fake_bundle, serving_here
 
-from viewfinder import app
 from viewfinder.access.keys import make_key
 from viewfinder.api.dependencies import Services
+from viewfinder.app.services import build_services
 from viewfinder.blobs.store import Blobs, FolderBlobs
 from viewfinder.results.images import image_key
 from viewfinder.results.recorder import ResultRecorder
@@ -23,7 +24,8 @@ from viewfinder.settings import AuthSettings, DatabaseSettings, Settings
 from viewfinder.shared.ids import first_id
 from viewfinder.storage.keys import ApiKeys
 from viewfinder.storage.link import DatabaseLink
-from viewfinder.storage.results import Result, Results
+from viewfinder.storage.result_rows import Result
+from viewfinder.storage.results import Results
 from viewfinder.storage.schema import open_database, upgrade
 from viewfinder.types import AccessScope, ClassScore
 
@@ -105,25 +107,10 @@ class Place:
         """A result that nobody knows of yet."""
         self.made += 1
         moment = NOW + timedelta(seconds=self.made)
-        result = Result(
-            id=f"{first_id(moment)}-7000-8000-{self.made:012x}",
-            created=moment,
-            model="fake",
-            version=1,
-            variant="only",
-            label="step-3",
-            confidence=0.5,
-            classes=(ClassScore("step-3", 3, 0.5),),
-            abstained=False,
-            cached=False,
-            timing={"decode": 1.23456, "queue": 0.0, "infer": 2.0, "total": 3.5},
-            owner=None,
-            job=None,
-            image_sha256=f"{self.made:064x}",
-            image_bytes=100,
-            stored_bytes=None if image is None else len(image),
-        )
-        result = replace(result, **fields)
+        timing = {"decode": 1.23456, "queue": 0.0, "infer": 2.0, "total": 3.5}
+        step = {"label": "step-3", "classes": (ClassScore("step-3", 3, 0.5),), "timing": timing}
+        size = None if image is None else len(image)
+        result = a_result(self.made, moment, **{**step, "stored_bytes": size, **fields})
         if image is not None:
             self.blobs.put(image_key(result.id), image)
         return result
@@ -174,13 +161,13 @@ def _client(server: LocalServer) -> httpx2.Client:
 
 
 def _serving(settings: Settings, recorder: Waiting, blobs: Blobs) -> Any:
-    really = app.build_services
+    really = build_services
 
     def build(given: Settings, **options: Any) -> Services:
         return replace(really(given, **options), recorder=recorder, blobs=blobs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app, "build_services", build)
+        patch.setattr("viewfinder.app.application.build_services", build)
         manager = serving_here(settings)
         server = manager.__enter__()
     return _Closing(manager, server)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.support import PHOTOS, fake_bundle, grey, run_command
 
-from viewfinder.evaluation.evaluate import Evaluation
+from viewfinder.evaluation.document import Evaluation
 
 SHOWN = {
     "espresso": "espresso.jpg",

@@ -2,40 +2,24 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.results.making import NOW, a_result
 from tests.support import run_command
 
 from viewfinder.blobs.store import open_blobs
 from viewfinder.results.images import image_key
 from viewfinder.settings import Settings
-from viewfinder.shared.ids import first_id
-from viewfinder.storage.results import Result, Results
+from viewfinder.storage.results import Results
 from viewfinder.storage.schema import open_database
-from viewfinder.types import ClassScore
-
-NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 
 def _fill(home: Path) -> None:
     """Two reviewed results, one of them with an image."""
     rows = [
-        Result(
-            id=f"{first_id(NOW)}-7000-8000-{number:012x}",
-            created=NOW,
-            model="fake",
-            version=1,
-            variant="only",
-            label="cat",
-            confidence=0.5,
-            classes=(ClassScore("cat", 0, 0.5),),
-            abstained=False,
-            cached=False,
-            timing={},
-            owner=None,
-            job=None,
+        a_result(
+            number,
             image_sha256="",
             image_bytes=1,
             stored_bytes=stored,

@@ -14,7 +14,7 @@ from viewfinder.engines.litert import LiteRTEngine
 from viewfinder.engines.loader import load_variant
 from viewfinder.errors import ConversionError, WeightsError
 from viewfinder.imaging.preprocess import preprocess
-from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE, scan
+from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE, scan
 from viewfinder.settings import Limits
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -12,12 +12,13 @@ from flatbuffers.number_types import Float32Flags, Int8Flags, Uint32Flags, Uint6
 from flatbuffers.table import Table
 from tests.support import DATA
 
-from viewfinder.conversion.metadata import Facts, with_metadata
+from viewfinder.conversion.metadata import with_metadata
+from viewfinder.conversion.metadata_tables import Facts
 from viewfinder.engines.base import EngineOptions
 from viewfinder.engines.litert import LiteRTEngine
 from viewfinder.errors import ConversionError
 from viewfinder.registry.manifest import Scaling
-from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE
+from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE
 
 BUILTIN = BUILTIN_STORE / BUILTIN_MODEL / "1" / "model.int8.tflite"
 FOREIGN = DATA / "foreign-float.tflite"

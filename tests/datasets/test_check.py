@@ -9,8 +9,10 @@ from PIL import Image
 from tests.datasets.sets import blobs, write, write_set
 from tests.support import encode, photo
 
-from viewfinder.datasets.check import Copy, Findings, check_dataset, wrong_labels
+from viewfinder.datasets.check import check_dataset
+from viewfinder.datasets.findings import Copy, Findings
 from viewfinder.datasets.source import read_dataset
+from viewfinder.datasets.suspects import wrong_labels
 from viewfinder.settings import Limits
 
 

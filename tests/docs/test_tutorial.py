@@ -8,7 +8,6 @@ import pytest
 from tests.docs.commands import blocks, follow, kept_port
 from tests.support import ROOT, environment
 
-
 pytestmark = pytest.mark.train
 
 PAGE = "tutorial.md"

@@ -14,7 +14,7 @@ from tests.e2e.test_training import CLASSES, write_photos
 from tests.support import COMMAND, Server, environment, eventually, serving
 
 from viewfinder.engines.loader import RUNTIMES
-from viewfinder.evaluation.evaluate import Evaluation
+from viewfinder.evaluation.document import Evaluation
 from viewfinder.evaluation.ladder import Ladder
 from viewfinder.registry.bundle import Bundle
 

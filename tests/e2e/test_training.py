@@ -28,7 +28,7 @@ from tests.support import (
 
 import viewfinder
 from viewfinder.evaluation import metrics
-from viewfinder.evaluation.evaluate import Evaluation
+from viewfinder.evaluation.document import Evaluation
 from viewfinder.registry.bundle import Bundle
 
 pytestmark = [

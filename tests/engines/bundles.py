@@ -11,7 +11,7 @@ from tests.support import PHOTOS
 
 from viewfinder.registry.bundle import Bundle, describe, write_bundle
 from viewfinder.registry.manifest import Golden, GoldenSample, Variant
-from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE, scan
+from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE, scan
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from viewfinder.imaging.preprocess import preprocess
 from viewfinder.modeling.backbones import BACKBONES
 from viewfinder.modeling.classifier import imagenet_classifier
 from viewfinder.modeling.features import POOL, head_weights
-from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE, scan
+from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE, scan
 from viewfinder.settings import Limits
 
 

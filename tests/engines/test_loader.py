@@ -12,7 +12,7 @@ from viewfinder.engines.loader import load_variant
 from viewfinder.errors import BundleError
 from viewfinder.registry.bundle import MANIFEST, Bundle, describe, write_bundle
 from viewfinder.registry.manifest import Features
-from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE, scan
+from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE, scan
 
 
 def _with_variant(bundle: Bundle, **changes: Any) -> Bundle:

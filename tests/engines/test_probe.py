@@ -13,7 +13,7 @@ from viewfinder.engines import apart
 from viewfinder.engines.probe import probe
 from viewfinder.errors import BundleError
 from viewfinder.registry.bundle import MANIFEST, Bundle, describe
-from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE
+from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE
 
 # One byte each of the builtin graph, found by trying thousands: LiteRT aborts over these.
 FATAL = [(234_579, 82), (91_667, 127), (338_503, 73)]

@@ -10,7 +10,8 @@ import pytest
 from viewfinder.datasets.photos import Photo, Skipped
 from viewfinder.engines.loader import LoadedVariant
 from viewfinder.errors import DatasetError
-from viewfinder.evaluation.evaluate import Evaluation, SplitEvaluation, evaluate
+from viewfinder.evaluation.document import Evaluation, SplitEvaluation
+from viewfinder.evaluation.evaluate import evaluate
 from viewfinder.evaluation.scoring import Scored, score
 from viewfinder.registry.manifest import Calibration
 from viewfinder.settings import Limits

@@ -14,12 +14,8 @@ from PIL import Image
 
 from viewfinder.datasets.photos import Photo, Skipped
 from viewfinder.engines.loader import LoadedVariant
-from viewfinder.evaluation.evaluate import (
-    Comparison,
-    Epoch,
-    Evaluation,
-    evaluate,
-)
+from viewfinder.evaluation.document import Comparison, Epoch, Evaluation
+from viewfinder.evaluation.evaluate import evaluate
 from viewfinder.evaluation.frame import Frame
 from viewfinder.evaluation.ladder import VariantRow
 from viewfinder.evaluation.report import render_report

@@ -17,7 +17,7 @@ from viewfinder.engines.fake import FakeEngine
 from viewfinder.engines.loader import LoadedVariant, load_variant
 from viewfinder.errors import BundleError, DatasetError
 from viewfinder.evaluation.scoring import Scored, confidences, score
-from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE, scan
+from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE, scan
 from viewfinder.settings import Limits
 
 

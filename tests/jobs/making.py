@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import uuid_utils
+from sqlalchemy import Table, func, select
 
 from viewfinder.storage.database import Database
 from viewfinder.storage.jobs import Job, JobItem, Jobs
@@ -55,3 +56,9 @@ def broken(position: int) -> JobItem:
     """An image with which something is wrong."""
     error = {"code": "invalid_image", "detail": "It is none."}
     return JobItem(position, f"{position}.png", error=error)
+
+
+async def count_in(database: Database, table: Table) -> int:
+    """How many rows a table has."""
+    async with database.reading() as connection:
+        return (await connection.execute(select(func.count()).select_from(table))).scalar_one()

@@ -11,7 +11,8 @@ from tests.jobs.making import a_job, photos_of
 from tests.support import grey
 
 from viewfinder.api.dependencies import Services
-from viewfinder.app import build_services, running
+from viewfinder.app.running import running
+from viewfinder.app.services import build_services
 from viewfinder.settings import CacheSettings, JobSettings, Settings
 from viewfinder.storage.database import Database
 from viewfinder.storage.jobs import Job, JobItem, Jobs, input_key

@@ -11,7 +11,7 @@ from tests.support import encode, fake_bundle, grey
 
 from viewfinder.datasets.photos import Dataset, Photo, Split
 from viewfinder.errors import BundleError, DatasetError, InvalidParameterError
-from viewfinder.evaluation.evaluate import Evaluation
+from viewfinder.evaluation.document import Evaluation
 from viewfinder.pipelines.evaluate import evaluate_model
 from viewfinder.pipelines.foreign import ForeignGraph, make_bundle
 from viewfinder.pipelines.publish import add_next

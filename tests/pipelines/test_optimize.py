@@ -19,7 +19,7 @@ from viewfinder.pipelines.original import original_model
 from viewfinder.pipelines.run import workplace
 from viewfinder.pipelines.task import OptimizeOptions, Task
 from viewfinder.registry.bundle import Bundle, describe, write_bundle
-from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE
+from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE
 from viewfinder.settings import Settings
 from viewfinder.training.progress import Logged
 

@@ -11,7 +11,7 @@ from tests.support import EXPECTED, encode, photo, pixel_quantization
 from viewfinder.engines.loader import LoadedVariant, load_variant
 from viewfinder.imaging.preprocess import preprocess
 from viewfinder.registry.bundle import Bundle
-from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE, scan
+from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE, scan
 from viewfinder.settings import Limits
 
 

@@ -18,7 +18,7 @@ from tests.support import grey, run_command, serving
 
 from viewfinder.errors import BundleError, MissingExtraError, NotReadyError, StoreError
 from viewfinder.registry.bundle import Bundle, seal
-from viewfinder.registry.registry import BUILTIN_MODEL, open_catalog
+from viewfinder.registry.scanning import BUILTIN_MODEL, open_catalog
 from viewfinder.registry.store import ModelStore, look, look_at_start, open_store
 from viewfinder.serving.manager import ModelManager
 from viewfinder.settings import Settings

@@ -12,9 +12,10 @@ from tests.support import fake_bundle
 
 from viewfinder.errors import BundleError, StoreError
 from viewfinder.registry.bundle import MANIFEST
+from viewfinder.registry.catalog import Catalog
 from viewfinder.registry.folder import FolderStore
-from viewfinder.registry.registry import Catalog, scan
 from viewfinder.registry.routing import ROUTING, Routing
+from viewfinder.registry.scanning import scan
 from viewfinder.registry.store import look, open_store
 
 # Sets many aliases, one at a time, each to its own number.

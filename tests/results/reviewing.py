@@ -1,28 +1,25 @@
 """Results with feedback and images, to be exported."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.datasets.sets import blobs as picture
+from tests.results.making import NOW, a_result
 from tests.support import encode
 
 from viewfinder.blobs.store import FolderBlobs
 from viewfinder.results.export import Exported, export_reviewed
 from viewfinder.results.images import image_key
 from viewfinder.settings import DatabaseSettings, Settings
-from viewfinder.shared.ids import first_id
-from viewfinder.storage.results import Result, Results
+from viewfinder.storage.results import Results
 from viewfinder.storage.schema import open_database, upgrade
 from viewfinder.storage.wanted import Wanted
-from viewfinder.types import ClassScore
 
 if TYPE_CHECKING:
     from tests.postgres import PostgresServer
-
-NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 
 class Reviewed:
@@ -39,22 +36,10 @@ class Reviewed:
     ) -> str:
         """One answer of day `number`, and what somebody says that it shows."""
         moment = NOW + timedelta(days=number)
-        result = Result(
-            id=f"{first_id(moment)}-7000-8000-{number:012x}",
-            created=moment,
+        result = a_result(
+            number,
+            moment,
             model=model,
-            version=1,
-            variant="only",
-            label="cat",
-            confidence=0.5,
-            classes=(ClassScore("cat", 0, 0.5),),
-            abstained=False,
-            cached=False,
-            timing={},
-            owner=None,
-            job=None,
-            image_sha256=f"{number:064x}",
-            image_bytes=1,
             stored_bytes=1 if image else None,
             feedback=label,
             reviewed=None if label is None else NOW,

@@ -12,7 +12,8 @@ from datetime import timedelta
 from typing import Self
 
 import pytest
-from tests.results.reviewing import NOW, Reviewed
+from tests.results.making import NOW
+from tests.results.reviewing import Reviewed
 from tests.support import soon
 
 from viewfinder.blobs.store import FolderBlobs

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 from tests.datasets.sets import write, write_set
-from tests.results.reviewing import NOW, Reviewed
+from tests.results.making import NOW
+from tests.results.reviewing import Reviewed
 
 from viewfinder.datasets.source import read_dataset
 from viewfinder.errors import DatasetError

@@ -20,7 +20,8 @@ from viewfinder.settings import ResultSettings, Settings
 from viewfinder.shared.ids import first_id, moment_of
 from viewfinder.storage.database import Database
 from viewfinder.storage.link import DatabaseLink
-from viewfinder.storage.results import Result, Results
+from viewfinder.storage.result_rows import Result
+from viewfinder.storage.results import Results
 from viewfinder.storage.retention import OldResults
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)

@@ -11,6 +11,7 @@ from PIL import Image
 from tests.support import encode, photo
 
 from viewfinder.imaging.formats import isobmff
+from viewfinder.imaging.formats.isobmff_writing import write
 
 SOI, EOI, SCAN = b"\xff\xd8", b"\xff\xd9", b"\xff\xda"
 
@@ -290,7 +291,7 @@ def heic_of_tiles(pair: bytes, size: tuple[int, int] = (310, 110)) -> bytes:
     shape = struct.pack(">4BHH", 0, 0, 0, 1, *size)
     spread = isobmff.Property(b"ispe", struct.pack(">4xII", *size))
     grid = isobmff.Item(3, b"grid", shape, (spread,))
-    return isobmff.write([grid, *tiles], [isobmff.Reference(b"dimg", 3, (1, 2))])
+    return write([grid, *tiles], [isobmff.Reference(b"dimg", 3, (1, 2))])
 
 
 def hevc_sequence(width: int, height: int) -> bytes:

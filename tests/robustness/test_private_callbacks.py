@@ -10,7 +10,8 @@ import pytest
 from tests.net.hosts import PUBLIC, Host, Names, answer, hosting_together, let_be_public, redirect
 from tests.robustness.private_urls import PROXIES, VECTORS, Sinks, sinking
 
-from viewfinder.jobs.webhooks import Answer, Sender
+from viewfinder.jobs.callbacks.schedule import Answer
+from viewfinder.jobs.callbacks.sender import Sender
 from viewfinder.settings import WebhookSettings
 from viewfinder.storage.deliveries import Delivery
 

@@ -12,7 +12,7 @@ from tests.robustness.leaks import check_no_leak
 from tests.support import Server, eventually
 
 from viewfinder.api.errors import CATALOG, MEDIA_TYPE
-from viewfinder.api.schemas import Problem
+from viewfinder.api.schemas.problem import Problem
 from viewfinder.settings import MIB
 
 CHUNKED = "Transfer-Encoding: chunked"

@@ -15,7 +15,8 @@ import psutil
 
 from viewfinder.registry.folder import FolderStore
 from viewfinder.registry.routing import Routing
-from viewfinder.serving import manager
+from viewfinder.serving.manager import ModelManager
+from viewfinder.serving.versions import memory
 from viewfinder.settings import Settings
 
 WARM_UP = 5
@@ -29,7 +30,7 @@ def _replaced(routing: Routing, _: Routing) -> Routing:
 async def main(store: Path) -> None:
     """Run the swaps."""
     settings = Settings(home=store.parent, threads=1)
-    models = manager.ModelManager(FolderStore(store), settings, default="shoes")
+    models = ModelManager(FolderStore(store), settings, default="shoes")
     sizes = []
     for number in range(WARM_UP + SWAPS):
         version = number % 2 + 1
@@ -49,5 +50,5 @@ async def main(store: Path) -> None:
 if __name__ == "__main__":
     if "leak" in sys.argv:
         kept: list[object] = []
-        vars(manager)["_give_back"] = kept.append
+        vars(memory)["_give_back"] = kept.append
     asyncio.run(main(Path(sys.argv[1])))

@@ -11,7 +11,8 @@ import pytest
 from tests.support import Engine, fake_bundle, grey, soon
 
 from viewfinder.api.dependencies import Services
-from viewfinder.app import build_services, running
+from viewfinder.app.running import running
+from viewfinder.app.services import build_services
 from viewfinder.errors import DeadlineExceededError
 from viewfinder.settings import CacheSettings, Settings
 from viewfinder.types import Prediction

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from tests.support import Engine, empty_png, fake_bundle, grey, serving_here, soon
 
-from viewfinder.app import build_services, running
+from viewfinder.app.running import running
+from viewfinder.app.services import build_services
 from viewfinder.engines.loader import load_variant
 from viewfinder.errors import (
     DeadlineExceededError,
@@ -24,6 +25,7 @@ from viewfinder.errors import (
 from viewfinder.registry.bundle import MANIFEST, Bundle
 from viewfinder.serving.cache import CachedComputation, MemoryCache, key_of
 from viewfinder.serving.compute import Computed, Scores
+from viewfinder.serving.rerouting import set_alias
 from viewfinder.serving.service import ClassifyService
 from viewfinder.settings import CacheSettings, Settings
 from viewfinder.types import Prediction
@@ -127,7 +129,7 @@ async def test_an_alias_that_moves_takes_no_answers_along(store: Path, engine: E
     async with running(services):
         labels = []
         for version in (1, 2, 1):
-            await services.models.set_alias("fake", "live", version)
+            await set_alias(services.models, "fake", "live", version)
             engine.forget()
             answer = await services.classify.classify(grey(200), deadline=FAR, model="fake@live")
             labels.append((answer.top.label, answer.model.version, answer.cached))

@@ -15,10 +15,12 @@ from tests.serving.references import with_reference
 from tests.support import encode, fake_bundle
 
 from viewfinder.api.dependencies import Services
-from viewfinder.app import build_services, running
+from viewfinder.app.running import running
+from viewfinder.app.services import build_services
 from viewfinder.errors import ModelNotFoundError
 from viewfinder.registry.routing import Traffic
 from viewfinder.serving.drift import PARTS, Drift, DriftMonitor
+from viewfinder.serving.rerouting import set_traffic
 from viewfinder.settings import CacheSettings, DriftSettings, Settings
 from viewfinder.telemetry.tally import SharedTally
 
@@ -186,7 +188,7 @@ async def test_a_shadow_counts_for_nothing(known: Path) -> None:
     fake_bundle(known, version=2)
     async with _asking(known) as asked:
         traffic = Traffic.model_validate({"split": [{"version": 1, "percent": 100}], "shadow": 2})
-        await asked.services.models.set_traffic("fake", traffic)
+        await set_traffic(asked.services.models, "fake", traffic)
         await asked.send(_photos(12))
         shadows = asked.services.classify.shadows
         await shadows.settled()

@@ -13,7 +13,8 @@ from PIL import Image
 from tests.support import Engine, encode, fake_bundle, grey, soon
 
 from viewfinder.api.dependencies import Services
-from viewfinder.app import build_services, running
+from viewfinder.app.running import running
+from viewfinder.app.services import build_services
 from viewfinder.errors import DeadlineExceededError, InvalidImageError, OverloadedError
 from viewfinder.serving.callbacks import Callbacks, CompletedPrediction
 from viewfinder.serving.explain import Turns

@@ -10,13 +10,15 @@ import pytest
 from tests.support import fake_bundle
 
 from viewfinder.api.dependencies import Services
-from viewfinder.app import build_services, running
+from viewfinder.app.running import running
+from viewfinder.app.services import build_services
 from viewfinder.engines.loader import LoadedVariant, load_variant
 from viewfinder.errors import DeadlineExceededError, NotReadyError, OverloadedError
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.folder import FolderStore
 from viewfinder.registry.routing import ROUTING, Share, Traffic
 from viewfinder.serving.manager import ModelManager
+from viewfinder.serving.rerouting import roll_back, set_alias, set_traffic
 from viewfinder.settings import Settings
 
 
@@ -69,7 +71,7 @@ async def test_a_shadow_never_answers_whatever_becomes_of_the_traffic(store: Pat
 async def test_damaged_routing_counts_for_nothing_also_when_all_is_tried_again(store: Path) -> None:
     _versions(store, 1, 2)
     manager = _manager(store)
-    await manager.set_alias("fake", "stable", 1)
+    await set_alias(manager, "fake", "stable", 1)
     (store / "fake" / ROUTING).write_text("{")
     for afresh in (False, True, True):
         await manager.reload(afresh=afresh)
@@ -82,7 +84,7 @@ async def test_a_share_that_was_deleted_does_not_take_the_others_with_it(store: 
     _versions(store, 1, 2)
     manager = _manager(store)
     split = (Share(version=1, percent=50), Share(version=2, percent=50))
-    await manager.set_traffic("fake", Traffic(split=split))
+    await set_traffic(manager, "fake", Traffic(split=split))
     assert {await _answers(manager) for _ in range(100)} == {1, 2}
     FolderStore(store).remove("fake", 2)
     await _look(manager)
@@ -94,9 +96,9 @@ async def test_a_share_that_was_deleted_does_not_take_the_others_with_it(store: 
 async def test_a_step_back_is_taken_from_what_others_have_just_changed(store: Path) -> None:
     _versions(store, 1, 2, 3, 4)
     here, there = _manager(store), _manager(store)
-    await there.set_alias("fake", "stable", 2)
-    await there.set_alias("fake", "stable", 4)
-    await here.roll_back("fake")
+    await set_alias(there, "fake", "stable", 2)
+    await set_alias(there, "fake", "stable", 4)
+    await roll_back(here, "fake")
     assert await _answers(here) == 2
     await asyncio.gather(here.close(), there.close())
 
@@ -104,14 +106,14 @@ async def test_a_step_back_is_taken_from_what_others_have_just_changed(store: Pa
 async def test_a_step_back_from_a_canary_is_to_stable_alone(store: Path) -> None:
     _versions(store, 1, 2, 3)
     manager = _manager(store)
-    await manager.set_alias("fake", "stable", 1)
-    await manager.set_alias("fake", "stable", 2)
+    await set_alias(manager, "fake", "stable", 1)
+    await set_alias(manager, "fake", "stable", 2)
     split = (Share(version=2, percent=50), Share(version=3, percent=50))
-    await manager.set_traffic("fake", Traffic(split=split))
+    await set_traffic(manager, "fake", Traffic(split=split))
     assert {await _answers(manager) for _ in range(100)} == {2, 3}
-    await manager.roll_back("fake")
+    await roll_back(manager, "fake")
     assert {await _answers(manager) for _ in range(20)} == {2}
-    await manager.roll_back("fake")
+    await roll_back(manager, "fake")
     assert await _answers(manager) == 1
     await manager.close()
 
@@ -120,7 +122,7 @@ async def test_what_was_published_a_moment_ago_can_be_named(store: Path) -> None
     _versions(store, 1)
     manager = _manager(store)
     _versions(store, 2)
-    await manager.set_alias("fake", "stable", 2)
+    await set_alias(manager, "fake", "stable", 2)
     assert await _answers(manager) == 2
     await manager.close()
 

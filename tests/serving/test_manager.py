@@ -28,7 +28,9 @@ from viewfinder.errors import (
 from viewfinder.registry.bundle import MANIFEST, Bundle, describe
 from viewfinder.registry.folder import FolderStore
 from viewfinder.registry.routing import Traffic
-from viewfinder.serving.manager import ModelManager, Slot
+from viewfinder.serving.manager import ModelManager
+from viewfinder.serving.rerouting import delete_alias, roll_back, set_alias, set_traffic
+from viewfinder.serving.versions.slot import Slot
 from viewfinder.settings import Settings
 
 
@@ -230,15 +232,15 @@ async def test_a_bare_name_means_its_split_else_stable_else_the_highest(store: P
         fake_bundle(store, version=version)
     manager = _manager(store)
     assert await _answers(manager) == 3
-    await manager.set_alias("fake", "stable", 1)
+    await set_alias(manager, "fake", "stable", 1)
     assert await _answers(manager) == 1
-    await manager.set_traffic("fake", _split(v2=100))
+    await set_traffic(manager, "fake", _split(v2=100))
     assert await _answers(manager) == 2
     for text, version in (("fake@1", 1), ("fake@3", 3), ("fake@stable", 1), ("fake@latest", 3)):
         assert await _answers(manager, text) == version
-    await manager.set_traffic("fake", None)
+    await set_traffic(manager, "fake", None)
     assert await _answers(manager) == 1
-    await manager.delete_alias("fake", "stable")
+    await delete_alias(manager, "fake", "stable")
     assert await _answers(manager) == 3
 
 
@@ -246,7 +248,7 @@ async def test_a_caller_stays_with_a_version_and_both_versions_have_callers(stor
     for version in (1, 2):
         fake_bundle(store, version=version)
     manager = _manager(store)
-    await manager.set_traffic("fake", _split(v1=50, v2=50))
+    await set_traffic(manager, "fake", _split(v1=50, v2=50))
     seen = {
         caller: {_version(await manager.get("fake", caller)) for _ in range(5)}
         for caller in map(str, range(40))
@@ -259,7 +261,7 @@ async def test_where_a_share_is_broken_another_one_answers(store: Path) -> None:
     for version in (1, 2):
         fake_bundle(store, version=version)
     manager = _manager(store)
-    await manager.set_traffic("fake", _split(v1=50, v2=50))
+    await set_traffic(manager, "fake", _split(v1=50, v2=50))
     await manager.close()
     (store / "fake" / "2" / "graph.json").write_text("{}")
     manager = _manager(store)
@@ -466,7 +468,7 @@ async def test_an_alias_cannot_be_set_to_what_only_the_memory_still_holds(store:
     await _followed(manager)
     assert await _answers(manager, "fake@1") == 1  # who names it is still answered
     with pytest.raises(NotReadyError):
-        await manager.set_alias("fake", "stable", 1)
+        await set_alias(manager, "fake", "stable", 1)
     assert manager.catalog.aliases("fake") == {}
 
 
@@ -532,11 +534,11 @@ async def test_an_alias_is_set_only_to_what_has_proved_itself(store: Path) -> No
     (fake_bundle(store, version=2).folder / "graph.json").write_text("{}")
     manager = _manager(store)
     with pytest.raises(NotReadyError, match="checksum"):
-        await manager.set_alias("fake", "stable", 2)
+        await set_alias(manager, "fake", "stable", 2)
     with pytest.raises(VersionNotFoundError):
-        await manager.set_alias("fake", "stable", 3)
+        await set_alias(manager, "fake", "stable", 3)
     with pytest.raises(InvalidParameterError):
-        await manager.set_alias("fake", "latest", 1)
+        await set_alias(manager, "fake", "latest", 1)
     assert manager.catalog.aliases("fake") == {"latest": 1}
     assert not (store / "fake" / "routing.json").exists()
 
@@ -562,7 +564,7 @@ async def test_a_split_comes_and_goes_without_a_request_that_waits_or_fails(
             folder.route("fake", lambda routing: routing.with_traffic(traffic))
             await manager.reload()
         else:
-            await manager.set_traffic("fake", traffic)
+            await set_traffic(manager, "fake", traffic)
 
     gate.held.add(2)
     changing = asyncio.create_task(change(_split(v1=50, v2=50)))
@@ -586,15 +588,15 @@ async def test_a_model_is_rolled_back_twice_and_then_there_is_nothing_before(sto
     for version in (1, 2, 3):
         fake_bundle(store, version=version)
     manager = _manager(store)
-    await manager.set_alias("fake", "stable", 2)
-    await manager.set_alias("fake", "stable", 3)
-    await manager.set_traffic("fake", _split(v3=100))
+    await set_alias(manager, "fake", "stable", 2)
+    await set_alias(manager, "fake", "stable", 3)
+    await set_traffic(manager, "fake", _split(v3=100))
     assert await _answers(manager) == 3
     for version in (2, 1):
-        await manager.roll_back("fake")
+        await roll_back(manager, "fake")
         assert await _answers(manager) == version
     with pytest.raises(ConflictError, match="no version to go back to"):
-        await manager.roll_back("fake")
+        await roll_back(manager, "fake")
     assert await _answers(manager) == 1
 
 
@@ -606,7 +608,7 @@ async def test_without_an_alias_a_model_is_rolled_back_to_the_good_version_below
     (store / "fake" / "2" / MANIFEST).write_text("{")
     manager = _manager(store)
     assert await _answers(manager) == 3
-    await manager.roll_back("fake")
+    await roll_back(manager, "fake")
     assert await _answers(manager) == 1
     fake_bundle(store, version=4)
     await _followed(manager)
@@ -729,13 +731,13 @@ async def test_while_the_store_cannot_be_read_everything_goes_on(store: Path) ->
     for version in (1, 2):
         fake_bundle(store, version=version)
     manager = _manager(store)
-    await manager.set_alias("fake", "stable", 1)
+    await set_alias(manager, "fake", "stable", 1)
     await _answers(manager, "fake@2")
     _put_away(store)
     with pytest.raises(NotReadyError, match="cannot be read now"):
         await manager.reload()
     with pytest.raises(NotReadyError, match="cannot be written now"):
-        await manager.set_alias("fake", "stable", 2)
+        await set_alias(manager, "fake", "stable", 2)
     assert await _answers(manager) == 1
     assert await _answers(manager, "fake@2") == 2
     assert manager.catalog.aliases("fake") == {"stable": 1, "latest": 2}
@@ -743,5 +745,5 @@ async def test_while_the_store_cannot_be_read_everything_goes_on(store: Path) ->
     _put_back(store)
     fake_bundle(store, version=3)
     await manager.reload()
-    await manager.set_alias("fake", "stable", 3)
+    await set_alias(manager, "fake", "stable", 3)
     assert await _answers(manager) == 3

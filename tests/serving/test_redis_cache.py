@@ -21,7 +21,8 @@ from tests.support import (
     soon,
 )
 
-from viewfinder.app import build_services, running
+from viewfinder.app.running import running
+from viewfinder.app.services import build_services
 from viewfinder.serving.cache import ResultCache, open_cache
 from viewfinder.serving.compute import Scores
 from viewfinder.serving.service import ClassifyService

@@ -10,7 +10,9 @@ from functools import partial
 import pytest
 
 from viewfinder.errors import DeadlineExceededError, NotReadyError, OverloadedError
-from viewfinder.serving.scheduler import Devices, Lane, Scheduler, Stage
+from viewfinder.serving.devices import Devices
+from viewfinder.serving.lanes import Lane, Stage
+from viewfinder.serving.scheduler import Scheduler
 
 FAR = time.monotonic() + 3600
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from tests.support import fake_bundle, grey
 
-from viewfinder.app import build_services, running
+from viewfinder.app.running import running
+from viewfinder.app.services import build_services
 from viewfinder.errors import (
     DeadlineExceededError,
     MalformedRequestError,

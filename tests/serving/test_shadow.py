@@ -11,9 +11,11 @@ import pytest
 from tests.support import fake_bundle, grey
 
 from viewfinder.api.dependencies import Services
-from viewfinder.app import build_services, running
+from viewfinder.app.running import running
+from viewfinder.app.services import build_services
 from viewfinder.registry.folder import FolderStore
 from viewfinder.registry.routing import Routing, Traffic
+from viewfinder.serving.rerouting import set_traffic
 from viewfinder.serving.shadow import Comparison
 from viewfinder.settings import Settings
 from viewfinder.types import Prediction
@@ -144,10 +146,10 @@ async def test_another_shadow_begins_at_nothing(store: Path) -> None:
     async with _services(store) as services:
         await _classify(services, grey(0))
         assert _comparison(services) == Comparison(2, compared=1, agreed=1)
-        await services.models.set_traffic("fake", Traffic(shadow=3))
+        await set_traffic(services.models, "fake", Traffic(shadow=3))
         assert _comparison(services) == Comparison(3)
         await _classify(services, grey(1))
         assert _comparison(services) == Comparison(3, compared=1, agreed=1)
-        await services.models.set_traffic("fake", None)
+        await set_traffic(services.models, "fake", None)
         assert services.classify.shadows.comparison("fake") is None
         await _classify(services, grey(2))

@@ -5,25 +5,20 @@ import json
 from datetime import UTC
 from typing import Any, Literal
 
-from sqlalchemy import Table, func, select, update
-from tests.jobs.making import a_job, added, after, answered, broken
+from sqlalchemy import Table, select
+from tests.jobs.making import a_job, added, after, answered, broken, count_in
 
 from viewfinder.settings import Settings
 from viewfinder.storage.database import Database
-from viewfinder.storage.jobs import JobItem, Jobs, input_key
+from viewfinder.storage.jobs import Jobs
 from viewfinder.storage.queue import JobQueue, Waiting
 from viewfinder.storage.schema import open_database
-from viewfinder.storage.tables import JOB_LEFTOVER, JOB_OPEN, deliveries, job_items, jobs
+from viewfinder.storage.tables import JOB_LEFTOVER, JOB_OPEN, deliveries, jobs
 
 
 async def _rows(database: Database, table: Table) -> list[dict[str, Any]]:
     async with database.reading() as connection:
         return [dict(row) for row in (await connection.execute(select(table))).mappings()]
-
-
-async def _count(database: Database, table: Table) -> int:
-    async with database.reading() as connection:
-        return (await connection.execute(select(func.count()).select_from(table))).scalar_one()
 
 
 async def test_claims_of_many_at_once_never_give_a_job_twice(
@@ -186,62 +181,7 @@ async def test_the_end_of_a_job_and_its_callback_are_one(database: Database) -> 
     claim = await queue.claim(after(9), 60, "nobody is called")
     assert claim is not None
     assert await queue.finish(claim, "succeeded", None, after(9)) is not None
-    assert await _count(database, deliveries) == 2
-
-
-async def test_what_is_left_of_finished_jobs_is_found(database: Database) -> None:
-    queue = JobQueue(database)
-    urls = [JobItem(0, "a", url="https://example.org/a"), JobItem(1, "b")]
-    job = await added(database, a_job(2), urls)
-    only_urls = await added(database, a_job(1), urls[:1])
-    assert not (await queue.look(after(0))).leftovers
-    for one in (job, only_urls):
-        await Jobs(database).cancel(one.id, after(1))
-    assert await queue.look(after(2)) == Waiting(jobs=False, leftovers=True)
-    assert await queue.leftovers(limit=9) == [job.id]
-    assert await queue.inputs(job.id) == [input_key(job.id, 1)]
-    await queue.forget_inputs(job.id)
-    assert await queue.leftovers(limit=9) == []
-
-
-async def _taken(database: Database) -> None:
-    """All callbacks have arrived."""
-    async with database.writing() as connection:
-        await connection.execute(update(deliveries).values(state="delivered", due=None))
-
-
-async def test_a_job_stays_until_its_callback_has_come_to_its_end(database: Database) -> None:
-    queue = JobQueue(database)
-    by_url = [JobItem(0, "a", url="https://example.org/a")]
-    await added(database, a_job(1, callback_url="https://example.org/"), by_url)
-    claim = await queue.claim(after(0), 60, "me")
-    assert claim is not None
-    assert await queue.finish(claim, "succeeded", None, after(1)) is not None
-    assert await queue.delete_older(after(100), limit=5) == 0
-    assert await _count(database, deliveries) == 1
-    await _taken(database)
-    assert await queue.delete_older(after(100), limit=5) == 1
-    assert await _count(database, deliveries) == 0
-
-
-async def test_old_jobs_go_with_all_that_is_theirs(database: Database) -> None:
-    queue = JobQueue(database)
-    by_url = [JobItem(0, "a", url="https://example.org/a")]
-    for number in range(3):
-        await added(database, a_job(1, callback_url="https://example.org/"), by_url)
-        claim = await queue.claim(after(number), 60, "me")
-        assert claim is not None
-        assert await queue.finish(claim, "succeeded", None, after(number)) is not None
-    await _taken(database)
-    left = await added(database, a_job(1))
-    with_images = await added(database, a_job(1))
-    await Jobs(database).cancel(with_images.id, after(0))
-    assert await queue.delete_older(after(2), limit=1) == 1
-    assert await queue.delete_older(after(2), limit=5) == 1
-    assert await queue.delete_older(after(2), limit=5) == 0
-    kept = await Jobs(database).page(state=None, before=None, limit=9)
-    assert {left.id, with_images.id} < {job.id for job in kept}
-    assert [await _count(database, table) for table in (jobs, job_items, deliveries)] == [3, 3, 1]
+    assert await count_in(database, deliveries) == 2
 
 
 async def test_an_idle_look_reads_open_jobs_and_leftovers_alone(

@@ -8,11 +8,12 @@ from typing import Any, get_args
 import pytest
 from sqlalchemy import Select, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
+from tests.results.making import a_result, result_id
 
-from viewfinder.shared.ids import first_id
 from viewfinder.storage import paging
 from viewfinder.storage.database import SQLITE, Database
-from viewfinder.storage.results import Result, Results, Tally
+from viewfinder.storage.result_rows import Result, Tally
+from viewfinder.storage.results import Results
 from viewfinder.storage.tables import job_items, jobs, results
 from viewfinder.storage.wanted import (
     Order,
@@ -28,31 +29,15 @@ NOW = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
 ERASED = {"code": "result_not_found", "detail": "This result was erased."}
 
 
-def _id(moment: datetime, number: int = 0) -> str:
-    return f"{first_id(moment)}-7000-8000-{number:012x}"
-
-
 def _result(number: int = 0, **fields: Any) -> Result:
     """The answer of second `number`."""
     moment = NOW + timedelta(seconds=number)
-    result = Result(
-        id=_id(moment, number),
-        created=moment,
-        model="fake",
-        version=1,
-        variant="only",
-        label="cat",
-        confidence=0.5,
-        classes=(ClassScore("cat", 3, 0.5), ClassScore("dog", 0, 0.1)),
-        abstained=False,
-        cached=False,
-        timing={"decode": 1.5, "queue": 0.0, "infer": 2.0, "total": 3.5},
-        owner="key:1",
-        job=None,
-        image_sha256=f"{number:064x}",
-        image_bytes=100,
-    )
-    return replace(result, **fields)
+    seen = {
+        "classes": (ClassScore("cat", 3, 0.5), ClassScore("dog", 0, 0.1)),
+        "timing": {"decode": 1.5, "queue": 0.0, "infer": 2.0, "total": 3.5},
+        "owner": "key:1",
+    }
+    return a_result(number, moment, **{**seen, **fields})
 
 
 async def _filled(database: Database, *rows: Result) -> Results:
@@ -80,7 +65,7 @@ async def test_a_result_comes_back_as_it_was_put(database: Database) -> None:
     table = await _filled(database, _result(), whole)
     assert await table.get(whole.id) == whole
     assert await table.get(_result().id) == _result()
-    assert await table.get(_id(NOW, 99)) is None
+    assert await table.get(result_id(NOW, 99)) is None
 
 
 async def test_pages_have_every_row_once_in_their_order(database: Database) -> None:
@@ -151,7 +136,9 @@ async def test_each_filter_leaves_what_it_says_in_every_order(
 
 async def test_a_moment_is_met_to_the_millisecond(database: Database) -> None:
     start = datetime(2026, 5, 1, 12, 0, 0, 5000, tzinfo=UTC)
-    rows = [_result(created=start, id=_id(start + timedelta(milliseconds=n), n)) for n in range(3)]
+    rows = [
+        _result(created=start, id=result_id(start + timedelta(milliseconds=n), n)) for n in range(3)
+    ]
     table = await _filled(database, *rows)
     cut = start + timedelta(milliseconds=1)
     assert await _ids(table, Wanted(since=cut)) == [rows[2].id, rows[1].id]
@@ -187,7 +174,7 @@ async def test_only_the_owner_of_a_result_changes_it_where_that_is_asked(
         assert await table.review(_result(number).id, "dog", now=NOW, owner="key:2") is None
     assert await table.count(Wanted(reviewed=True)) == 0
     assert await table.review(_result().id, "dog", now=NOW, owner="key:1") is not None
-    assert await table.review(_id(NOW, 99), "dog", now=NOW) is None
+    assert await table.review(result_id(NOW, 99), "dog", now=NOW) is None
 
 
 async def test_tallies_count_what_was_reviewed_of_a_model(database: Database) -> None:
@@ -236,7 +223,7 @@ async def test_what_is_erased_is_gone_from_its_job_too(database: Database) -> No
     rows = [_result(n) for n in range(3)]
     table = await _filled(database, *rows)
     await _with_job(database, rows)
-    unknown = _id(NOW, 99)
+    unknown = result_id(NOW, 99)
     assert await table.erase([rows[0].id, rows[2].id, unknown], in_place=ERASED) == 2
     assert await _ids(table, Wanted()) == [rows[1].id]
     columns = (job_items.c.position, job_items.c.answer.is_(None), job_items.c.error)
@@ -262,8 +249,8 @@ ORDERS: tuple[Order, ...] = ("newest", "uncertain")
 QUERIES = [
     *(replace(wanted, order=order) for wanted, _ in FILTERS for order in ORDERS),
     Wanted(),
-    Wanted(after=Place(_id(NOW)), order="oldest"),
-    Wanted(after=Place(_id(NOW), 0.5), reviewed=False, order="uncertain"),
+    Wanted(after=Place(result_id(NOW)), order="oldest"),
+    Wanted(after=Place(result_id(NOW), 0.5), reviewed=False, order="uncertain"),
 ]
 
 
@@ -323,10 +310,10 @@ async def _check_plan(
 
 def test_a_cursor_leads_back_to_its_place() -> None:
     places: list[tuple[Order, Place]] = [
-        ("newest", Place(_id(NOW))),
-        ("oldest", Place(_id(NOW))),
-        ("uncertain", Place(_id(NOW), 0.1 + 0.2)),
-        ("uncertain", Place(_id(NOW), 5e-324)),
+        ("newest", Place(result_id(NOW))),
+        ("oldest", Place(result_id(NOW))),
+        ("uncertain", Place(result_id(NOW), 0.1 + 0.2)),
+        ("uncertain", Place(result_id(NOW), 5e-324)),
     ]
     for order, place in places:
         assert read_cursor(order, write_cursor(order, place)) == place
@@ -336,22 +323,28 @@ def test_a_cursor_leads_back_to_its_place() -> None:
     "text",
     [
         "", "x", "====", "é", "\0", "a" * 201, "bmV3ZXN0", "AAAA",
-        write_cursor("oldest", Place(_id(NOW))),
-        write_cursor("newest", Place(_id(NOW), 0.5)),
+        write_cursor("oldest", Place(result_id(NOW))),
+        write_cursor("newest", Place(result_id(NOW), 0.5)),
         write_cursor("newest", Place("' OR 1=1")),
-        write_cursor("newest", Place(_id(NOW).upper())),
+        write_cursor("newest", Place(result_id(NOW).upper())),
     ],
 )  # fmt: skip
 def test_a_broken_cursor_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"it is|it lacks|codec|ASCII"):
         read_cursor("newest", text)
     for confidence in (float("nan"), float("inf")):
-        cursor = write_cursor("uncertain", Place(_id(NOW), confidence))
+        cursor = write_cursor("uncertain", Place(result_id(NOW), confidence))
         with pytest.raises(ValueError, match="finite"):
             read_cursor("uncertain", cursor)
 
 
 def test_an_id_has_one_form() -> None:
-    assert is_result_id(_id(NOW))
-    for wrong in ("", _id(NOW)[:-1], _id(NOW).upper(), _id(NOW) + "\n", "../" + _id(NOW)):
+    assert is_result_id(result_id(NOW))
+    for wrong in (
+        "",
+        result_id(NOW)[:-1],
+        result_id(NOW).upper(),
+        result_id(NOW) + "\n",
+        "../" + result_id(NOW),
+    ):
         assert not is_result_id(wrong)

@@ -475,7 +475,8 @@ def test_an_address_without_a_path_is_that_of_a_collector(given: str, called: st
 def test_who_traces_and_logs_nothing_imports_nothing_for_it(tmp_path: Path) -> None:
     code = """
 import sys, viewfinder.cli.main
-from viewfinder.app import build_services, create_app
+from viewfinder.app import create_app
+from viewfinder.app.services import build_services
 from viewfinder.settings import Settings
 create_app(Settings())
 assert build_services(Settings(), lasting=True).tracer is None

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.support import DATA, grey
 
-from viewfinder.evaluation.evaluate import Evaluation
+from viewfinder.evaluation.document import Evaluation
 from viewfinder.evaluation.report import render_report
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.registry.bundle import Bundle, describe, write_bundle

@@ -25,7 +25,7 @@ from tests.support import (
 )
 from tests.web.browser import NARROW, PICTURES, WIDE, Visitor, expect, visiting
 
-from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE, scan
+from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE, scan
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page

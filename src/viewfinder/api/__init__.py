@@ -1,1 +1,4 @@
-"""The HTTP face: parses what arrives, calls the service, renders answers and errors."""
+"""The HTTP face: parses what arrives, calls the service, renders answers and errors.
+
+No photo is worked on here; and only `errors.py` knows which status an error has.
+"""

@@ -21,7 +21,7 @@ from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from viewfinder.api.guards.body import media_type
-from viewfinder.api.schemas import BatchItem, ClassifyOptions, PhotoBody
+from viewfinder.api.schemas.classify import BatchItem, ClassifyOptions, PhotoBody
 from viewfinder.errors import (
     InvalidParameterError,
     MalformedRequestError,

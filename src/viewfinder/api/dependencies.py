@@ -9,19 +9,19 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import Field, TypeAdapter, ValidationError
 from starlette.types import Scope
 
-from viewfinder.api.schemas import ClassifyOptions
+from viewfinder.api.schemas.classify import ClassifyOptions
 from viewfinder.blobs.store import Blobs
 from viewfinder.idempotency.store import AnswerStore
-from viewfinder.jobs.delivering import Delivering
+from viewfinder.jobs.callbacks.delivering import Delivering
 from viewfinder.jobs.orphans import OrphanSweeper
 from viewfinder.jobs.runner import Runner
 from viewfinder.net.fetch import Fetcher
 from viewfinder.quota.rate import Counter
 from viewfinder.results.recorder import ResultRecorder
 from viewfinder.results.retention import Retention
+from viewfinder.serving.devices import Devices
 from viewfinder.serving.drift import DriftMonitor
 from viewfinder.serving.manager import ModelManager
-from viewfinder.serving.scheduler import Devices
 from viewfinder.serving.service import ClassifyService
 from viewfinder.settings import Settings
 from viewfinder.shared.heartbeat import Heartbeat

@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from viewfinder.api.schemas import FieldError, Problem
+from viewfinder.api.schemas.problem import FieldError, Problem
 from viewfinder.errors import (
     DatabaseError,
     MalformedRequestError,

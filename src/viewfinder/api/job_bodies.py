@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from viewfinder.api.bodies import read_json
 from viewfinder.api.dependencies import Services
 from viewfinder.api.guards.body import FORM, media_type
-from viewfinder.api.job_schemas import JobOptions, UrlsBody
+from viewfinder.api.schemas.jobs import JobOptions, UrlsBody
 from viewfinder.api.streaming_form import FilePiece, FileStart, Text, WholeFile, read_parts
 from viewfinder.errors import (
     BlockedAddressError,

@@ -13,9 +13,11 @@ from viewfinder.api.guards.access import needed_scope
 from viewfinder.api.guards.idempotency import HEADER, LONGEST_KEY, takes_key
 from viewfinder.api.guards.paths import JOBS
 from viewfinder.api.guards.rate import is_free
-from viewfinder.api.job_schemas import JobOptions, UrlsBody
-from viewfinder.api.result_schemas import FeedbackBody
-from viewfinder.api.schemas import AliasBody, BatchBody, ClassifyOptions, PhotoBody, Problem
+from viewfinder.api.schemas.classify import BatchBody, ClassifyOptions, PhotoBody
+from viewfinder.api.schemas.jobs import JobOptions, UrlsBody
+from viewfinder.api.schemas.models import AliasBody
+from viewfinder.api.schemas.problem import Problem
+from viewfinder.api.schemas.results import FeedbackBody
 from viewfinder.registry.routing import Traffic
 
 _COMPONENTS = "#/components/schemas/"

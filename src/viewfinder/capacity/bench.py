@@ -29,10 +29,10 @@ from viewfinder.capacity.progress import Tell
 from viewfinder.capacity.server import Child, serving, to_be_measured
 from viewfinder.engines.probe import load_probed
 from viewfinder.errors import DatasetError, MeasuringError, RemoteError
-from viewfinder.pipelines.bench import machine
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.store import default_model, look_at_start, open_store
 from viewfinder.settings import Settings, available_cores
+from viewfinder.shared.machine import machine
 from viewfinder.shared.plain import printable
 
 _PATH = "/v1/classify"

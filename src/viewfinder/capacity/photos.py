@@ -9,7 +9,7 @@ from viewfinder.capacity.measured import Pictures
 from viewfinder.errors import DatasetError, RequestError
 from viewfinder.imaging.decode import decode, upright_size
 from viewfinder.registry.bundle import Bundle
-from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE, scan
+from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE, scan
 from viewfinder.serving.compute import check_length
 from viewfinder.settings import Limits
 

@@ -12,7 +12,7 @@ from viewfinder.cli.console import Json, print_json, progress_bar
 from viewfinder.shared.plain import printable
 
 if TYPE_CHECKING:
-    from viewfinder.datasets.check import Copy, Findings, Suspect
+    from viewfinder.datasets.findings import Copy, Findings, Suspect
     from viewfinder.datasets.photos import Dataset
     from viewfinder.settings import Settings
 
@@ -173,7 +173,8 @@ def _print_section(console: Any, section: _Section) -> None:
 
 
 def _sections(findings: "Findings") -> Iterator[_Section]:
-    from viewfinder.datasets.check import TINY, paths_under
+    from viewfinder.datasets.check import TINY
+    from viewfinder.datasets.findings import paths_under
 
     under = paths_under(findings)
 

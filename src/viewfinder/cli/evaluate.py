@@ -9,7 +9,7 @@ from viewfinder.cli.console import Json, fail, print_json, print_table, progress
 from viewfinder.shared.paths import absence
 
 if TYPE_CHECKING:
-    from viewfinder.evaluation.evaluate import Evaluation, SplitEvaluation
+    from viewfinder.evaluation.document import Evaluation, SplitEvaluation
 
 _CLASSES_SHOWN = 20
 _PAIRS_SHOWN = 5

@@ -77,7 +77,7 @@ def _export_graph(
     to: Path | None,
     as_json: bool,
 ) -> None:
-    from viewfinder.pipelines.export import FORMATS, export_graph
+    from viewfinder.pipelines.exporting.export import FORMATS, export_graph
 
     if format_ not in FORMATS:
         fail(f"--format is one of {', '.join(FORMATS)}", code=2)

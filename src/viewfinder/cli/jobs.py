@@ -107,7 +107,7 @@ def _moment(moment: datetime | None) -> str:
 
 
 def _as_json(job: "Job") -> dict[str, Any]:
-    from viewfinder.storage.queue import describe
+    from viewfinder.storage.messages import describe
 
     return describe(job)
 

@@ -9,7 +9,7 @@ import typer
 from viewfinder.cli.console import Json, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from viewfinder.registry.registry import Catalog
+    from viewfinder.registry.catalog import Catalog
     from viewfinder.registry.store import ModelStore
 
 app = typer.Typer(help="Look at the models, and change what is in the store.", no_args_is_help=True)
@@ -53,7 +53,7 @@ def show_model(
 
     Example:  viewfinder models show efficientnet-lite0@1
     """
-    from viewfinder.api.schemas import VersionSummary
+    from viewfinder.api.schemas.models import VersionSummary
     from viewfinder.settings import flatten
 
     catalog = read_catalog()

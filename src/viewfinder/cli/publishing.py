@@ -165,7 +165,7 @@ def roll_back(
 
     Example:  viewfinder models rollback shoes
     """
-    from viewfinder.serving.manager import rolled_back
+    from viewfinder.registry.rollback import rolled_back
 
     version = rolled_back(read_catalog(), model)
     routing = model_store().route(model, lambda routing: routing.rolled_back(version))

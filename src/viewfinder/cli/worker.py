@@ -61,7 +61,8 @@ def worker(
 
 
 async def _work(settings: "Settings", listener: "socket.socket | None", *, as_json: bool) -> None:
-    from viewfinder.app import build_services, running
+    from viewfinder.app.running import running
+    from viewfinder.app.services import build_services
     from viewfinder.errors import DatabaseError
     from viewfinder.server.listener import url_of
     from viewfinder.telemetry.logs import is_json
@@ -99,7 +100,7 @@ async def _work(settings: "Settings", listener: "socket.socket | None", *, as_js
 def _build_seen(settings: "Settings") -> "Services":
     """The parts of a worker, with what counts for those who look."""
     from viewfinder.api.sampling import Sampler
-    from viewfinder.app import build_services
+    from viewfinder.app.services import build_services
     from viewfinder.telemetry.metrics import Metrics
     from viewfinder.telemetry.tally import SharedTally
 
@@ -119,7 +120,7 @@ async def _shown(
         yield lambda: None
         return
     from viewfinder.api.status import create_status_app
-    from viewfinder.app import guarding
+    from viewfinder.app.running import guarding
     from viewfinder.server.beside import serving_beside
 
     async with guarding(services.settings) as access:

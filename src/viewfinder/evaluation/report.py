@@ -13,7 +13,7 @@ from viewfinder import __version__
 from viewfinder.datasets.reading import read_photo
 from viewfinder.errors import RequestError
 from viewfinder.evaluation import verdict
-from viewfinder.evaluation.evaluate import (
+from viewfinder.evaluation.document import (
     ClassEvaluation,
     Epoch,
     Evaluation,

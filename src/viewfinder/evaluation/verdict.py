@@ -1,7 +1,7 @@
 """What was found, in plain words: the same in the terminal and in the report."""
 
+from viewfinder.evaluation.document import Comparison, Evaluation, SplitEvaluation
 from viewfinder.evaluation.estimate import Estimate
-from viewfinder.evaluation.evaluate import Comparison, Evaluation, SplitEvaluation
 from viewfinder.evaluation.significance import SIGNIFICANT
 
 _ENOUGH_TO_JUDGE = 100

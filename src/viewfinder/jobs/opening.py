@@ -1,4 +1,4 @@
-"""Jobs in the database of a running process; SQLAlchemy comes with the first one who asks."""
+"""The way into the intake of jobs, which brings SQLAlchemy along: not before somebody asks."""
 
 from contextlib import AbstractAsyncContextManager
 from importlib import import_module
@@ -6,22 +6,9 @@ from typing import TYPE_CHECKING, cast
 
 from viewfinder.blobs.store import Blobs
 from viewfinder.settings import Settings
-from viewfinder.storage.link import DatabaseLink
 
 if TYPE_CHECKING:
     from viewfinder.jobs.intake import Intake
-    from viewfinder.storage.jobs import Jobs
-
-
-async def open_jobs(database: DatabaseLink) -> "Jobs":
-    """The table of jobs.
-
-    Raises:
-        DatabaseError: The database cannot be used.
-        OperatorError: It is asked for in a way that makes no sense, or not installed.
-    """
-    opened = await database.open()
-    return cast("Jobs", import_module("viewfinder.storage.jobs").Jobs(opened))
 
 
 def open_intake(

@@ -9,10 +9,10 @@ import uuid_utils
 from viewfinder.blobs.store import Blobs
 from viewfinder.blobs.threads import in_thread
 from viewfinder.errors import JobNotFoundError, ViewfinderError
-from viewfinder.jobs.opening import open_jobs
 from viewfinder.jobs.pace import longest_s
 from viewfinder.settings import Settings
 from viewfinder.storage.link import DatabaseLink
+from viewfinder.storage.opening import open_jobs
 
 logger = logging.getLogger(__name__)
 

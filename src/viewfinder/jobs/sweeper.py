@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from viewfinder.blobs.store import Blobs
 from viewfinder.blobs.threads import in_thread
 from viewfinder.settings import JobSettings
+from viewfinder.storage.finished import FinishedJobs
 from viewfinder.storage.link import DatabaseLink
-from viewfinder.storage.queue import JobQueue
 
 _OLD_S = 600.0
 _JOBS, _KEYS = 20, 1000
@@ -44,24 +44,24 @@ class Sweeper:
             DatabaseError: The database cannot be used.
             OSError: The blobs cannot be.
         """
-        queue = JobQueue(await self._database.open())
+        finished = FinishedJobs(await self._database.open())
         try:
-            await self._delete_images(queue)
+            await self._delete_images(finished)
         finally:  # one image that cannot be deleted holds up none of the jobs without any
-            await self._delete_old(queue)
+            await self._delete_old(finished)
 
-    async def _delete_images(self, queue: JobQueue) -> None:
-        while found := await queue.leftovers(limit=_JOBS):
+    async def _delete_images(self, finished: FinishedJobs) -> None:
+        while found := await finished.leftovers(limit=_JOBS):
             for job in found:
-                keys = await queue.inputs(job)
+                keys = await finished.inputs(job)
                 for first in range(0, len(keys), _KEYS):
                     await in_thread(self._blobs.delete, keys[first : first + _KEYS])
-                await queue.forget_inputs(job)
+                await finished.forget_inputs(job)
 
-    async def _delete_old(self, queue: JobQueue) -> None:
+    async def _delete_old(self, finished: FinishedJobs) -> None:
         if time.monotonic() < self._old_at:
             return
         before, more = self._now() - self._keep, 1
         while more:  # one by one: the images of a large job are many rows, and others write too
-            more = await queue.delete_older(before, limit=1)
+            more = await finished.delete_older(before, limit=1)
         self._old_at = time.monotonic() + _OLD_S

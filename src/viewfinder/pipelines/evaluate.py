@@ -13,13 +13,8 @@ from viewfinder.datasets.photos import SPLITS, Dataset, Photo
 from viewfinder.engines.loader import load_variant
 from viewfinder.engines.probe import probe
 from viewfinder.errors import DatasetError, InvalidParameterError
-from viewfinder.evaluation.evaluate import (
-    Comparison,
-    Evaluation,
-    Part,
-    evaluate,
-    targets_of,
-)
+from viewfinder.evaluation.document import Comparison, Evaluation, Part
+from viewfinder.evaluation.evaluate import evaluate, targets_of
 from viewfinder.evaluation.ladder import VariantRow
 from viewfinder.evaluation.metrics import Bools, is_right
 from viewfinder.evaluation.scoring import Scored, confidences, score

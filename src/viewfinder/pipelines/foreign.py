@@ -16,7 +16,7 @@ from viewfinder.engines.base import to_confidence
 from viewfinder.engines.inspection import Inspection, inspect
 from viewfinder.errors import BundleError, InvalidParameterError, ScalingNeededError
 from viewfinder.imaging.geometry import PreprocessSpec
-from viewfinder.pipelines.golden import expected
+from viewfinder.pipelines.variants.golden import expected
 from viewfinder.registry.bundle import describe
 from viewfinder.registry.manifest import (
     Golden,
@@ -26,7 +26,7 @@ from viewfinder.registry.manifest import (
     Scaling,
     Variant,
 )
-from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE
+from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE
 
 Output = Literal["logits", "probabilities"]
 OUTPUTS: Mapping[str, Output] = {"logits": "logits", "probabilities": "probabilities"}

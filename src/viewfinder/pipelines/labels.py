@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
-from viewfinder.datasets.check import Suspect, wrong_labels
+from viewfinder.datasets.findings import Suspect
 from viewfinder.datasets.photos import Dataset
+from viewfinder.datasets.suspects import wrong_labels
 from viewfinder.engines.loader import LoadedVariant
 from viewfinder.errors import DatasetError
 from viewfinder.evaluation.evaluate import targets_of

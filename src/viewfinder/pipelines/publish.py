@@ -17,9 +17,10 @@ from viewfinder.errors import (
 )
 from viewfinder.registry.archive import unpack
 from viewfinder.registry.bundle import Bundle
+from viewfinder.registry.catalog import Catalog
 from viewfinder.registry.manifest import Manifest
-from viewfinder.registry.registry import BUILTIN_STORE, Catalog
 from viewfinder.registry.routing import Routing
+from viewfinder.registry.scanning import BUILTIN_STORE
 from viewfinder.registry.store import ModelStore, is_builtin, look
 from viewfinder.types import is_model_name
 

@@ -11,20 +11,20 @@ from typing import Any
 
 from viewfinder import __version__
 from viewfinder.engines.base import Device
-from viewfinder.evaluation.evaluate import Epoch as EpochRow
-from viewfinder.evaluation.evaluate import Evaluation
+from viewfinder.evaluation.document import Epoch as EpochRow
+from viewfinder.evaluation.document import Evaluation
 from viewfinder.evaluation.report import render_report
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.modeling.backbones import BACKBONES, Backbone
-from viewfinder.pipelines.bench import machine
 from viewfinder.pipelines.material import Material
 from viewfinder.pipelines.original import WEIGHTS
 from viewfinder.pipelines.publish import add_numbered
-from viewfinder.pipelines.sealing import Sealed
+from viewfinder.pipelines.variants.sealing import Sealed
 from viewfinder.registry.bundle import Bundle, describe, file_sha256
 from viewfinder.registry.manifest import Label, Manifest
 from viewfinder.registry.store import ModelStore, open_store
 from viewfinder.settings import Limits, Settings
+from viewfinder.shared.machine import machine
 from viewfinder.training.examples import MARGIN
 from viewfinder.training.options import TrainingOptions
 from viewfinder.training.progress import Epoch

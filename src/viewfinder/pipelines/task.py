@@ -14,11 +14,11 @@ from viewfinder.errors import RequestError
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.imaging.preprocess import preprocess
 from viewfinder.modeling.backbones import Backbone
-from viewfinder.pipelines.bench import Judges
-from viewfinder.pipelines.graphs import FLOAT32
 from viewfinder.pipelines.material import Material
 from viewfinder.pipelines.run import Workplace, described_weights, packages
-from viewfinder.pipelines.sealing import MOST_DROP
+from viewfinder.pipelines.variants.graphs import FLOAT32
+from viewfinder.pipelines.variants.judges import Judges
+from viewfinder.pipelines.variants.sealing import MOST_DROP
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.manifest import Calibration
 from viewfinder.training.examples import Examples

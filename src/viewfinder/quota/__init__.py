@@ -1,1 +1,4 @@
-"""How much one caller may ask."""
+"""How much one caller may ask.
+
+It counts, in memory or in Redis; `api/guards/` refuse.
+"""

@@ -1,44 +1,36 @@
 """A model store on S3: see docs/model-store.md and decisions/0007."""
 
 import contextlib
-import errno
 import hashlib
-import logging
-import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Self
 
 from pydantic import ValidationError
 
-from viewfinder.blobs.bucket import Bucket, Listed
+from viewfinder.blobs.bucket import Bucket
 from viewfinder.errors import BundleError, StoreError
 from viewfinder.registry.bundle import (
     MANIFEST,
     MANIFEST_BYTES,
     Bundle,
     check_describes,
-    file_sha256,
     seal,
     write_durably,
 )
-from viewfinder.registry.manifest import File, Manifest
+from viewfinder.registry.manifest import Manifest
 from viewfinder.registry.mirror import Mirror
 from viewfinder.registry.routing import ROUTING, ROUTING_BYTES, Routing
-from viewfinder.types import is_model_name, parse_version
-
-logger = logging.getLogger(__name__)
+from viewfinder.registry.s3_copying import Copying
+from viewfinder.registry.s3_listing import Listing
+from viewfinder.types import is_model_name
 
 _random = secrets.SystemRandom()
 _PUBLISHER = "viewfinder-publisher"
 _TRIES = 20
 _LONGEST_WAIT_S = 1.0
-# What a manifest can get wrong about its own files: the version is broken, the disk is not.
-_BAD_NAMES = {errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
 
 
 class S3Store:
@@ -68,19 +60,13 @@ class S3Store:
         digest = hashlib.sha256(self._address.encode()).hexdigest()
         self._mirror = Mirror(home / f"s3-{digest[:32]}")
         self.folder = self._mirror.folder
+        self._copying = Copying(self._bucket, self._mirror)
 
     def refresh(self) -> None:
         """Copy what is new, and delete what is gone: see `ModelStore.refresh`."""
         with self._told(), self._mirror.changing():
             # Listed under the lock: an older listing must not undo a newer one.
-            listing = _Listing.of(self._bucket.list())
-            for path, mark in listing.versions.items():
-                if not self._mirror.has(path, mark):
-                    self._fetch(path, mark)
-            for path, mark in listing.routings.items():
-                if not self._mirror.has(path, mark):
-                    self._fetch_routing(path, mark)
-            self._mirror.keep({*listing.versions, *listing.routings})
+            self._copying.follow(Listing.of(self._bucket.list()))
 
     def check_writable(self, name: str) -> None:
         """Nothing is tried: to write and to delete are two rights, and the second may lack."""
@@ -195,56 +181,6 @@ class S3Store:
         else:
             self._bucket.replace(key, content, etag)
 
-    # -- copying
-
-    def _fetch_routing(self, path: str, mark: str) -> None:
-        with contextlib.suppress(FileNotFoundError):  # deleted since it was listed
-            content = self._bucket.read(path, ROUTING_BYTES).data
-            with self._mirror.replacing(path) as partial:
-                write_durably(partial, content)
-            self._mirror.mark(path, mark)
-
-    def _fetch(self, path: str, mark: str) -> None:
-        """Copy a version. One that is broken is copied as it is: whoever reads it says why."""
-        try:
-            document = self._bucket.read(f"{path}/{MANIFEST}", MANIFEST_BYTES).data
-        except FileNotFoundError:  # deleted since it was listed
-            return
-        if _is_copy(self.folder / path, document):  # published from here: nobody is disturbed
-            self._mirror.mark(path, mark)
-            return
-        with self._mirror.replacing(path) as partial:
-            partial.mkdir()
-            write_durably(partial / MANIFEST, document)
-            fetched = [self._fetch_file(path, file, partial) for file in _files(document)]
-        if all(fetched):
-            self._mirror.mark(path, mark)
-
-    def _fetch_file(self, path: str, file: File, partial: Path) -> bool:
-        """Copy a file of a version, or leave it out if that cannot be done.
-
-        Returns:
-            False if it may be there the next time.
-        """
-        target = partial / file.path
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if not _link(self.folder / path / file.path, target, file):
-                with target.open("xb") as copy:
-                    self._bucket.download(f"{path}/{file.path}", copy, file.bytes)
-                    copy.flush()
-                    os.fsync(copy.fileno())
-        except PermissionError as error:
-            target.unlink(missing_ok=True)
-            logger.warning("%s/%s cannot be copied: %s", path, file.path, error)
-            return False
-        except FileNotFoundError:
-            target.unlink(missing_ok=True)
-        except OSError as error:
-            if error.errno not in _BAD_NAMES:
-                raise
-        return True
-
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
         try:
@@ -255,65 +191,3 @@ class S3Store:
             raise StoreError(
                 f"cannot write the copy of {self._address}: {error.strerror}: {error.filename}"
             ) from error
-
-
-@dataclass(frozen=True, slots=True)
-class _Listing:
-    """What there is, with a mark that changes whenever any of its objects does."""
-
-    versions: Mapping[str, str]
-    routings: Mapping[str, str]
-
-    @classmethod
-    def of(cls, objects: Iterable[Listed]) -> Self:
-        routings: dict[str, str] = {}
-        folders: dict[str, list[Listed]] = {}
-        for listed in objects:
-            name, _, rest = listed.key.partition("/")
-            version, _, inner = rest.partition("/")
-            if not is_model_name(name):
-                continue
-            if rest == ROUTING:
-                routings[listed.key] = listed.etag
-            elif parse_version(version) is not None and inner:
-                folders.setdefault(f"{name}/{version}", []).append(listed)
-        versions = {path: _digest(found) for path, found in folders.items() if _exists(path, found)}
-        return cls(versions, routings)
-
-
-def _exists(path: str, objects: Iterable[Listed]) -> bool:
-    return any(listed.key == f"{path}/{MANIFEST}" for listed in objects)
-
-
-def _digest(objects: Iterable[Listed]) -> str:
-    seen = sorted((listed.key, listed.size, listed.etag) for listed in objects)
-    return hashlib.sha256(repr(seen).encode()).hexdigest()
-
-
-def _files(document: bytes) -> list[File]:
-    """The files that a manifest names, each path once; none if it is not valid."""
-    try:
-        manifest = Manifest.model_validate_json(document)
-    except ValidationError:
-        return []
-    return [*{file.path: file for file in manifest.files}.values()]
-
-
-def _is_copy(folder: Path, document: bytes) -> bool:
-    try:
-        bundle = Bundle.read(folder)
-        bundle.verify()
-    except BundleError:
-        return False
-    return bundle.digest == hashlib.sha256(document).hexdigest()
-
-
-def _link(copy: Path, target: Path, file: File) -> bool:
-    """Take a file over from the copy that is there, if it is the one that is meant."""
-    try:
-        if copy.is_symlink() or file_sha256(copy) != file.sha256:
-            return False
-    except OSError:
-        return False
-    os.link(copy, target)
-    return True

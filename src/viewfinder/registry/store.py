@@ -9,10 +9,11 @@ from typing import Protocol, cast
 
 from viewfinder.errors import MissingExtraError, StoreError
 from viewfinder.registry.bundle import Bundle
+from viewfinder.registry.catalog import Catalog
 from viewfinder.registry.folder import FolderStore
 from viewfinder.registry.manifest import Manifest
-from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE, Catalog, open_catalog, scan
 from viewfinder.registry.routing import Routing
+from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE, open_catalog, scan
 from viewfinder.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,8 @@ from viewfinder.results.reviewed import SIDE_BY_SIDE, place_of, reviewed_of, sto
 from viewfinder.storage.wanted import Wanted
 
 if TYPE_CHECKING:
-    from viewfinder.storage.results import Result, Results
+    from viewfinder.storage.result_rows import Result
+    from viewfinder.storage.results import Results
 
 _MODE = 0o644 << 16
 

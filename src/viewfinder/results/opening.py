@@ -1,28 +1,11 @@
-"""What keeps records in a process, as the settings say; SQLAlchemy comes with the first use."""
-
-from importlib import import_module
-from typing import TYPE_CHECKING, cast
+"""What keeps records in a process, as the settings say."""
 
 from viewfinder.blobs.store import Blobs
 from viewfinder.results.images import ImageKeeper
 from viewfinder.results.recorder import ResultRecorder
-from viewfinder.serving.scheduler import Devices
+from viewfinder.serving.devices import Devices
 from viewfinder.settings import Settings
 from viewfinder.storage.link import DatabaseLink
-
-if TYPE_CHECKING:
-    from viewfinder.storage.results import Results
-
-
-async def open_results(database: DatabaseLink) -> "Results":
-    """The table of results.
-
-    Raises:
-        DatabaseError: The database cannot be used.
-        OperatorError: It is asked for in a way that makes no sense, or not installed.
-    """
-    opened = await database.open()
-    return cast("Results", import_module("viewfinder.storage.results").Results(opened))
 
 
 def open_recorder(

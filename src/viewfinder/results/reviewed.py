@@ -9,7 +9,7 @@ from viewfinder.results.labels import tidy_feedback
 from viewfinder.storage.wanted import Wanted
 
 if TYPE_CHECKING:
-    from viewfinder.storage.results import Result
+    from viewfinder.storage.result_rows import Result
 
 SIDE_BY_SIDE = 8
 """Images that are fetched at once: S3 takes its time for each."""

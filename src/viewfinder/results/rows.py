@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from viewfinder.results.waiting import Waiting
 from viewfinder.shared.ids import moment_of
 from viewfinder.storage.database import Database
-from viewfinder.storage.results import Result, Results
+from viewfinder.storage.result_rows import Result
+from viewfinder.storage.results import Results
 
 
 async def write(database: Database, answers: Iterable[Waiting]) -> frozenset[str]:

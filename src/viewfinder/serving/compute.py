@@ -13,7 +13,8 @@ from viewfinder.engines.loader import LoadedVariant
 from viewfinder.errors import MalformedRequestError, PayloadTooLargeError
 from viewfinder.imaging.preprocess import prepare
 from viewfinder.imaging.statistics import ImageStatistics, image_statistics
-from viewfinder.serving.scheduler import Devices, Lane, Stage
+from viewfinder.serving.devices import Devices
+from viewfinder.serving.lanes import Lane, Stage
 from viewfinder.settings import Limits
 from viewfinder.shared.sample import Sample
 

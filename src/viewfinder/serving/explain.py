@@ -17,8 +17,10 @@ from viewfinder.errors import DeadlineExceededError, OverloadedError
 from viewfinder.imaging.geometry import seen_box
 from viewfinder.imaging.preprocess import Prepared, prepare
 from viewfinder.serving.activation import class_activation
+from viewfinder.serving.devices import Devices
+from viewfinder.serving.lanes import Lane, Stage
 from viewfinder.serving.occlusion import Covered, grid, log_odds, losses, normalised, occlusions
-from viewfinder.serving.scheduler import Devices, Lane, Scheduler, Stage
+from viewfinder.serving.scheduler import Scheduler
 from viewfinder.settings import Limits
 from viewfinder.telemetry.tracing import span
 from viewfinder.types import Explanation, Method

@@ -18,90 +18,18 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, Generic, Literal, Self, TypeVar
+from dataclasses import dataclass
+from typing import Any, Literal, Self
 
 from viewfinder.errors import DeadlineExceededError, NotReadyError, OverloadedError
-
-Lane = Literal["interactive", "batch"]
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+from viewfinder.serving.lanes import Item, Job, Lane, Lanes, Result, Stage, deadline_of
 
 _CLOSE_S = 20
 # A thread that is so long over the deadline is lost in its work; nobody waits for it any more.
 _LOST_S = 10
-_BATCH_SHARE = 0.05
-# One call computes while the next one's pixels are on their way.
-_DEVICE_THREADS = 2
-_LEARNING = 0.05
 # The expected wait is a mean; this much longer is refused as well, so that few of those let in
 # come too late.
 _CAUTION = 1.25
-
-
-class Stage(Generic[Item, Result]):
-    """One kind of work, and how long it takes.
-
-    Args:
-        run: Called on a compute thread with 1 to `largest` items; gives a result for each.
-        largest: Items in one call beyond which nothing is gained.
-
-    Attributes:
-        seconds: What a call takes, as a moving average; 0 until there was one.
-    """
-
-    def __init__(
-        self, run: Callable[[Sequence[Item]], Sequence[Result]], *, largest: int = 1
-    ) -> None:
-        self.run = run
-        self.largest = largest
-        self.seconds = 0.0
-
-    @property
-    def cost(self) -> float:
-        """Seconds of a thread that one more item takes."""
-        return self.seconds / self.largest
-
-    def learn(self, seconds: float) -> None:
-        """Take a measured call into the average."""
-        self.seconds += (seconds - self.seconds) * (_LEARNING if self.seconds else 1)
-
-
-@dataclass(slots=True, eq=False)
-class _Job:
-    """One item and its waiter."""
-
-    stage: Stage[Any, Any]
-    item: Any
-    deadline: float
-    future: asyncio.Future[Any]
-    loop: asyncio.AbstractEventLoop
-
-    def wanted(self, now: float) -> bool:
-        """Whether somebody still waits for it, and in time."""
-        return now <= self.deadline and not self.future.cancelled()
-
-    def settle(self, result: Any, error: BaseException | None = None) -> None:
-        """Wake the waiter, from whatever thread."""
-        # The loop is closed only when the whole service is going away, and every waiter with it.
-        with contextlib.suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(_settle, self.future, result, error)
-
-
-def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
-    if future.done():  # the waiter has gone
-        return
-    if error is None:
-        future.set_result(result)
-    elif isinstance(error, Exception) and not isinstance(error, StopIteration):
-        future.set_exception(error)
-    else:
-        # An exit or an interrupt would end the event loop, and a future cannot hold the third.
-        wrapped = RuntimeError(f"the work ended in {type(error).__name__}")
-        wrapped.__cause__ = error
-        future.set_exception(wrapped)
 
 
 @dataclass(slots=True)
@@ -117,38 +45,6 @@ class _Outcome:
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> Literal[True]:
         self.error = error
         return True
-
-
-@dataclass(slots=True)
-class _Lanes:
-    """What waits, by lane, the earliest deadline first, and in order of arrival among equals."""
-
-    interactive: list[_Job] = field(default_factory=list)
-    batch: list[_Job] = field(default_factory=list)
-    credit: float = 0.0
-
-    def of(self, lane: Lane) -> list[_Job]:
-        return self.interactive if lane == "interactive" else self.batch
-
-    def next(self) -> _Job | None:
-        """Take out the job whose turn it is."""
-        if self.interactive and self.batch:
-            self.credit += _BATCH_SHARE
-        if self.batch and (not self.interactive or self.credit >= 1):
-            self.credit = max(0.0, self.credit - 1)
-            return self.batch.pop(0)
-        return self.interactive.pop(0) if self.interactive else None
-
-    def more(self, stage: Stage[Any, Any], count: int, now: float) -> list[_Job]:
-        """Take out up to `count` further jobs of the same stage that can still be done."""
-        taken: list[_Job] = []
-        for jobs in (self.interactive, self.batch):
-            same = [job for job in jobs if job.stage is stage and job.wanted(now)]
-            same = same[: count - len(taken)]
-            for job in same:
-                jobs.remove(job)
-            taken += same
-        return taken
 
 
 class Scheduler:
@@ -174,7 +70,7 @@ class Scheduler:
     ) -> None:
         self.capacity = capacity
         self._worked = worked
-        self._lanes = _Lanes()
+        self._lanes = Lanes()
         self._changed = threading.Condition(threading.Lock())
         self._closing = False
         self._busy_until: dict[int, float] = {}
@@ -269,11 +165,11 @@ class Scheduler:
             Exception: Whatever the work raised.
         """
         loop = asyncio.get_running_loop()
-        job = _Job(stage, item, deadline, loop.create_future(), loop)
+        job = Job(stage, item, deadline, loop.create_future(), loop)
         jobs = self._lanes.of(lane)
         with self._changed:
             self._admit(deadline, stage.cost, jobs)
-            bisect.insort(jobs, job, key=_deadline)
+            bisect.insort(jobs, job, key=deadline_of)
             self._changed.notify()
         try:
             async with asyncio.timeout_at(deadline + _LOST_S):
@@ -288,7 +184,7 @@ class Scheduler:
                     jobs.remove(job)
         return result
 
-    def _admit(self, deadline: float, cost: float, jobs: list[_Job]) -> None:
+    def _admit(self, deadline: float, cost: float, jobs: list[Job]) -> None:
         """Refuse what cannot be done in time."""
         if self._closing:
             raise NotReadyError("The server is stopping.")
@@ -302,9 +198,9 @@ class Scheduler:
         if wait and wait * _CAUTION + cost > left:
             raise _overloaded(wait - left)
 
-    def _expected_wait(self, deadline: float, jobs: list[_Job], now: float) -> float:
+    def _expected_wait(self, deadline: float, jobs: list[Job], now: float) -> float:
         """Seconds until the turn comes of what has this deadline."""
-        place = bisect.bisect_right(jobs, deadline, key=_deadline)
+        place = bisect.bisect_right(jobs, deadline, key=deadline_of)
         ahead = sum(other.stage.cost for other in jobs[:place])
         if jobs is self._lanes.batch:
             ahead += sum(other.stage.cost for other in self._lanes.interactive)
@@ -320,7 +216,7 @@ class Scheduler:
             with self._changed:
                 self._busy_until.pop(number, None)
 
-    def _take(self, number: int) -> list[_Job]:
+    def _take(self, number: int) -> list[Job]:
         """The next call's jobs; none when the scheduler has closed and nothing waits any more."""
         with self._changed:
             while True:
@@ -335,7 +231,7 @@ class Scheduler:
                 else:
                     job.settle(None, _expired())  # which nobody hears if the waiter has gone
 
-    def _work(self, jobs: Sequence[_Job]) -> None:
+    def _work(self, jobs: Sequence[Job]) -> None:
         stage = jobs[0].stage
         began = time.monotonic()
         with _Outcome() as outcome:
@@ -355,63 +251,6 @@ class Scheduler:
             middle = len(jobs) // 2
             self._work(jobs[:middle])
             self._work(jobs[middle:])
-
-
-class Devices:
-    """The queues of one process: the CPU's, and another device's once a model runs there.
-
-    Args:
-        threads: Compute threads of the CPU.
-        capacity: How many items may wait in each lane of each.
-        worked: Hears of each call, on its thread: the device, how many items, and its seconds.
-    """
-
-    def __init__(
-        self,
-        *,
-        threads: int,
-        capacity: int,
-        worked: Callable[[str, int, float], None] | None = None,
-    ) -> None:
-        self._capacity = capacity
-        self._worked = worked
-        self.cpu = Scheduler(threads=threads, capacity=capacity, worked=self._heard_by("cpu"))
-        self._others: dict[str, Scheduler] = {}
-
-    def of(self, device: str) -> Scheduler:
-        """The queue of a device, its threads running."""
-        if device == "cpu":
-            return self.cpu
-        if device not in self._others:
-            self._others[device] = Scheduler(
-                threads=_DEVICE_THREADS,
-                capacity=self._capacity,
-                name=device,
-                worked=self._heard_by(device),
-            )
-            self._others[device].start()
-        return self._others[device]
-
-    @property
-    def queues(self) -> dict[str, Scheduler]:
-        """The queues there are, by their device."""
-        return {"cpu": self.cpu, **self._others}
-
-    def _heard_by(self, device: str) -> Callable[[int, float], None] | None:
-        return None if self._worked is None else partial(self._worked, device)
-
-    def start(self) -> None:
-        """Start the threads."""
-        self.cpu.start()
-
-    def close(self) -> None:
-        """Finish what waits: decoding first, which feeds the others. Blocks."""
-        for scheduler in (self.cpu, *self._others.values()):
-            scheduler.close()
-
-
-def _deadline(job: _Job) -> float:
-    return job.deadline
 
 
 def _expired() -> DeadlineExceededError:

@@ -9,11 +9,12 @@ from viewfinder.serving.answers import to_prediction, with_explanation
 from viewfinder.serving.cache import CachedComputation, digest_of, key_of, open_cache
 from viewfinder.serving.callbacks import Callbacks, CompletedPrediction
 from viewfinder.serving.compute import Computed, Scores, check_length
+from viewfinder.serving.devices import Devices
 from viewfinder.serving.drift import DriftMonitor
 from viewfinder.serving.explain import Turns
+from viewfinder.serving.lanes import Lane
 from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.recording import Answered, Recorder
-from viewfinder.serving.scheduler import Devices, Lane
 from viewfinder.serving.shadow import Shadows
 from viewfinder.serving.steps import note_steps
 from viewfinder.settings import Settings

@@ -1,1 +1,4 @@
-"""What the processes of one service share: a Redis, and how to do without."""
+"""What several rooms need: the way to a Redis, how to do without, and a few small tools.
+
+It knows no photo and no model; what only one room needs stays in that room.
+"""

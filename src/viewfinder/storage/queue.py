@@ -5,18 +5,17 @@ where the last record ended. Whoever has lost a lease can write nothing more: ev
 for its token.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
-import uuid_utils
-from sqlalchemy import ColumnElement, and_, bindparam, case, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from viewfinder.storage.database import Database
-from viewfinder.storage.jobs import Job, JobItem, input_key, to_item, to_job
+from viewfinder.storage.jobs import Job, JobItem, to_item, to_job
+from viewfinder.storage.messages import delivery_of
 from viewfinder.storage.tables import JOB_LEFTOVER, JOB_OPEN, deliveries, job_items, jobs
 
 
@@ -225,51 +224,8 @@ class JobQueue:
                 return None
             job = to_job(row)
             if job.callback_url is not None:
-                await connection.execute(deliveries.insert().values(_delivery(job, now)))
+                await connection.execute(deliveries.insert().values(delivery_of(job, now)))
         return job
-
-    async def leftovers(self, *, limit: int) -> list[str]:
-        """Jobs that are over and whose images may not have been deleted."""
-        query = select(jobs.c.id).where(JOB_LEFTOVER).order_by(jobs.c.id).limit(limit)
-        async with self._database.reading() as connection:
-            return list((await connection.execute(query)).scalars())
-
-    async def inputs(self, identifier: str) -> list[str]:
-        """The keys of the images that were sent with a job."""
-        query = select(job_items.c.position).where(
-            job_items.c.job == identifier, job_items.c.url.is_(None)
-        )
-        async with self._database.reading() as connection:
-            positions = (await connection.execute(query)).scalars()
-            return [input_key(identifier, position) for position in positions]
-
-    async def forget_inputs(self, identifier: str) -> None:
-        """Note that the images of a job have been deleted."""
-        async with self._database.writing() as connection:
-            await connection.execute(
-                update(jobs).where(jobs.c.id == identifier).values(inputs=False)
-            )
-
-    async def delete_older(self, before: datetime, *, limit: int) -> int:
-        """Delete jobs that ended before a moment, with their results and callbacks.
-
-        One whose callback is still to be sent is kept until that has come to its end.
-
-        Returns:
-            How many; if that is `limit`, there may be more.
-        """
-        owes = exists().where(deliveries.c.job == jobs.c.id, deliveries.c.state == "waiting")
-        old = (
-            select(jobs.c.id)
-            .where(jobs.c.finished < before, jobs.c.inputs.is_(False), ~owes)
-            .order_by(jobs.c.finished)
-            .limit(limit)
-        )
-        async with self._database.writing() as connection:
-            found = list((await connection.execute(old)).scalars())
-            await connection.execute(delete(deliveries).where(deliveries.c.job.in_(found)))
-            await connection.execute(delete(jobs).where(jobs.c.id.in_(found)))
-        return len(found)
 
 
 def _is_free(now: datetime) -> ColumnElement[bool]:
@@ -289,46 +245,3 @@ async def _change(
     ours = update(jobs).where(_is_ours(claim), *conditions)
     changed = await connection.execute(ours.values(values))
     return changed.rowcount == 1
-
-
-def _delivery(job: Job, now: datetime) -> dict[str, Any]:
-    kind = f"job.{job.state}"
-    body = {"type": kind, "timestamp": _rfc3339(now), "data": describe(job)}
-    return {
-        "id": f"msg_{uuid_utils.uuid7().hex}",
-        "job": job.id,
-        "created": now,
-        "owner": job.owner,
-        "type": kind,
-        "url": job.callback_url,
-        "body": json.dumps(body, ensure_ascii=False, separators=(",", ":")),
-        "state": "waiting",
-        "attempts": 0,
-        "due": now,
-    }
-
-
-def describe(job: Job) -> dict[str, Any]:
-    """A job as the API shows it."""
-    error = None
-    if job.error_code is not None:
-        error = {"code": job.error_code, "detail": job.error_detail}
-    return {
-        "id": job.id,
-        "state": job.state,
-        "model": {"name": job.model, "version": job.version},
-        "counts": {
-            "total": job.total,
-            "succeeded": job.succeeded,
-            "failed": job.failed,
-            "waiting": job.waiting,
-        },
-        "created": _rfc3339(job.created),
-        "started": _rfc3339(job.started),
-        "finished": _rfc3339(job.finished),
-        "error": error,
-    }
-
-
-def _rfc3339(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,108 +1,27 @@
 """Results: the answers that were given, and what people said of them."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import datetime
 from importlib import import_module
 from typing import Any
 
-from sqlalchemy import RowMapping, bindparam, delete, func, null, select, update
+from sqlalchemy import bindparam, delete, func, null, select, update
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from viewfinder.errors import DatabaseError
 from viewfinder.storage import paging
 from viewfinder.storage.database import SQLITE, Database
+from viewfinder.storage.result_rows import Page, Result, Tally, result_of, row_of
 from viewfinder.storage.tables import job_items, results
 from viewfinder.storage.wanted import Place, Wanted
-from viewfinder.types import ClassScore
 
 _OF_AN_IMAGE = 500
 # Rows that are made at once: a hundred hold up the event loop for a few milliseconds.
 _AT_ONCE = 100
 # What a row is at fault for, and not the database.
 _FAULTS = (DataError, IntegrityError)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One answer.
-
-    Attributes:
-        id: UUIDv7, that of the prediction.
-        created: When it was given.
-        model: The name of the model that answered.
-        version: Its version.
-        variant: Its variant.
-        label: The most confident class.
-        confidence: In that class, 0-1.
-        classes: The most confident classes, best first.
-        abstained: Whether the model said that it does not know.
-        cached: Whether it came from the cache.
-        timing: Milliseconds by stage.
-        owner: The id of the key that asked.
-        job: The id of the job that asked.
-        image_sha256: Of the image file as it was sent.
-        image_bytes: Of the same.
-        stored_bytes: Of the stored image; None where none is stored.
-        feedback: What it shows, as a person says.
-        note: What else that person says.
-        reviewed: When.
-        reviewer: The id of the key that said so.
-    """
-
-    id: str
-    created: datetime
-    model: str
-    version: int
-    variant: str
-    label: str
-    confidence: float
-    classes: tuple[ClassScore, ...]
-    abstained: bool
-    cached: bool
-    timing: dict[str, float]
-    owner: str | None
-    job: str | None
-    image_sha256: str
-    image_bytes: int
-    stored_bytes: int | None = None
-    feedback: str | None = None
-    note: str | None = None
-    reviewed: datetime | None = None
-    reviewer: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some results.
-
-    Attributes:
-        results: In the order that was wanted.
-        last: Where the next page goes on; None where this is the last.
-    """
-
-    results: tuple[Result, ...]
-    last: Place | None
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """How often a version answered a class, and people said another or the same.
-
-    Attributes:
-        version: The version.
-        label: The class that it answered.
-        feedback: What the photos show.
-        abstained: Whether it said that it does not know.
-        count: How often.
-    """
-
-    version: int
-    label: str
-    feedback: str
-    abstained: bool
-    count: int
 
 
 class Results:
@@ -140,7 +59,7 @@ class Results:
             dialect = import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
             statement = dialect.insert(results).on_conflict_do_nothing(index_elements=["id"])
             for begin in range(0, len(new), _AT_ONCE):
-                rows = [_row(result) for result in new[begin : begin + _AT_ONCE]]
+                rows = [row_of(result) for result in new[begin : begin + _AT_ONCE]]
                 await connection.execute(statement, rows)
 
     async def mark_stored(self, sizes: Mapping[str, int]) -> frozenset[str]:
@@ -171,14 +90,14 @@ class Results:
         async with self._database.reading() as connection:
             rows = await connection.execute(select(results).where(results.c.id == identifier))
             row = rows.mappings().one_or_none()
-        return None if row is None else _result(row)
+        return None if row is None else result_of(row)
 
     async def page(self, wanted: Wanted) -> Page:
         """Those that are wanted, as many as a page has."""
         async with self._database.reading() as connection:
             rare = await _is_rare(connection, wanted)
             rows = await connection.execute(paging.page_of(wanted, rare=rare))
-            found = [_result(row) for row in rows.mappings()]
+            found = [result_of(row) for row in rows.mappings()]
         page = tuple(found[: wanted.limit])
         return Page(page, _place(page[-1], wanted) if len(found) > wanted.limit else None)
 
@@ -201,7 +120,7 @@ class Results:
         """Some of the results for an image, by the digest of its file."""
         of_image = select(results).where(results.c.image_sha256 == sha256).limit(_OF_AN_IMAGE)
         async with self._database.reading() as connection:
-            return tuple(_result(row) for row in (await connection.execute(of_image)).mappings())
+            return tuple(result_of(row) for row in (await connection.execute(of_image)).mappings())
 
     async def erase(self, which: Sequence[str], *, in_place: Mapping[str, Any]) -> int:
         """Erase results, and the copies of them that jobs have.
@@ -256,7 +175,7 @@ class Results:
         change = change.values(said if feedback is not None else dict.fromkeys(said))
         async with self._database.writing() as connection:
             row = (await connection.execute(change)).mappings().one_or_none()
-        return None if row is None else _result(row)
+        return None if row is None else result_of(row)
 
     async def tallies(self, wanted: Wanted) -> tuple[Tally, ...]:
         """Counts of the reviewed results of a model, from a span of time.
@@ -292,25 +211,3 @@ async def _is_rare(connection: AsyncConnection, wanted: Wanted) -> bool:
 
 def _place(result: Result, wanted: Wanted) -> Place:
     return Place(result.id, result.confidence if wanted.order == "uncertain" else None)
-
-
-_FIELDS = tuple(Result.__slots__)
-
-
-def _row(result: Result) -> dict[str, Any]:
-    # By hand: `asdict` copies everything to the bottom, at ten times the cost.
-    row = {field: getattr(result, field) for field in _FIELDS}
-    row["classes"] = [[c.label, c.index, c.confidence] for c in result.classes]
-    return row
-
-
-def _result(row: RowMapping) -> Result:
-    reviewed = row["reviewed"]
-    return Result(
-        **{
-            **row,
-            "created": row["created"].astimezone(UTC),
-            "classes": tuple(ClassScore(*score) for score in row["classes"]),
-            "reviewed": None if reviewed is None else reviewed.astimezone(UTC),
-        }
-    )

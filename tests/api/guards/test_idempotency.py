@@ -28,9 +28,10 @@ from tests.support import (
 )
 
 from viewfinder.api.guards.idempotency import Idempotency, _Body
-from viewfinder.app import build_services
+from viewfinder.app.services import build_services
 from viewfinder.errors import DeadlineExceededError, NotReadyError, OverloadedError
 from viewfinder.idempotency.store import MemoryAnswers
+from viewfinder.serving import rerouting
 from viewfinder.serving.manager import ModelManager
 from viewfinder.settings import CacheSettings, Settings
 from viewfinder.types import Principal
@@ -365,14 +366,14 @@ def test_a_roll_back_that_is_sent_twice_goes_back_once(at_three: LocalServer) ->
 def test_a_roll_back_whose_client_hangs_up_goes_back_once(
     at_three: LocalServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done, gone, roll_back = threading.Event(), threading.Event(), ModelManager.roll_back
+    done, gone, roll_back = threading.Event(), threading.Event(), rerouting.roll_back
 
     async def slowly(manager: ModelManager, name: str) -> None:
         await roll_back(manager, name)
         done.set()
         assert await asyncio.to_thread(gone.wait, 30)
 
-    monkeypatch.setattr(ModelManager, "roll_back", slowly)
+    monkeypatch.setattr(rerouting, "roll_back", slowly)
     request = request_of(b"", "Idempotency-Key: key", path=ROLLBACK)
     with socket.create_connection(at_three.address, timeout=30) as connection:
         connection.sendall(request)

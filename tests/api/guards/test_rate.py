@@ -16,7 +16,7 @@ from tests.robustness.wire import converse
 from tests.support import RedisServer, eventually, fake_bundle, serving, serving_here
 
 from viewfinder.api.guards.rate import RateLimit
-from viewfinder.app import build_services
+from viewfinder.app.services import build_services
 from viewfinder.settings import Settings, load_settings
 from viewfinder.types import Principal
 

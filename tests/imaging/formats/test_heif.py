@@ -22,7 +22,8 @@ from viewfinder.errors import (
 from viewfinder.imaging.decode import decode, sniff
 from viewfinder.imaging.formats import heif
 from viewfinder.imaging.formats.hevc import largest_picture
-from viewfinder.imaging.formats.isobmff import Container, Item, Property, Reference, write
+from viewfinder.imaging.formats.isobmff import Container, Item, Property, Reference
+from viewfinder.imaging.formats.isobmff_writing import write
 from viewfinder.settings import Limits
 
 LIMITS = Limits()

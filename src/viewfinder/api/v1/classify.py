@@ -12,7 +12,7 @@ from viewfinder.api.dependencies import Call, read_call
 from viewfinder.api.errors import request_id, to_problem
 from viewfinder.api.guards.idempotency import let_pass
 from viewfinder.api.openapi import MANY_PHOTOS, ONE_PHOTO
-from viewfinder.api.schemas import (
+from viewfinder.api.schemas.classify import (
     BatchAnswer,
     BatchResult,
     BatchSummary,

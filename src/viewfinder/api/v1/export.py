@@ -8,10 +8,10 @@ from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
 from viewfinder.api.dependencies import ServicesDep
-from viewfinder.api.result_schemas import ModelQuery
+from viewfinder.api.schemas.results import ModelQuery
 from viewfinder.errors import NotReadyError
 from viewfinder.results.archive import zip_reviewed
-from viewfinder.results.opening import open_results
+from viewfinder.storage.opening import open_results
 from viewfinder.storage.wanted import Wanted
 
 router = APIRouter(prefix="/v1", tags=["results"])

@@ -27,7 +27,9 @@ from viewfinder.api.dependencies import (
 from viewfinder.api.guards.idempotency import read_key
 from viewfinder.api.guards.paths import JOBS
 from viewfinder.api.job_bodies import check_callback, read_images
-from viewfinder.api.job_schemas import (
+from viewfinder.api.openapi import JOB
+from viewfinder.api.paging import broken_cursor, from_cursor, to_cursor
+from viewfinder.api.schemas.jobs import (
     JobAnswer,
     JobList,
     JobOptions,
@@ -35,11 +37,10 @@ from viewfinder.api.job_schemas import (
     State,
     render_item,
 )
-from viewfinder.api.openapi import JOB
-from viewfinder.api.paging import broken_cursor, from_cursor, to_cursor
 from viewfinder.errors import JobNotFoundError
-from viewfinder.jobs.opening import open_intake, open_jobs
+from viewfinder.jobs.opening import open_intake
 from viewfinder.jobs.order import Order, make_request_key
+from viewfinder.storage.opening import open_jobs
 
 if TYPE_CHECKING:
     from viewfinder.storage.jobs import Jobs

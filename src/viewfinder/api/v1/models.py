@@ -4,9 +4,9 @@ from fastapi import APIRouter, Request
 
 from viewfinder.api.bodies import read_json
 from viewfinder.api.dependencies import ManagerDep, Services, ServicesDep
-from viewfinder.api.drift_schemas import DriftAnswer, VersionDrift
 from viewfinder.api.openapi import json_body
-from viewfinder.api.schemas import (
+from viewfinder.api.schemas.drift import DriftAnswer, VersionDrift
+from viewfinder.api.schemas.models import (
     AliasBody,
     LabelAnswer,
     LabelList,
@@ -20,8 +20,10 @@ from viewfinder.api.schemas import (
 )
 from viewfinder.errors import ConflictError, VersionNotFoundError
 from viewfinder.registry.bundle import Bundle
+from viewfinder.registry.rollback import rolled_back
 from viewfinder.registry.routing import Traffic
-from viewfinder.serving.manager import ModelManager, rolled_back
+from viewfinder.serving import rerouting
+from viewfinder.serving.manager import ModelManager
 from viewfinder.types import parse_version
 
 _PATIENCE_S = 30
@@ -103,14 +105,14 @@ async def unload(name: str, version: str, models: ManagerDep) -> VersionState:
 async def set_alias(name: str, alias: str, request: Request, models: ManagerDep) -> RoutingAnswer:
     """Let an alias mean a version, once that is loaded and has proved itself."""
     body = await read_json(AliasBody, request)
-    await models.set_alias(name, alias, body.version)
+    await rerouting.set_alias(models, name, alias, body.version)
     return _routing(models, name)
 
 
 @router.delete("/{name}/aliases/{alias}")
 async def delete_alias(name: str, alias: str, models: ManagerDep) -> RoutingAnswer:
     """Take an alias away."""
-    await models.delete_alias(name, alias)
+    await rerouting.delete_alias(models, name, alias)
     return _routing(models, name)
 
 
@@ -118,21 +120,21 @@ async def delete_alias(name: str, alias: str, models: ManagerDep) -> RoutingAnsw
 async def set_traffic(name: str, request: Request, models: ManagerDep) -> RoutingAnswer:
     """Split the requests that name the model alone; let a shadow see their photos."""
     body = await read_json(Traffic, request)
-    await models.set_traffic(name, body)
+    await rerouting.set_traffic(models, name, body)
     return _routing(models, name)
 
 
 @router.delete("/{name}/traffic")
 async def delete_traffic(name: str, models: ManagerDep) -> RoutingAnswer:
     """Take the split back: `stable`, or else the latest good version, answers again."""
-    await models.set_traffic(name, None)
+    await rerouting.set_traffic(models, name, None)
     return _routing(models, name)
 
 
 @router.post("/{name}/rollback")
 async def roll_back(name: str, models: ManagerDep) -> RoutingAnswer:
     """Let the version before answer: `stable` goes back to it, and a split ends."""
-    await models.roll_back(name)
+    await rerouting.roll_back(models, name)
     return _routing(models, name)
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 
-from viewfinder.api.callback_schemas import SecretAnswer
 from viewfinder.api.dependencies import ServicesDep, owner_of
+from viewfinder.api.schemas.callbacks import SecretAnswer
 
 if TYPE_CHECKING:
     from viewfinder.api.dependencies import Services

@@ -27,7 +27,7 @@ class Here:
 
     async def answer(self, data: bytes) -> Line:
         """See `Answerer.answer`."""
-        from viewfinder.api.schemas import Classification
+        from viewfinder.api.schemas.classify import Classification
 
         prediction = await self.service.classify(
             data,
@@ -55,7 +55,8 @@ async def answering_here(settings: "Settings", model: str, top_k: int) -> AsyncI
         ServiceError: It is broken.
         OperatorError: The store cannot be read, or something is not installed.
     """
-    from viewfinder.app import build_services, running
+    from viewfinder.app.running import running
+    from viewfinder.app.services import build_services
 
     drift = settings.drift.model_copy(update={"enabled": False})
     alone = {"default_model": model, "models": (), "record": "none", "drift": drift}

@@ -15,18 +15,10 @@ from typing import Any, Final
 from PIL import Image
 
 from viewfinder.errors import UnsupportedMediaTypeError
+from viewfinder.imaging.formats.boxes import bounded, damaged, unusual
 from viewfinder.imaging.formats.hevc import largest_picture
-from viewfinder.imaging.formats.isobmff import (
-    MOST_ITEMS,
-    Container,
-    Item,
-    Property,
-    Reference,
-    bounded,
-    damaged,
-    unusual,
-    write,
-)
+from viewfinder.imaging.formats.isobmff import MOST_ITEMS, Container, Item, Property, Reference
+from viewfinder.imaging.formats.isobmff_writing import write
 from viewfinder.imaging.formats.plain import Plain
 
 EXTRA: Final = "heif"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from viewfinder.imaging.formats.isobmff import Fields, bounded, unusual
+from viewfinder.imaging.formats.boxes import Fields, bounded, unusual
 
 _MOST_UNITS = 700  # a picture's slices are 600 at most (A.4.1)
 # Types of units (7.4.2.2): slices; those of pictures that need no other; the one with the size.

@@ -1,104 +1,22 @@
-"""The container of HEIC: boxes, and the items that `meta` names; read within bounds, and written.
+"""The container of HEIC: the items that `meta` names; read within bounds.
 
 ISO/IEC 14496-12 (boxes, `iloc`, `iinf`, `iref`) and 23008-12 (`iprp`). Items name bytes, properties
 and each other by number, from anywhere to anywhere, so that little says much: every count is
 bounded, and nothing is followed until it is asked for.
 """
 
-import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from viewfinder.errors import InvalidImageError
+from viewfinder.imaging.formats.boxes import Fields, bounded, boxes, damaged, unusual
 
 # libheif has the same bounds for items and extents. A photo of 48 megapixels has 192 tiles.
 MOST_ITEMS: Final = 1000
 _MOST_EXTENTS = 32
 _OF_NUMBER = {2: 2, 3: 4}  # how long an item's number is, by the version of `infe`
-_MOST_REFERENCES, _MOST_BOXES, _MOST_PROPERTIES = 4000, 4000, 255
-
-
-def unusual() -> InvalidImageError:
-    """The error of a file that is built as none is."""
-    return InvalidImageError("The HEIC image is built as no encoder builds it.")
-
-
-def damaged() -> InvalidImageError:
-    """The error of a file that names what it does not hold."""
-    return InvalidImageError("The HEIC image is damaged and cannot be decoded.")
-
-
-def bounded(count: int, most: int) -> int:
-    """The count, if it is no more than that.
-
-    Raises:
-        InvalidImageError: It is.
-    """
-    if count > most:
-        raise unusual()
-    return count
-
-
-class Fields:
-    """The numbers of a box, one after the other; past its end there are none.
-
-    Attributes:
-        flags: Of the box, once its version has been read.
-    """
-
-    def __init__(self, body: memoryview) -> None:
-        self._body = body
-        self._place = 0
-        self.flags = 0
-
-    def take(self, length: int) -> memoryview:
-        """So many bytes.
-
-        Raises:
-            InvalidImageError: There are fewer.
-        """
-        start, end = self._place, self._place + length
-        if end > len(self._body):
-            raise damaged()
-        self._place = end
-        return self._body[start:end]
-
-    def number(self, length: int) -> int:
-        """A number of so many bytes, most significant first; none are 0."""
-        return int.from_bytes(self.take(length))
-
-    def version(self) -> int:
-        """The version that a full box begins with; its flags follow."""
-        found, self.flags = self.number(1), self.number(3)
-        return found
-
-    def rest(self) -> memoryview:
-        """What has not been read."""
-        return self._body[self._place :]
-
-
-def boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
-    """Each box's kind and content.
-
-    Raises:
-        InvalidImageError: One does not end within the data, or there are more than in any file.
-    """
-    place = 0
-    for _ in range(_MOST_BOXES):
-        if place == len(data):
-            return
-        length, kind = struct.unpack_from(">I4s", data, place)
-        start = place + 8
-        if length == 1:
-            (length,) = struct.unpack_from(">Q", data, start)
-            start += 8
-        end = place + length if length else len(data)
-        if not start <= end <= len(data):
-            raise damaged()
-        yield kind, data[start:end]
-        place = end
-    raise unusual()
+_MOST_REFERENCES, _MOST_PROPERTIES = 4000, 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,66 +195,3 @@ class Container:
                 found = fields.number(of_index)
                 properties.append((found & ~essential, bool(found & essential)))
             bounded(len(properties), _MOST_PROPERTIES)
-
-
-def write(items: Sequence[Item], references: Sequence[Reference]) -> bytes:
-    """Make a file of these items, the first of which is to be shown."""
-    numbers = {item.number: place for place, item in enumerate(items, 1)}
-    # The same things are said of every tile.
-    properties = list(dict.fromkeys((p.kind, p.body) for item in items for p in item.properties))
-    indices = {found: place for place, found in enumerate(properties, 1)}
-    file_type = _box(b"ftyp", b"heic", bytes(4), b"mif1", b"heic")
-    before = (
-        _full(b"hdlr", bytes(4), b"pict", bytes(13)),
-        _full(b"pitm", _short(1)),
-        _full(b"iinf", _short(len(items)), *(_entry(numbers[i.number], i.kind) for i in items)),
-        _box(
-            b"iprp",
-            _box(b"ipco", *(_box(*found) for found in properties)),
-            _full(
-                b"ipma",
-                struct.pack(">I", len(items)),
-                *(_described(numbers[item.number], item.properties, indices) for item in items),
-                flags=1,
-            ),
-        ),
-        _full(b"iref", *(_referred(found, numbers) for found in references)),
-    )
-    length_of_places = 16 + 14 * len(items)
-    meta_length = 12 + sum(map(len, before)) + length_of_places
-    places, place = [], len(file_type) + meta_length + 8
-    for item in items:
-        places.append(struct.pack(">HHHII", numbers[item.number], 0, 1, place, len(item.data)))
-        place += len(item.data)
-    located = _full(b"iloc", b"\x44\0", _short(len(items)), *places)
-    meta = _full(b"meta", *before, located)
-    return b"".join([file_type, meta, _box(b"mdat", *(item.data for item in items))])
-
-
-def _box(kind: bytes, *contents: bytes) -> bytes:
-    return b"".join([struct.pack(">I4s", 8 + sum(map(len, contents)), kind), *contents])
-
-
-def _full(kind: bytes, *contents: bytes, version: int = 0, flags: int = 0) -> bytes:
-    return _box(kind, struct.pack(">I", version << 24 | flags), *contents)
-
-
-def _short(number: int) -> bytes:
-    return struct.pack(">H", number)
-
-
-def _entry(number: int, kind: bytes) -> bytes:
-    return _full(b"infe", struct.pack(">HH4sx", number, 0, kind), version=2)
-
-
-def _described(
-    number: int, properties: Sequence[Property], indices: dict[tuple[bytes, bytes], int]
-) -> bytes:
-    essential = {True: 0x8000, False: 0}
-    said = [indices[p.kind, p.body] | essential[p.is_essential] for p in properties]
-    return struct.pack(f">HB{len(said)}H", number, len(said), *said)
-
-
-def _referred(found: Reference, numbers: dict[int, int]) -> bytes:
-    to = [numbers[number] for number in found.to]
-    return _box(found.kind, struct.pack(f">HH{len(to)}H", numbers[found.of], len(to), *to))

@@ -1,1 +1,4 @@
-"""The steps, oldest first."""
+"""The steps, oldest first.
+
+Each leaves the release before it at work (see docs/backup.md).
+"""

@@ -4,6 +4,7 @@ import { html, nothing } from "../../vendor/lit/lit-html.js";
 import { call } from "../api.js";
 import { many, milliseconds, percent } from "../format.js";
 import { named } from "../names.js";
+import { Paged } from "../paged.js";
 import { button, empty, moment, problem, storing } from "../parts.js";
 import { draw, refresh, region } from "../region.js";
 import { clear, PAGE, wanted } from "./filters.js";
@@ -12,13 +13,11 @@ import { showResult, tags } from "./result.js";
 
 const list = document.querySelector("#results");
 let query = null;
-let generation = 0;
-let results = [];
-let next = null;
 let fresh = 0;
-let isPaged = false;
-let isFetching = false;
-let trouble = null;
+const paged = new Paged(async (cursor) => {
+  const { results, next } = await call(`/v1/results?${wanted()}&limit=${PAGE}&cursor=${cursor}`);
+  return { items: results, next };
+}, redraw);
 
 region("results", (page, ctx) => {
   const isSame = ctx.request.action === query;
@@ -29,23 +28,21 @@ region("results", (page, ctx) => {
 });
 
 const isBusy = () =>
-  isPaged ||
+  paged.isPaged ||
   document.querySelector("dialog[open]") !== null ||
   (list.contains(document.activeElement) && list !== document.activeElement);
 
 function replace(page) {
-  ({ results, next } = page);
-  generation += 1;
+  paged.begin(page.results, page.next);
+  paged.trouble = null;
   fresh = 0;
-  isPaged = false;
-  trouble = null;
 }
 
 /** Rows stay where they are; what is new is counted, and what has changed is shown. */
 function hold(page) {
   const known = new Map(page.results.map((one) => [one.id, one]));
-  const newest = results[0]?.id ?? "";
-  results = results.map((one) => known.get(one.id) ?? one);
+  const newest = paged.items[0]?.id ?? "";
+  paged.items = paged.items.map((one) => known.get(one.id) ?? one);
   fresh = page.results.filter((one) => one.id > newest).length;
 }
 
@@ -55,34 +52,19 @@ function showFresh() {
   refresh("#filters");
 }
 
-async function more() {
-  const asked = generation;
-  isPaged = isFetching = true;
-  redraw();
-  try {
-    const page = await call(`/v1/results?${wanted()}&limit=${PAGE}&cursor=${encodeURIComponent(next)}`);
-    if (asked !== generation) return; // Others are wanted by now.
-    results = [...results, ...page.results];
-    next = page.next;
-    trouble = null;
-  } catch (error) {
-    trouble = error;
-  } finally {
-    isFetching = false;
-    redraw();
-  }
-}
-
 function erased(id) {
-  results = results.filter((one) => one.id !== id);
+  paged.items = paged.items.filter((one) => one.id !== id);
   redraw();
   list.focus();
   refresh("#filters");
 }
 
-const redraw = () => draw(list, view());
+function redraw() {
+  draw(list, view());
+}
 
 function view() {
+  const { items: results, next, trouble } = paged;
   keepOnly(results.map((one) => one.id));
   return html`
     <div class="row spread status">
@@ -91,7 +73,7 @@ function view() {
     </div>
     ${results.length ? html`<ol class="answers card">${results.map(row)}</ol>` : none()}
     ${trouble ? problem(trouble) : nothing}
-    ${next ? button("More", more, "more", isFetching) : nothing}
+    ${paged.button}
     ${results.length && results.every((one) => !one.image.stored) ? unseen : nothing}`;
 }
 

@@ -4,6 +4,7 @@ import { html, nothing } from "../../vendor/lit/lit-html.js";
 import { call } from "../api.js";
 import { save } from "../carry.js";
 import { percent } from "../format.js";
+import { Paged } from "../paged.js";
 import { button, closing, copyable, problem } from "../parts.js";
 import { draw } from "../region.js";
 import { callback, failure, isOpen, progress, stateBadge, times, title } from "./job_parts.js";
@@ -29,7 +30,17 @@ export function showJob(id) {
   followJob();
 }
 
-const blank = (id, failed = "") => ({ id, failed, job: null, pages: [{ cursor: null, results: [], next: null }], trouble: null });
+function blank(id, failed = "") {
+  const mine = { id, failed, job: null };
+  mine.images = new Paged(
+    async (cursor) => {
+      const { results, next } = await call(`${pathOf(mine)}&limit=50${cursor ? `&cursor=${cursor}` : ""}`);
+      return { items: results, next };
+    },
+    () => mine === shown && redraw(),
+  );
+  return mine;
+}
 
 dialog.addEventListener("close", () => {
   shown = null;
@@ -43,38 +54,18 @@ export async function followJob() {
   try {
     const isNews = mine.job === null || isOpen(mine.job);
     const job = await call(`/v1/jobs/${mine.id}`);
-    if (isNews) await readOn(mine);
-    Object.assign(mine, { job, trouble: null });
+    if (isNews) await mine.images.reread(); // Of a job that is not over, it grows.
+    mine.job = job;
+    mine.images.trouble = null;
   } catch (error) {
-    mine.trouble = error;
+    mine.images.trouble = error;
   }
   if (mine === shown) redraw();
 }
 
 document.addEventListener("back", followJob);
 
-/** The last page once more: of a job that is not over, it grows. */
-async function readOn(mine) {
-  const page = mine.pages.at(-1);
-  const after = page.cursor === null ? "" : `&cursor=${encodeURIComponent(page.cursor)}`;
-  Object.assign(page, await call(`${pathOf(mine)}&limit=50${after}`));
-}
-
 const pathOf = ({ id, failed }) => `/v1/jobs/${id}/results?${failed && `failed=${failed}`}`;
-
-async function more() {
-  const mine = shown;
-  const added = { cursor: mine.pages.at(-1).next, results: [], next: null };
-  mine.pages.push(added);
-  try {
-    await readOn(mine);
-    mine.trouble = null;
-  } catch (error) {
-    mine.pages = mine.pages.filter((page) => page !== added);
-    mine.trouble = error;
-  }
-  if (mine === shown) redraw();
-}
 
 function choose(failed) {
   shown = blank(shown.id, failed);
@@ -86,20 +77,20 @@ async function download() {
   try {
     save(await call(pathOf(mine), { headers: { Accept: "application/x-ndjson" } }), `job-${mine.id}.ndjson`);
   } catch (error) {
-    mine.trouble = error;
+    mine.images.trouble = error;
     redraw();
   }
 }
 
 const redraw = () => draw(dialog, view(shown));
 
-const view = ({ id, job, trouble, failed, pages }) => html`<div class="stack">
+const view = ({ id, job, failed, images }) => html`<div class="stack">
   <div class="row spread"><h2 id="job-title">${job ? title(job) : "Job"}</h2>${closing}</div>
-  ${trouble ? problem(trouble) : nothing} ${trouble && !job ? nothing : content(job, failed, pages)}
+  ${images.trouble ? problem(images.trouble) : nothing} ${images.trouble && !job ? nothing : content(job, failed, images)}
   <p class="quiet small">Id: ${copyable(id, "the id")}</p>
 </div>`;
 
-const content = (job, failed, pages) => html`${job ? about(job) : nothing}
+const content = (job, failed, images) => html`${job ? about(job) : nothing}
   <div class="row spread">
     <div class="row" role="group" aria-label="Which images">
       ${KINDS.map(
@@ -108,8 +99,8 @@ const content = (job, failed, pages) => html`${job ? about(job) : nothing}
     </div>
     ${button("Save as NDJSON", download, "slim")}
   </div>
-  ${images(pages.flatMap((page) => page.results))}
-  ${pages.at(-1).next ? button("More", more, "more") : nothing}`;
+  ${list(images.items)}
+  ${images.button}`;
 
 const about = (job) => html`<div>
     <div class="row">${stateBadge(job)} ${times(job)}</div>
@@ -117,7 +108,7 @@ const about = (job) => html`<div>
   </div>
   ${failure(job)}`;
 
-const images = (results) =>
+const list = (results) =>
   results.length
     ? html`<ol class="images">${results.map(image)}</ol>`
     : html`<p class="quiet">Nothing is here so far.</p>`;

@@ -3,6 +3,7 @@
 import { html, nothing } from "../../vendor/lit/lit-html.js";
 import { call } from "../api.js";
 import { ask } from "../dialog.js";
+import { Paged } from "../paged.js";
 import { button, empty, problem } from "../parts.js";
 import { draw, refresh, region } from "../region.js";
 import { followJob } from "./job.js";
@@ -16,16 +17,17 @@ const AT_ONCE = 5;
 // The list does not say how callbacks stand: of those of a day, a few are asked for at a time, in turn.
 const callbacks = new Map();
 const asked = new Map();
-let jobs = [];
-let next = null;
-let isPaged = false;
-let trouble = null;
+const paged = new Paged(async (cursor) => {
+  const state = filter.elements.state.value;
+  const { jobs, next } = await call(`/v1/jobs?limit=20&cursor=${cursor}${state && `&state=${state}`}`);
+  return { items: jobs, next };
+}, redraw);
 
 region("job-list", (page) => {
   const last = page.jobs.at(-1)?.id ?? "";
   // Pages that were fetched by hand stay.
-  jobs = isPaged ? [...page.jobs, ...jobs.filter((one) => one.id < last)] : page.jobs;
-  if (!isPaged) next = page.next;
+  if (paged.isPaged) paged.items = [...page.jobs, ...paged.items.filter((one) => one.id < last)];
+  else paged.begin(page.jobs, page.next);
   follow();
   followJob();
   return view();
@@ -33,7 +35,7 @@ region("job-list", (page) => {
 
 async function follow() {
   const turn = (one) => asked.get(one.id) ?? 0;
-  const due = jobs.filter(isUnsettled).sort((one, other) => turn(one) - turn(other)).slice(0, AT_ONCE);
+  const due = paged.items.filter(isUnsettled).sort((one, other) => turn(one) - turn(other)).slice(0, AT_ONCE);
   for (const { id } of due) {
     asked.set(id, Date.now());
     try {
@@ -50,20 +52,6 @@ function isUnsettled({ id, callback, finished }) {
   return [undefined, null, "waiting"].includes(callbacks.get(id)?.state);
 }
 
-async function more() {
-  isPaged = true;
-  const state = filter.elements.state.value;
-  try {
-    const page = await call(`/v1/jobs?limit=20&cursor=${encodeURIComponent(next)}${state && `&state=${state}`}`);
-    jobs = [...jobs, ...page.jobs];
-    next = page.next;
-    trouble = null;
-  } catch (error) {
-    trouble = error;
-  }
-  redraw();
-}
-
 async function cancel(job) {
   const isSure = await ask({
     title: "Cancel this job?",
@@ -75,9 +63,9 @@ async function cancel(job) {
   if (!isSure) return;
   try {
     await call(`/v1/jobs/${job.id}`, { method: "DELETE" });
-    trouble = null;
+    paged.trouble = null;
   } catch (error) {
-    trouble = error;
+    paged.trouble = error;
     redraw();
   }
   refresh("#job-filter");
@@ -85,16 +73,19 @@ async function cancel(job) {
 
 filter.addEventListener("submit", (event) => event.preventDefault());
 filter.addEventListener("change", () => {
-  isPaged = false;
+  paged.isPaged = false;
 });
 
-const redraw = () => draw(list, view());
+function redraw() {
+  draw(list, view());
+}
+
 const withCallback = (job) => ({ ...job, callback: callbacks.get(job.id) ?? job.callback });
 
 const view = () => html`
-  ${trouble ? problem(trouble) : nothing}
-  ${jobs.length ? html`<ol class="jobs stack">${jobs.map(card)}</ol>` : none()}
-  ${next ? button("More", more, "more") : nothing}`;
+  ${paged.trouble ? problem(paged.trouble) : nothing}
+  ${paged.items.length ? html`<ol class="jobs stack">${paged.items.map(card)}</ol>` : none()}
+  ${paged.button}`;
 
 const card = (job) => html`<li class="card stack">
   <div class="row spread"><h3>${title(job)}</h3>${stateBadge(job)}</div>

@@ -11,29 +11,27 @@ export const figure = (value) => (value < 10 ? String(Number(value.toFixed(value
 const share = (value) => percent(value, value && value < 0.1 ? 1 : 0);
 const row = (name, value) => html`<li><span>${name}</span><b>${value}</b></li>`;
 
+const RATE = { unit: "a second", format: figure, least: 1 };
+const TIME = { format: milliseconds, least: 10 };
+
 /** `big` are the figures whose sum is on top; `lines` have a name, a class of live.css and a figure. */
 const TILES = [
   {
     title: "Requests",
-    unit: "a second",
-    format: figure,
-    least: 1,
+    ...RATE,
     big: ["answered", "refused", "failed"],
     lines: [["Answered", "one", "answered"], ["Refused (4xx)", "warn", "refused"], ["Failed (5xx)", "bad", "failed"]],
   },
   {
     title: "Latency",
     unit: "p95 of classify",
-    format: milliseconds,
-    least: 10,
+    ...TIME,
     big: ["p95"],
     lines: [["p50", "one", "p50"], ["p95", "two", "p95"], ["p99", "three", "p99"]],
   },
   {
     title: "Refusals",
-    unit: "a second",
-    format: figure,
-    least: 1,
+    ...RATE,
     big: ["refusals"],
     lines: [["Refused", "warn", "refusals"]],
     foot: ({ counted }) => refusals(counted),
@@ -50,16 +48,13 @@ const TILES = [
   {
     title: "Time of an image",
     unit: "on average",
-    format: milliseconds,
-    least: 10,
+    ...TIME,
     big: ["decode", "queue", "infer"],
     lines: [["Decoding", "one", "decode"], ["Waiting", "two", "queue"], ["Model", "three", "infer"]],
   },
   {
     title: "Images",
-    unit: "a second",
-    format: figure,
-    least: 1,
+    ...RATE,
     big: ["images"],
     lines: ({ counted }) => most(counted.versions, ({ answers }) => answers).map(({ name }, place) => [name, KINDS[place], name]),
   },

@@ -1,0 +1,29 @@
+"""The tables of a running process; SQLAlchemy comes with the first one who asks."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from viewfinder.storage.link import DatabaseLink
+
+if TYPE_CHECKING:
+    from viewfinder.storage.jobs import Jobs
+    from viewfinder.storage.results import Results
+
+
+async def open_jobs(database: DatabaseLink) -> "Jobs":
+    """The table of jobs.
+
+    Raises:
+        DatabaseError: The database cannot be used.
+        OperatorError: It is asked for in a way that makes no sense, or not installed.
+    """
+    opened = await database.open()
+    table: Jobs = import_module("viewfinder.storage.jobs").Jobs(opened)
+    return table
+
+
+async def open_results(database: DatabaseLink) -> "Results":
+    """The table of results; as `open_jobs`."""
+    opened = await database.open()
+    table: Results = import_module("viewfinder.storage.results").Results(opened)
+    return table
