@@ -8,17 +8,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Seque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Any
 
-from viewfinder.errors import DatabaseError
 from viewfinder.jobs.counts import JobCounts
 from viewfinder.jobs.images import FATAL, ImageWork, ModelGoneError
+from viewfinder.jobs.lease import Lease, LostError
 from viewfinder.storage.jobs import Job, JobItem
 from viewfinder.storage.queue import Claimed, JobQueue
 
 logger = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
 
 _PAGE = 256
 # Images that are read together, beside those in the window.
@@ -26,7 +24,6 @@ _AHEAD = 8
 _CHUNK, _CHUNK_S = 64, 1.0
 # Answered images that wait behind a slow one.
 _MOST_UNRECORDED = 512
-_RETRY_S = 0.5
 # So many images are worked on one by one where a process may have died of one.
 _CAREFUL = 64
 # The first claim has them all in the window; three more have this one image alone in hand.
@@ -58,10 +55,6 @@ class Pace:
     first_s: float = 0.0
 
 
-class _LostError(Exception):
-    """The lease is another's, or the job is over."""
-
-
 class _StoppedError(Exception):
     """The turn ends early."""
 
@@ -89,10 +82,9 @@ class Turn:
         counts: JobCounts | None = None,
     ) -> None:
         self._claim = claim
-        self._queue = queue
+        self._lease = Lease(claim, queue, pace.lease_s, now)
         self._work = work
         self._pace = pace
-        self._now = now
         self._counts = counts or JobCounts()
         self._tasks: deque[asyncio.Task[JobItem]] = deque()
         self._changed = asyncio.Event()
@@ -101,7 +93,7 @@ class Turn:
         self._in_work = self._ready = 0
         self._unrecorded = asyncio.Semaphore(_MOST_UNRECORDED)
         self._done = claim.job.done
-        self._began = self._recorded = self._seen = self._renewed = time.monotonic()
+        self._began = self._recorded = self._seen = time.monotonic()
 
     def stop(self) -> None:
         """End the turn as soon as what is in work is done."""
@@ -116,16 +108,16 @@ class Turn:
         """
         try:
             if self._claim.fruitless > _GIVES_UP_JOB:
-                return await self._finish("failed", _HOPELESS)
+                return await self._lease.finish("failed", _HOPELESS)
             if self._claim.fruitless > 1:
                 await self._carefully()
             await self._stream(window=self._pace.window, chunk=_CHUNK)
-            return await self._finish("succeeded")
+            return await self._lease.finish("succeeded")
         except ModelGoneError as error:
             return await self._fail(error.error)
         except _StoppedError:
             await self._hand_on()
-        except _LostError:
+        except LostError:
             logger.info("the job %s is another's, or over", self._claim.job.id)
         return None
 
@@ -134,7 +126,7 @@ class Turn:
     async def _carefully(self) -> None:
         """Find the image that a process has died of, if it was one, and leave it out."""
         if self._claim.fruitless >= _GIVES_UP_IMAGE:
-            for item in await self._page(self._done, 1):
+            for item in await self._lease.page(self._done, 1):
                 logger.error("the job %s: nobody survives %d", self._claim.job.id, item.position)
                 self._chunk.append(replace(item, error=FATAL))
                 await self._record(fruitful=False)
@@ -147,7 +139,7 @@ class Turn:
 
         Raises:
             ModelGoneError: There is nobody to ask.
-            _LostError: The lease is another's, or the job is over.
+            LostError: The lease is another's, or the job is over.
             _StoppedError: The turn ends early.
         """
         async with _beside(self._feed(window, chunk, count)) as feeding:
@@ -181,7 +173,7 @@ class Turn:
         total = self._claim.job.total
         last = total if count is None else min(total, position + count)
         while position < last:
-            page = await self._page(position, min(_PAGE, last - position))
+            page = await self._lease.page(position, min(_PAGE, last - position))
             if not page:
                 return
             async for item, data in self._read(page, min(_AHEAD, window)):
@@ -249,23 +241,13 @@ class Turn:
 
     # -- the database
 
-    async def _page(self, start: int, limit: int) -> list[JobItem]:
-        identifier = self._claim.job.id
-        return await self._insist(lambda q: q.items(identifier, start=start, limit=limit))
-
     async def _record(self, *, fruitful: bool = True) -> None:
         """Write down what is done. The work on the next images goes on meanwhile."""
         chunk, self._chunk = self._chunk, []
         self._recorded = time.monotonic()
         if not chunk:
             return
-        self._keep_if(
-            await self._insist(
-                lambda q: q.record(
-                    self._claim, chunk, self._now(), self._pace.lease_s, fruitful=fruitful
-                )
-            )
-        )
+        await self._lease.record(chunk, fruitful=fruitful)
         self._done += len(chunk)
         failed = sum(item.error is not None for item in chunk)
         self._counts.images["failed"] += failed
@@ -276,56 +258,29 @@ class Turn:
     async def _look_around(self) -> None:
         """Once a second or so: is the job still ours, and does another wait for its turn?"""
         now = time.monotonic()
-        if now - self._renewed >= self._pace.lease_s / 3:
-            self._keep_if(
-                await self._insist(lambda q: q.renew(self._claim, self._now(), self._pace.lease_s))
-            )
+        held_s = now - self._lease.renewed
+        if held_s >= self._pace.lease_s / 3:
+            await self._lease.renew()
         elif now - self._seen < _CHUNK_S:
             return
-        elif now - self._renewed >= _CHUNK_S and not await self._insist(
-            lambda q: q.is_held(self._claim)
-        ):
-            raise _LostError
+        elif held_s >= _CHUNK_S:
+            await self._lease.check()
         self._seen = time.monotonic()
         fruitless = self._done == self._claim.job.done
-        if now - self._began >= self._pace.slice_s + fruitless * self._pace.first_s:
-            waiting = await self._insist(lambda q: q.look(self._now()))
-            if waiting.jobs:
-                raise _StoppedError
-
-    def _keep_if(self, held: bool) -> None:
-        if not held:
-            raise _LostError
-        self._renewed = time.monotonic()
-
-    async def _insist(self, ask: Callable[[JobQueue], Awaitable[Result]]) -> Result:
-        """Ask the database until it answers, or the lease has lapsed."""
-        while True:
-            try:
-                return await ask(await self._queue())
-            except DatabaseError as error:
-                if time.monotonic() - self._renewed >= self._pace.lease_s:
-                    logger.warning("the job %s is given up: %s", self._claim.job.id, error)
-                    raise _LostError from error
-            await asyncio.sleep(_RETRY_S)
-
-    # -- the end
-
-    async def _finish(
-        self, state: Literal["succeeded", "failed"], error: dict[str, str] | None = None
-    ) -> Job | None:
-        return await self._insist(lambda q: q.finish(self._claim, state, error, self._now()))
+        is_over = now - self._began >= self._pace.slice_s + fruitless * self._pace.first_s
+        if is_over and await self._lease.others_wait():
+            raise _StoppedError
 
     async def _fail(self, error: dict[str, str]) -> Job | None:
         try:
-            return await self._finish("failed", error)
-        except _LostError:
+            return await self._lease.finish("failed", error)
+        except LostError:
             return None
 
     async def _hand_on(self) -> None:
         try:
-            await self._insist(lambda q: q.release(self._claim, self._now()))
-        except _LostError:
+            await self._lease.release()
+        except LostError:
             return
 
 

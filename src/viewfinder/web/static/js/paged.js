@@ -13,14 +13,13 @@ export class Paged {
   #question = 0;
   #last = { cursor: null, begins: 0 };
 
-  /** `ask(cursor)` gives `items` and `next`; without a cursor, those of the first page. */
-  constructor(ask, redraw) {
-    this.ask = ask;
-    this.redraw = redraw;
+  /** `ask(cursor)` gives an answer with items of that name; without a cursor, those of the first page. */
+  constructor(name, ask, redraw) {
+    Object.assign(this, { name, ask, redraw });
   }
 
   /** Another first page; what is on its way is for nobody. */
-  begin(items, next) {
+  begin({ [this.name]: items, next }) {
     Object.assign(this, { items, next, isPaged: false });
     this.#isFetching = false;
     this.#question += 1;
@@ -45,7 +44,7 @@ export class Paged {
 
   async #read(page) {
     const [question, last] = [this.#question, this.#last];
-    const { items, next } = await this.ask(page.cursor && encodeURIComponent(page.cursor));
+    const { [this.name]: items, next } = await this.ask(page.cursor && encodeURIComponent(page.cursor));
     if (question !== this.#question || last !== this.#last) return false;
     page.begins ??= this.items.length; // Whatever has come or gone before it meanwhile.
     this.items = [...this.items.slice(0, page.begins), ...items];

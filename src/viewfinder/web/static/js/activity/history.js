@@ -14,10 +14,7 @@ import { showResult, tags } from "./result.js";
 const list = document.querySelector("#results");
 let query = null;
 let fresh = 0;
-const paged = new Paged(async (cursor) => {
-  const { results, next } = await call(`/v1/results?${wanted()}&limit=${PAGE}&cursor=${cursor}`);
-  return { items: results, next };
-}, redraw);
+const paged = new Paged("results", (cursor) => call(`/v1/results?${wanted()}&limit=${PAGE}&cursor=${cursor}`), redraw);
 
 region("results", (page, ctx) => {
   const isSame = ctx.request.action === query;
@@ -33,7 +30,7 @@ const isBusy = () =>
   (list.contains(document.activeElement) && list !== document.activeElement);
 
 function replace(page) {
-  paged.begin(page.results, page.next);
+  paged.begin(page);
   paged.trouble = null;
   fresh = 0;
 }

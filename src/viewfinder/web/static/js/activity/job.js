@@ -32,13 +32,8 @@ export function showJob(id) {
 
 function blank(id, failed = "") {
   const mine = { id, failed, job: null };
-  mine.images = new Paged(
-    async (cursor) => {
-      const { results, next } = await call(`${pathOf(mine)}&limit=50${cursor ? `&cursor=${cursor}` : ""}`);
-      return { items: results, next };
-    },
-    () => mine === shown && redraw(),
-  );
+  const ask = (cursor) => call(`${pathOf(mine)}&limit=50${cursor ? `&cursor=${cursor}` : ""}`);
+  mine.images = new Paged("results", ask, () => mine === shown && redraw());
   return mine;
 }
 

@@ -17,17 +17,13 @@ const AT_ONCE = 5;
 // The list does not say how callbacks stand: of those of a day, a few are asked for at a time, in turn.
 const callbacks = new Map();
 const asked = new Map();
-const paged = new Paged(async (cursor) => {
-  const state = filter.elements.state.value;
-  const { jobs, next } = await call(`/v1/jobs?limit=20&cursor=${cursor}${state && `&state=${state}`}`);
-  return { items: jobs, next };
-}, redraw);
+const paged = new Paged("jobs", nextOf, redraw);
 
 region("job-list", (page) => {
   const last = page.jobs.at(-1)?.id ?? "";
   // Pages that were fetched by hand stay.
   if (paged.isPaged) paged.items = [...page.jobs, ...paged.items.filter((one) => one.id < last)];
-  else paged.begin(page.jobs, page.next);
+  else paged.begin(page);
   follow();
   followJob();
   return view();
@@ -50,6 +46,11 @@ async function follow() {
 function isUnsettled({ id, callback, finished }) {
   if (callback === null || finished === null || Date.now() - new Date(finished) > DAY_MS) return false;
   return [undefined, null, "waiting"].includes(callbacks.get(id)?.state);
+}
+
+function nextOf(cursor) {
+  const state = filter.elements.state.value;
+  return call(`/v1/jobs?limit=20&cursor=${cursor}${state && `&state=${state}`}`);
 }
 
 async function cancel(job) {
