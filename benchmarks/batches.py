@@ -11,11 +11,11 @@ import time
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from viewfinder.registry.registry import BUILTIN_MODEL, BUILTIN_STORE
 
 from benchmarks.harness import Figure, median, parse, parser, save
 from viewfinder.conversion.terminal import quiet
 from viewfinder.registry.bundle import Bundle
+from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE
 
 _BATCHES = (1, 4, 8, 16, 32)
 
