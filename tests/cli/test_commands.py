@@ -400,5 +400,8 @@ def test_classify_says_which_extra_heic_photos_need(tmp_path: Path) -> None:
         check=False,
     )
     assert result.returncode == 1
-    assert "HEIC photos are not switched on here." in result.stdout
+    assert (
+        "HEIC photos are not switched on here: send a JPEG, or install the extra heif."
+        in result.stdout
+    )
     assert result.stderr == f"HEIC needs the extra 'heif': {how_to_install('heif')}\n"

@@ -196,7 +196,8 @@ def test_a_missing_extra(
 
 def test_a_photo_that_needs_an_extra(bare: Bare, tmp_path: Path) -> None:
     result = bare.run("classify", DATA / "photo.heic", home=tmp_path)
-    answer = f"{DATA / 'photo.heic'}: HEIC photos are not switched on here.\n"
+    why = "HEIC photos are not switched on here: send a JPEG, or install the extra heif."
+    answer = f"{DATA / 'photo.heic'}: {why}\n"
     said = _told(result, "needs the extra '", "make setup EXTRAS=", beside=answer)
     assert said.count("\n") == 1
 

@@ -265,6 +265,17 @@ def test_an_evaluation_afterwards_says_the_same(run: Run, monkeypatch: pytest.Mo
     assert again.confused == first.confused
 
 
+def test_an_evaluation_on_what_was_learned_from_says_so(run: Run) -> None:
+    words = ["evaluate", NAME, run.photos]
+    unseen = run_command(*words, home=run.home)
+    assert unseen.returncode == 0, unseen.stderr
+    assert "has learned from" not in unseen.stderr
+    for seen in ([*words, "--split", "train"], ["evaluate", NAME, run.photos / "train"]):
+        result = run_command(*seen, home=run.home)
+        assert result.returncode == 0, result.stderr
+        assert f"{NAME}@1 has learned from photos among these" in result.stderr
+
+
 def test_python_answers_as_the_server_does(
     run: Run, answers: dict[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

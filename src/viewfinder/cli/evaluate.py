@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _CLASSES_SHOWN = 20
 _PAIRS_SHOWN = 5
 _DOCUMENT = "evaluation.json"
+_UNSEEN = {"validation", "test"}
 
 
 def evaluate(
@@ -55,6 +56,7 @@ def evaluate(
     from viewfinder.datasets.source import read_dataset
     from viewfinder.evaluation.report import render_report
     from viewfinder.pipelines.evaluate import PARTS, evaluate_model, photos_root
+    from viewfinder.pipelines.sources import has_learned_from
     from viewfinder.settings import load_settings
 
     if split is not None and split not in PARTS:
@@ -78,6 +80,12 @@ def evaluate(
             part=split,
             variant=variant,
             known_only=known_only,
+        )
+    provenance = bundle.manifest.provenance
+    if not _UNSEEN & found.splits.keys() and has_learned_from(settings.home, provenance, data):
+        say(
+            f"{found.model} has learned from photos among these, and so looks better than it is: "
+            "name a folder of photos kept apart, such as photos/test"
         )
     if as_json:
         print_json(found.model_dump(mode="json"))

@@ -32,5 +32,17 @@ def recall_source(home: Path, provenance: dict[str, Any]) -> Path | None:
     return None
 
 
+def has_learned_from(home: Path, provenance: dict[str, Any], data: Path) -> bool:
+    """Whether these are the photos that a bundle of this provenance was trained with.
+
+    Args:
+        home: The data home.
+        provenance: The bundle's.
+        data: All of a data set, or the part of it that was learned from.
+    """
+    source = recall_source(home, provenance)
+    return source is not None and data.resolve() in {source, source / "train"}
+
+
 def _file(home: Path, digest: str) -> Path:
     return home / "cache" / "sources" / f"{digest}.json"

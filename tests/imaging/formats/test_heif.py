@@ -294,7 +294,10 @@ def test_without_the_extra_a_heic_photo_is_unsupported(monkeypatch: pytest.Monke
     assert not heif.is_installed()
     with pytest.raises(UnsupportedMediaTypeError) as raised:
         decode(photo("photo"), limits=LIMITS)
-    assert raised.value.detail == "HEIC photos are not switched on here."
+    assert (
+        raised.value.detail
+        == "HEIC photos are not switched on here: send a JPEG, or install the extra heif."
+    )
 
 
 def test_the_library_is_imported_when_a_photo_needs_it_and_not_before() -> None:

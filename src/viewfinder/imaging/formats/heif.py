@@ -80,7 +80,9 @@ def plain(data: bytes) -> Plain:
         InvalidImageError: It has no still picture, is damaged, or built as no encoder builds it.
     """
     if not is_installed():
-        raise UnsupportedMediaTypeError("HEIC photos are not switched on here.")
+        raise UnsupportedMediaTypeError(
+            "HEIC photos are not switched on here: send a JPEG, or install the extra heif."
+        )
     container = Container.read(data)
     primary = _whole(container, container.primary)
     size = _size(primary[0])
