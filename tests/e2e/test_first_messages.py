@@ -278,7 +278,7 @@ class _Hostile(BaseHTTPRequestHandler):
     """Says what clears a terminal."""
 
     def do_GET(self) -> None:
-        self._answer(200, {"version": "1"})
+        self._answer(200, {"status": "ok", "version": "1"})
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))

@@ -262,7 +262,8 @@ def test_what_cannot_be_downloaded_can_be_put_in_place(
     gc.collect()  # nothing is left open
     assert refused.value.detail == (
         f"cannot download {weights.file} (4 MB): fetch {url} elsewhere and put it at "
-        f"{tmp_path / weights.file}, or pass --weights FILE"
+        f"{tmp_path / weights.file}, or pass --weights FILE. Here already: "
+        "efficientnet-lite0, efficientnet-lite1, efficientnet-lite2"
     )
     assert not list(tmp_path.iterdir())
 

@@ -203,7 +203,7 @@ def told(url: URL) -> Iterator[None]:
         refused = DatabaseError(
             f"the database {_shown(url)} cannot be used: {reason}", may_pass=may_pass
         )
-        if url.get_backend_name() == SQLITE and isinstance(error, OSError):
+        if url.get_backend_name() == SQLITE and getattr(error, "errno", None) is not None:
             refused.add_note("It lies in the data home: VIEWFINDER_HOME names another folder.")
         raise refused from error
     except ModuleNotFoundError as error:
