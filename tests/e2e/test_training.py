@@ -266,12 +266,12 @@ def test_an_evaluation_afterwards_says_the_same(run: Run, monkeypatch: pytest.Mo
 
 
 def test_an_evaluation_on_what_was_learned_from_says_so(run: Run) -> None:
-    words = ["evaluate", NAME, run.photos]
+    words: list[str | Path] = ["evaluate", NAME, run.photos]
     unseen = run_command(*words, home=run.home)
     assert unseen.returncode == 0, unseen.stderr
     assert "has learned from" not in unseen.stderr
-    for seen in ([*words, "--split", "train"], ["evaluate", NAME, run.photos / "train"]):
-        result = run_command(*seen, home=run.home)
+    for part in ([*words, "--split", "train"], ["evaluate", NAME, run.photos / "train"]):
+        result = run_command(*part, home=run.home)
         assert result.returncode == 0, result.stderr
         assert f"{NAME}@1 has learned from photos among these" in result.stderr
 
