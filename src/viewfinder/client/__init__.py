@@ -1,1 +1,4 @@
-"""A Viewfinder server, asked from Python: `viewfinder.Client` and `viewfinder.AsyncClient`."""
+"""A server, asked from Python: with deadlines, retries that have a budget, and typed answers.
+
+It speaks the public API and knows no model; a model without a server is `viewfinder.local`.
+"""
