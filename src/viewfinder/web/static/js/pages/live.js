@@ -22,6 +22,7 @@ const ids = ["figures", "drift", "state", "server", "pause", "summary", "sum-up"
 const [figures, driftPart, statePart, serverPart, pause, summary, sumUp] = ids.map((id) => document.getElementById(id));
 
 let latest = null;
+let asked = 0; // models whose drift is shown
 let routing = null;
 let compared = [];
 let chosen = "";
@@ -32,13 +33,12 @@ let isHeard = true;
 
 region("figures", (text) => {
   const at = Date.now();
-  const isFirst = latest === null;
   latest = parse(text);
   isHeard = true;
   history.add(at, latest);
   draw(serverPart, server(latest, at));
   if (history.now === null) setTimeout(() => refresh("#figures"), SECOND_LOOK_MS);
-  if (isFirst && routing) compare();
+  if (routing && toCompare().length > asked) compare();
   return view();
 });
 
@@ -94,8 +94,10 @@ region("drift", (models) => {
 });
 
 async function compare() {
+  const names = toCompare();
+  asked = names.length;
   try {
-    compared = await Promise.all(toCompare().map((name) => call(`${modelPath(name)}/drift`)));
+    compared = await Promise.all(names.map((name) => call(`${modelPath(name)}/drift`)));
     draw(driftPart, drift(compared));
   } catch (error) {
     draw(driftPart, problem(error));
