@@ -4,6 +4,7 @@ import random
 import ssl
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from viewfinder.errors import NotReadyError
 from viewfinder.types import Photo
 
 
-class Core:
+class Core(ABC):
     """A client but for its way to send.
 
     Args:
@@ -51,9 +52,9 @@ class Core:
         self._connect(self._options)
         self._talk = Talk(url, retries, Budget(retries), time.monotonic, random.random)
 
+    @abstractmethod
     def _connect(self, options: Options) -> None:
         """Make what calls are sent with; nothing is sent."""
-        raise NotImplementedError
 
     def _until(self, timeout_s: float | None) -> Deadline:
         """When a call that begins now is to be done.
