@@ -425,7 +425,7 @@ class DriftSettings(BaseModel):
         1000, ge=100, le=1_000_000, description="The most recent photos that are compared."
     )
     per_second: int = Field(
-        20,
+        5,
         ge=1,
         le=100_000,
         description="About so many photos a second each worker looks at, of each version; of more, "

@@ -43,3 +43,9 @@ def test_what_is_chosen_is_spread_over_the_second() -> None:
         if sample.chosen() and number >= 1000:
             moments.append(now % 1)
     assert 0.4 < sum(moments) / len(moments) < 0.6
+
+
+def test_a_rush_after_a_silence_is_not_looked_at_whole_again() -> None:
+    silence = [0] * 10
+    *_, again = _chosen([200, *silence, 200], 20)
+    assert again < 40

@@ -360,7 +360,7 @@ def test_a_collector_that_comes_back_gets_what_comes_then() -> None:
         tracer = otel.OpenTelemetryTracer.sending(f"{collector.url}/v1/traces", sample=1.0)
         with tracing.within(tracer.begin("lost", {}, "internal", {})):
             pass
-        tracer._provider.force_flush()
+        tracer.flush()
         collector.mood = "takes"
         with tracing.within(tracer.begin("found", {}, "internal", {})):
             pass
@@ -386,7 +386,7 @@ def _send_one_span(mood: Mood) -> None:
         tracer = otel.OpenTelemetryTracer.sending(f"{collector.url}/v1/traces", sample=1.0)
         with tracing.within(tracer.begin("a", {}, "internal", {})):
             pass
-        tracer._provider.force_flush()
+        tracer.flush()
         asyncio.run(tracer.close())
         assert collector.calls == 1
         assert not collector.endless

@@ -160,12 +160,11 @@ class DriftMonitor:
         self._weigh()
 
     def standings(self) -> Sequence[DriftStanding]:
-        """The numbers of every version that has been counted.
+        """The numbers of every version that has been counted, as they were at the last `look`.
 
         With many models, some are as old as a few looks: working them all out would hold up
         everything else.
         """
-        self._weigh()
         return [followed.standing for _, followed in sorted(self._followed.items())]
 
     def _weigh(self) -> None:

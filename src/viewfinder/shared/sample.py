@@ -31,13 +31,16 @@ class Sample:
         self._chance = chance
         self._share = 1.0
         self._came = 0
-        self._since = clock()
+        self._since = self._latest = clock()
 
     def chosen(self) -> bool:
         """Whether to look at what has come now."""
         now = self._clock()
-        if (passed := now - self._since) >= _PERIOD_S:
-            self._share = self._per_second * passed / max(1, self._came)
+        if now - self._since >= _PERIOD_S:
+            # Of a rush, and the silence after it, the rush alone says how much may come now.
+            seconds = max(_PERIOD_S, self._latest - self._since)
+            self._share = self._per_second * seconds / max(1, self._came)
             self._came, self._since = 0, now
         self._came += 1
+        self._latest = now
         return self._share >= 1 or self._chance() < self._share

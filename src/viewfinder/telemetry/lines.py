@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 _GATHER_S = 0.1
 # So many are said without a pause: as long as they take, no other thread has the interpreter lock.
-_AT_ONCE, _PAUSE_S = 8, 0.0005
+_AT_ONCE, _PAUSE_S = 32, 0.0005
 _MOST_WAITING = 5_000  # each keeps a few kilobytes of its request
 
 

@@ -19,12 +19,18 @@ from urllib.parse import urlsplit
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext, SpanKind, StatusCode, set_span_in_context
+from opentelemetry.trace import (
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    get_current_span,
+)
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from viewfinder import __version__
@@ -46,6 +52,8 @@ _CLOSE_S = 1.5  # of the seven that the server has for what is left to do at its
 _LONGEST_VALUE = 256
 _PROPAGATOR = TraceContextTextMapPropagator()
 _IDS = RandomIdGenerator()
+_FINE, _FAILED = Status(StatusCode.UNSET), Status(StatusCode.ERROR)
+_SAMPLED = TraceFlags(TraceFlags.SAMPLED | TraceFlags.RANDOM_TRACE_ID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,79 +76,130 @@ class _Clock:
 class OpenTelemetrySpan:
     """See `tracing.Span`."""
 
-    __slots__ = ("_clock", "_span", "_tracer", "recording")
+    __slots__ = (
+        "_attributes",
+        "_began",
+        "_clock",
+        "_context",
+        "_failed",
+        "_kind",
+        "_name",
+        "_parent",
+        "_tracer",
+    )
+    recording = True  # also when it has ended: what it has started may go on
 
-    def __init__(self, tracer: "OpenTelemetryTracer", span: Any, clock: _Clock) -> None:
+    def __init__(
+        self,
+        tracer: "OpenTelemetryTracer",
+        name: str,
+        attributes: Attributes,
+        kind: Kind,
+        *,
+        parent: SpanContext | None,
+        clock: _Clock,
+        began: float,
+    ) -> None:
         self._tracer = tracer
-        self._span = span
         self._clock = clock
-        # Also when it has ended: what it has started may go on.
-        self.recording: bool = span.get_span_context().trace_flags.sampled
+        self._name = name
+        self._kind = kind
+        self._parent = parent
+        self._context = _context_in(parent)
+        self._began = began
+        self._failed = False
+        self._attributes: dict[str, Attribute] | None = {}
+        for key, value in attributes.items():
+            self.set(key, value)
 
     @property
     def trace_id(self) -> str:
         """See `Span.trace_id`."""
-        return f"{self._span.get_span_context().trace_id:032x}"
+        return f"{self._context.trace_id:032x}"
 
     @property
     def traceparent(self) -> str:
         """See `Span.traceparent`."""
-        context = self._span.get_span_context()
-        sampled = "01" if self.recording else "00"
-        return f"00-{context.trace_id:032x}-{context.span_id:016x}-{sampled}"
+        return f"00-{self._context.trace_id:032x}-{self._context.span_id:016x}-01"
 
     def set(self, name: str, value: Attribute) -> None:
         """See `Span.set`."""
-        self._span.set_attribute(name, value)
+        if self._attributes is not None:
+            self._attributes[name] = value[:_LONGEST_VALUE] if isinstance(value, str) else value
 
     def child(self, name: str, attributes: Attributes, kind: Kind) -> "OpenTelemetrySpan":
         """See `Span.child`."""
-        context = set_span_in_context(self._span, Context())
-        began = self._clock.now()
-        return self._tracer.start(name, attributes, kind, context, clock=self._clock, began=began)
+        return self._part(name, attributes, kind, self._clock.now())
 
     def past(self, name: str, began: float, ended: float, attributes: Attributes) -> None:
         """See `Span.past`."""
-        times = self._clock.at(began), self._clock.at(ended)
-        self._tracer.add(name, attributes, self._span.get_span_context(), times)
+        self._part(name, attributes, "internal", began).end_at(ended)
 
     def fail(self, kind: str) -> None:
         """See `Span.fail`."""
-        self._span.set_attribute("error.type", kind)
-        self._span.set_status(StatusCode.ERROR)
+        self.set("error.type", kind)
+        self._failed = True
 
     def end(self) -> None:
         """See `Span.end`."""
-        self._span.end(self._clock.at(self._clock.now()))
+        self.end_at(self._clock.now())
+
+    def end_at(self, moment: float) -> None:
+        """It ended then; what is said of it from now on is lost."""
+        if self._attributes is None:
+            return
+        # From here on they are the exporter's, on its own thread.
+        attributes, self._attributes = self._attributes, None
+        self._tracer.send(
+            name=self._name,
+            context=self._context,
+            parent=self._parent,
+            attributes=attributes,
+            kind=_KINDS[self._kind],
+            status=_FAILED if self._failed else _FINE,
+            start_time=self._clock.at(self._began),
+            end_time=self._clock.at(moment),
+        )
+
+    def _part(
+        self, name: str, attributes: Attributes, kind: Kind, began: float
+    ) -> "OpenTelemetrySpan":
+        return OpenTelemetrySpan(
+            self._tracer,
+            name,
+            attributes,
+            kind,
+            parent=self._context,
+            clock=self._clock,
+            began=began,
+        )
 
 
 class _Unkept:
     """A span of a trace that nobody will look at: it only lends its name to those who ask.
 
-    Nine requests of ten have one: of the SDK's own, the sampler alone costs several times as much.
+    Args:
+        trace: The caller's, where the caller has one that is not kept.
     """
 
-    __slots__ = ("_ids",)
+    __slots__ = ("_span", "_trace")
     recording = False
 
-    def __init__(self) -> None:
-        self._ids: tuple[int, int] | None = None
-
-    def _known(self) -> tuple[int, int]:
-        if self._ids is None:
-            self._ids = _IDS.generate_trace_id(), _IDS.generate_span_id()
-        return self._ids
+    def __init__(self, trace: int | None = None) -> None:
+        self._trace = trace
+        self._span: int | None = None
 
     @property
     def trace_id(self) -> str:
         """See `Span.trace_id`."""
-        return f"{self._known()[0]:032x}"
+        self._trace = self._trace or _IDS.generate_trace_id()
+        return f"{self._trace:032x}"
 
     @property
     def traceparent(self) -> str:
         """See `Span.traceparent`."""
-        trace, span = self._known()
-        return f"00-{trace:032x}-{span:016x}-00"
+        self._span = self._span or _IDS.generate_span_id()
+        return f"00-{self.trace_id}-{self._span:016x}-00"
 
     def set(self, name: str, value: Attribute) -> None:
         """See `Span.set`."""
@@ -161,6 +220,9 @@ class _Unkept:
 
 class OpenTelemetryTracer:
     """See `tracing.Tracer`.
+
+    Spans are our own until they end: those of the SDK, which may have events, links and samplers
+    of all kinds, take several times as long to begin.
 
     Args:
         exporter: An `opentelemetry.sdk.trace.export.SpanExporter`.
@@ -183,23 +245,16 @@ class OpenTelemetryTracer:
         self._chance = chance
         self._wall = wall
         self._monotonic = monotonic
-        # It would say the same of each batch; `_Told` says it once a minute.
+        # It would say the same of each batch; `Told` says it once a minute.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-        self._provider = TracerProvider(
-            sampler=ParentBased(ALWAYS_ON),
-            resource=_resource(),
-            shutdown_on_exit=False,
-            span_limits=SpanLimits(max_attribute_length=_LONGEST_VALUE),
-        )
+        self._resource = _resource()
+        self._scope = InstrumentationScope("viewfinder", __version__)
         self._outgoing = BatchSpanProcessor(
             exporter,
             max_queue_size=_WAITING,
             schedule_delay_millis=_GATHER_MS,
             max_export_batch_size=_TOGETHER,
         )
-        self._provider.add_span_processor(self._outgoing)
-        self._tracer = self._provider.get_tracer("viewfinder", __version__)
-        self._scope = InstrumentationScope("viewfinder", __version__)
 
     @classmethod
     def sending(cls, endpoint: str, *, sample: float) -> Self:
@@ -216,56 +271,36 @@ class OpenTelemetryTracer:
         self, name: str, attributes: Attributes, kind: Kind, headers: Mapping[str, str]
     ) -> Span:
         """See `Tracer.begin`."""
-        context = _PROPAGATOR.extract(headers, Context()) if headers else Context()
-        if not context and self._chance() >= self._sample:
+        caller = _caller(headers) if headers else None
+        if caller is not None and not caller.trace_flags.sampled:
+            return _Unkept(caller.trace_id)
+        if caller is None and self._chance() >= self._sample:
             return _Unkept()
         clock = _Clock(self._wall(), self._monotonic(), self._monotonic)
-        return self.start(name, attributes, kind, context, clock=clock, began=clock.began)
-
-    def start(
-        self,
-        name: str,
-        attributes: Attributes,
-        kind: Kind,
-        context: Any,
-        *,
-        clock: _Clock,
-        began: float,
-    ) -> OpenTelemetrySpan:
-        """A span of the trace that a context names, that began then."""
-        start = clock.at(began)
-        span = self._tracer.start_span(name, context, _KINDS[kind], attributes, start_time=start)
-        return OpenTelemetrySpan(self, span, clock)
-
-    def add(self, name: str, attributes: Attributes, parent: Any, times: tuple[int, int]) -> None:
-        """A span that is over: a tenth of the work of one that might still change."""
-        itself = SpanContext(
-            parent.trace_id,
-            _IDS.generate_span_id(),
-            is_remote=False,
-            trace_flags=parent.trace_flags,
-            trace_state=parent.trace_state,
+        return OpenTelemetrySpan(
+            self, name, attributes, kind, parent=caller, clock=clock, began=clock.began
         )
-        began, ended = times
+
+    def send(self, **span: Any) -> None:
+        """Hand a span on that is over, a moment later and together with others.
+
+        Args:
+            span: What `ReadableSpan` takes.
+        """
         self._outgoing.on_end(
-            ReadableSpan(
-                name,
-                itself,
-                parent,
-                self._provider.resource,
-                attributes,
-                start_time=began,
-                end_time=ended,
-                instrumentation_scope=self._scope,
-            )
+            ReadableSpan(**span, resource=self._resource, instrumentation_scope=self._scope)
         )
+
+    def flush(self) -> None:
+        """Send what waits, now."""
+        self._outgoing.force_flush()
 
     async def close(self) -> None:
         """See `Tracer.close`. A collector that does not answer is left to a thread of its own."""
         loop, done = asyncio.get_running_loop(), asyncio.Event()
 
         def finish() -> None:
-            self._provider.shutdown()
+            self._outgoing.shutdown()
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(done.set)
 
@@ -319,6 +354,23 @@ class Told:
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Nothing waits here."""
         return bool(self._exporter.force_flush(timeout_millis))
+
+
+def _caller(headers: Mapping[str, str]) -> SpanContext | None:
+    """The caller's span; None where the headers name none."""
+    context = get_current_span(_PROPAGATOR.extract(headers, Context())).get_span_context()
+    return context if context.is_valid else None
+
+
+def _context_in(parent: SpanContext | None) -> SpanContext:
+    """That of a new span in the trace of another, or in a trace of its own."""
+    return SpanContext(
+        _IDS.generate_trace_id() if parent is None else parent.trace_id,
+        _IDS.generate_span_id(),
+        is_remote=False,
+        trace_flags=_SAMPLED if parent is None else parent.trace_flags,
+        trace_state=None if parent is None else parent.trace_state,
+    )
 
 
 def _session() -> Any:
