@@ -3,7 +3,7 @@
 A value comes from, strongest first: a command-line flag, the environment (`VIEWFINDER_PORT`,
 nested by two underscores: `VIEWFINDER_LIMITS__SIDE`), the TOML file, the default here.
 
-The one room that names its parts for others, since every room takes some of them.
+Unlike other rooms it names its parts here, for every room takes some of them.
 """
 
 from viewfinder.settings.access import AuthSettings, OidcSettings
