@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from viewfinder.client.answers import Job
 from viewfinder.client.call import KEY_HEADER, Answer, Call, T
-from viewfinder.client.retrying import Budget, Retries
+from viewfinder.client.sending.retrying import Budget, Retries
 from viewfinder.errors import DeadlineExceededError, RemoteError, ServiceError, ViewfinderError
 
 _PASSING = {

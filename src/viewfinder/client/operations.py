@@ -1,4 +1,4 @@
-"""Every operation as a call. Plain functions: nothing is sent here."""
+"""Every operation of the API as a call. Plain functions: nothing is sent here."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -9,8 +9,8 @@ from urllib.parse import quote
 from viewfinder.client import answers
 from viewfinder.client.answers import Batch, Classification, Job, Readiness, Result, Routing
 from viewfinder.client.call import KEY_HEADER, Answer, Call, as_json, failure, success
-from viewfinder.client.forms import Form
 from viewfinder.client.pages import Page, Pages
+from viewfinder.client.photos.forms import Form
 from viewfinder.errors import InvalidParameterError, ViewfinderError
 from viewfinder.types import Explain, Prediction
 

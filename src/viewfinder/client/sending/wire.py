@@ -15,9 +15,9 @@ import httpcore2
 from typing_extensions import override
 
 from viewfinder.client.call import Answer
-from viewfinder.client.forms import Form
 from viewfinder.client.options import Options
-from viewfinder.client.talk import Send, Unheard
+from viewfinder.client.photos.forms import Form
+from viewfinder.client.sending.talk import Send, Unheard
 
 CONNECTIONS = 100
 # Less than a server, or a gateway, keeps an idle one: it seldom closes one that is just being used.
