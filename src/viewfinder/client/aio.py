@@ -11,7 +11,12 @@ from typing import Literal, Self, overload
 
 from typing_extensions import override
 
-from viewfinder.client import answers, operations
+from viewfinder.client import operations
+from viewfinder.client.answers.accuracy import LiveAccuracy
+from viewfinder.client.answers.health import Health, Readiness
+from viewfinder.client.answers.jobs import Job, JobResult, JobState
+from viewfinder.client.answers.models import Label, ModelInfo, Models, Routing, Version
+from viewfinder.client.answers.results import Result
 from viewfinder.client.call import Call, T
 from viewfinder.client.core import Core, check_photo, new_id
 from viewfinder.client.options import Options
@@ -182,7 +187,7 @@ class AsyncClient(Core):
         callback_url: str | None = None,
         idempotency_key: str | None = None,
         timeout_s: float | None = None,
-    ) -> answers.Job:
+    ) -> Job:
         """See `Client.submit`."""
         deadline = self._until(timeout_s)
         call = operations.submit(
@@ -195,55 +200,55 @@ class AsyncClient(Core):
         )
         return await self._ask(call, deadline)
 
-    async def job(self, identifier: str) -> answers.Job:
+    async def job(self, identifier: str) -> Job:
         """See `Client.job`."""
         return await self._ask(operations.job(identifier))
 
-    def jobs(self, state: answers.JobState | None = None) -> AsyncGenerator[answers.Job]:
+    def jobs(self, state: JobState | None = None) -> AsyncGenerator[Job]:
         """See `Client.jobs`."""
         return self._all(operations.jobs(state))
 
     def job_results(
         self, identifier: str, *, failed: bool | None = None
-    ) -> AsyncGenerator[answers.JobResult]:
+    ) -> AsyncGenerator[JobResult]:
         """See `Client.job_results`."""
         return self._all(operations.job_results(identifier, failed))
 
-    async def wait(self, identifier: str, timeout_s: float) -> answers.Job:
+    async def wait(self, identifier: str, timeout_s: float) -> Job:
         """See `Client.wait`."""
         deadline = self._until(timeout_s)
         job = operations.job(identifier)
         return await self._drive(self._talk.finished(job, deadline, self._options.timeout_s))
 
-    async def cancel(self, identifier: str) -> answers.Job:
+    async def cancel(self, identifier: str) -> Job:
         """See `Client.cancel`."""
         return await self._ask(operations.cancel(identifier))
 
-    async def models(self) -> answers.Models:
+    async def models(self) -> Models:
         """See `Client.models`."""
         return await self._ask(operations.models())
 
-    async def model(self, name: str) -> answers.ModelInfo:
+    async def model(self, name: str) -> ModelInfo:
         """See `Client.model`."""
         return await self._ask(operations.model(name))
 
-    async def version(self, name: str, version: int) -> answers.Version:
+    async def version(self, name: str, version: int) -> Version:
         """See `Client.version`."""
         return await self._ask(operations.version(name, version))
 
-    async def labels(self, name: str, version: int | None = None) -> tuple[answers.Label, ...]:
+    async def labels(self, name: str, version: int | None = None) -> tuple[Label, ...]:
         """See `Client.labels`."""
         return await self._ask(operations.labels(name, version))
 
-    async def set_alias(self, name: str, alias: str, version: int) -> answers.Routing:
+    async def set_alias(self, name: str, alias: str, version: int) -> Routing:
         """See `Client.set_alias`."""
         return await self._ask(operations.set_alias(name, alias, version))
 
-    async def rollback(self, name: str) -> answers.Routing:
+    async def rollback(self, name: str) -> Routing:
         """See `Client.rollback`."""
         return await self._ask(operations.rollback(name, new_id()))
 
-    async def result(self, identifier: str) -> answers.Result:
+    async def result(self, identifier: str) -> Result:
         """See `Client.result`."""
         return await self._ask(operations.result(identifier))
 
@@ -258,7 +263,7 @@ class AsyncClient(Core):
         until: datetime | None = None,
         reviewed: bool | None = None,
         order: Literal["newest", "oldest", "uncertain"] = "newest",
-    ) -> AsyncGenerator[answers.Result]:
+    ) -> AsyncGenerator[Result]:
         """Answers that were given: all, or those that all of this is true of.
 
         Args:
@@ -287,23 +292,21 @@ class AsyncClient(Core):
             )
         )
 
-    async def feedback(
-        self, identifier: str, label: str, note: str | None = None
-    ) -> answers.Result:
+    async def feedback(self, identifier: str, label: str, note: str | None = None) -> Result:
         """See `Client.feedback`."""
         return await self._ask(operations.feedback(identifier, label, note))
 
     async def live_accuracy(
         self, name: str, *, since: datetime | None = None, until: datetime | None = None
-    ) -> answers.LiveAccuracy:
+    ) -> LiveAccuracy:
         """See `Client.live_accuracy`."""
         return await self._ask(operations.live_accuracy(name, since, until))
 
-    async def live(self) -> answers.Health:
+    async def live(self) -> Health:
         """See `Client.live`."""
         return await self._ask(operations.live())
 
-    async def ready(self) -> answers.Readiness:
+    async def ready(self) -> Readiness:
         """See `Client.ready`."""
         return await self._ask(operations.ready())
 

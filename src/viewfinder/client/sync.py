@@ -10,7 +10,12 @@ from typing import Literal, Self, overload
 
 from typing_extensions import override
 
-from viewfinder.client import answers, operations
+from viewfinder.client import operations
+from viewfinder.client.answers.accuracy import LiveAccuracy
+from viewfinder.client.answers.health import Health, Readiness
+from viewfinder.client.answers.jobs import Job, JobResult, JobState
+from viewfinder.client.answers.models import Label, ModelInfo, Models, Routing, Version
+from viewfinder.client.answers.results import Result
 from viewfinder.client.call import Call, T
 from viewfinder.client.core import Core, check_photo, new_id
 from viewfinder.client.options import Options
@@ -188,7 +193,7 @@ class Client(Core):
         callback_url: str | None = None,
         idempotency_key: str | None = None,
         timeout_s: float | None = None,
-    ) -> answers.Job:
+    ) -> Job:
         """Send many photos to be answered in the background.
 
         Files are read while they are sent.
@@ -222,17 +227,15 @@ class Client(Core):
         )
         return self._ask(call, deadline)
 
-    def job(self, identifier: str) -> answers.Job:
+    def job(self, identifier: str) -> Job:
         """How a job stands."""
         return self._ask(operations.job(identifier))
 
-    def jobs(self, state: answers.JobState | None = None) -> Iterator[answers.Job]:
+    def jobs(self, state: JobState | None = None) -> Iterator[Job]:
         """All jobs, or those in a state, newest first."""
         return self._all(operations.jobs(state))
 
-    def job_results(
-        self, identifier: str, *, failed: bool | None = None
-    ) -> Iterator[answers.JobResult]:
+    def job_results(self, identifier: str, *, failed: bool | None = None) -> Iterator[JobResult]:
         """What has come of the images of a job so far, in their order.
 
         Args:
@@ -241,7 +244,7 @@ class Client(Core):
         """
         return self._all(operations.job_results(identifier, failed))
 
-    def wait(self, identifier: str, timeout_s: float) -> answers.Job:
+    def wait(self, identifier: str, timeout_s: float) -> Job:
         """Wait until a job is over, however it ends.
 
         A server that goes away meanwhile is waited for too.
@@ -257,7 +260,7 @@ class Client(Core):
         job = operations.job(identifier)
         return self._drive(self._talk.finished(job, deadline, self._options.timeout_s))
 
-    def cancel(self, identifier: str) -> answers.Job:
+    def cancel(self, identifier: str) -> Job:
         """Call a job off; what has been answered stays.
 
         Raises:
@@ -265,19 +268,19 @@ class Client(Core):
         """
         return self._ask(operations.cancel(identifier))
 
-    def models(self) -> answers.Models:
+    def models(self) -> Models:
         """Every model, and which one is the default."""
         return self._ask(operations.models())
 
-    def model(self, name: str) -> answers.ModelInfo:
+    def model(self, name: str) -> ModelInfo:
         """A model, its versions and their states, aliases and traffic."""
         return self._ask(operations.model(name))
 
-    def version(self, name: str, version: int) -> answers.Version:
+    def version(self, name: str, version: int) -> Version:
         """What a version of a model says of itself."""
         return self._ask(operations.version(name, version))
 
-    def labels(self, name: str, version: int | None = None) -> tuple[answers.Label, ...]:
+    def labels(self, name: str, version: int | None = None) -> tuple[Label, ...]:
         """The classes of a model, in the order of its output.
 
         Args:
@@ -286,11 +289,11 @@ class Client(Core):
         """
         return self._ask(operations.labels(name, version))
 
-    def set_alias(self, name: str, alias: str, version: int) -> answers.Routing:
+    def set_alias(self, name: str, alias: str, version: int) -> Routing:
         """Let an alias mean a version, once that is loaded and has proved itself."""
         return self._ask(operations.set_alias(name, alias, version))
 
-    def rollback(self, name: str) -> answers.Routing:
+    def rollback(self, name: str) -> Routing:
         """Let the version before answer.
 
         Raises:
@@ -298,7 +301,7 @@ class Client(Core):
         """
         return self._ask(operations.rollback(name, new_id()))
 
-    def result(self, identifier: str) -> answers.Result:
+    def result(self, identifier: str) -> Result:
         """An answer that was given; its id is that of the prediction."""
         return self._ask(operations.result(identifier))
 
@@ -313,7 +316,7 @@ class Client(Core):
         until: datetime | None = None,
         reviewed: bool | None = None,
         order: Literal["newest", "oldest", "uncertain"] = "newest",
-    ) -> Iterator[answers.Result]:
+    ) -> Iterator[Result]:
         """Answers that were given: all, or those that all of this is true of.
 
         Args:
@@ -342,7 +345,7 @@ class Client(Core):
             )
         )
 
-    def feedback(self, identifier: str, label: str, note: str | None = None) -> answers.Result:
+    def feedback(self, identifier: str, label: str, note: str | None = None) -> Result:
         """Say what the photo of a result shows, in place of what was said before.
 
         Args:
@@ -354,7 +357,7 @@ class Client(Core):
 
     def live_accuracy(
         self, name: str, *, since: datetime | None = None, until: datetime | None = None
-    ) -> answers.LiveAccuracy:
+    ) -> LiveAccuracy:
         """How good a model's answers were, by what people said of them.
 
         Args:
@@ -367,11 +370,11 @@ class Client(Core):
         """
         return self._ask(operations.live_accuracy(name, since, until))
 
-    def live(self) -> answers.Health:
+    def live(self) -> Health:
         """That the process is alive, and its version."""
         return self._ask(operations.live())
 
-    def ready(self) -> answers.Readiness:
+    def ready(self) -> Readiness:
         """Whether photos are answered, and how each part is; that they are not is no error."""
         return self._ask(operations.ready())
 

@@ -8,8 +8,8 @@ import httpcore2
 from viewfinder.client.call import Answer
 from viewfinder.client.options import Options
 from viewfinder.client.photos.forms import Form
+from viewfinder.client.sending.http import CONNECTIONS, FAILURES, IDLE_S, heard, timeouts, unheard
 from viewfinder.client.sending.talk import Send, Unheard
-from viewfinder.client.sending.wire import CONNECTIONS, FAILURES, IDLE_S, heard, timeouts, unheard
 
 
 class AsyncWire:
