@@ -1,9 +1,8 @@
 """Every operation of the API as a call. Plain functions: nothing is sent here."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, TypeVar
 from urllib.parse import quote
 
 from viewfinder.client.answers.accuracy import LiveAccuracy
@@ -12,16 +11,13 @@ from viewfinder.client.answers.health import Health, Readiness
 from viewfinder.client.answers.jobs import Job, JobPage, JobResult, JobResultPage
 from viewfinder.client.answers.models import Label, Labels, ModelInfo, Models, Routing, Version
 from viewfinder.client.answers.results import Result, ResultPage
-from viewfinder.client.answers.shape import PageShape
-from viewfinder.client.call import KEY_HEADER, Answer, Call, T, as_json, failure, success
-from viewfinder.client.pages import Page, Pages
+from viewfinder.client.call import KEY_HEADER, Answer, Call, as_json, failure, success
+from viewfinder.client.pages import Pages, pages_of
 from viewfinder.client.photos.forms import Form
 from viewfinder.errors import InvalidParameterError, ViewfinderError
 from viewfinder.types import Explain, Prediction
 
-_Kind = TypeVar("_Kind", bound=PageShape)
 _JSON = {"Content-Type": "application/json"}
-_PAGE = 200
 _MOST_CLASSES = 100
 
 
@@ -118,12 +114,12 @@ def cancel(identifier: str) -> Call[Job]:
 
 def jobs(state: str | None) -> Pages[Job]:
     """All jobs."""
-    return _pages("/v1/jobs", {"state": state}, JobPage, lambda page: page.jobs)
+    return pages_of("/v1/jobs", {"state": state}, JobPage, lambda page: page.jobs)
 
 
 def job_results(identifier: str, failed: bool | None) -> Pages[JobResult]:
     """What came of the images of a job."""
-    return _pages(
+    return pages_of(
         f"/v1/jobs/{_part(identifier)}/results",
         {"failed": failed},
         JobResultPage,
@@ -191,7 +187,7 @@ def results(
         "reviewed": reviewed,
         "order": order,
     }
-    return _pages("/v1/results", wanted, ResultPage, lambda page: page.results)
+    return pages_of("/v1/results", wanted, ResultPage, lambda page: page.results)
 
 
 def feedback(identifier: str, label: str, note: str | None) -> Call[Result]:
@@ -238,24 +234,6 @@ def moment(given: datetime | None) -> str | None:
     if given.tzinfo is None:
         raise InvalidParameterError("since, until: Input should have a time zone")
     return given.isoformat()
-
-
-def _pages(
-    path: str,
-    params: Mapping[str, Any],
-    kind: type[_Kind],
-    items: Callable[[_Kind], tuple[T, ...]],
-) -> Pages[T]:
-    read = success(kind)
-
-    def parse(answer: Answer) -> Page[T]:
-        page = read(answer)
-        return Page(items(page), page.next)
-
-    def at(cursor: str | None) -> Call[Page[T]]:
-        return Call("GET", path, parse, {**params, "limit": _PAGE, "cursor": cursor})
-
-    return Pages(at)
 
 
 def _model(name: str) -> str:
