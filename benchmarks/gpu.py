@@ -25,7 +25,8 @@ from benchmarks.harness import ROOT, Figure, parse, parser, photos, save
 from viewfinder.engines.base import Device
 from viewfinder.imaging.preprocess import preprocess
 from viewfinder.registry.bundle import Bundle
-from viewfinder.settings import Limits, available_cores
+from viewfinder.settings import Limits
+from viewfinder.shared.machine import available_cores
 
 _BACKBONES = ("efficientnet-lite0", "mobilenet-v3-small", "efficientnet-b0", "resnet50")
 _BATCHES = (1, 4, 8, 16, 32, 64, 128)

@@ -23,7 +23,8 @@ from viewfinder.engines.timing import images_per_second, median_ms, noise, peak_
 from viewfinder.registry.bundle import Bundle
 from viewfinder.serving.compute import Computation
 from viewfinder.serving.devices import Devices
-from viewfinder.settings import Limits, available_cores
+from viewfinder.settings import Limits
+from viewfinder.shared.machine import available_cores
 
 PIXELS, LOGITS = "pixels.npy", "logits.npy"
 """Photos, uint8 `[N, S, S, 3]`, and what Keras says of them in float32, `[N, classes]`."""

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from viewfinder import __version__
-from viewfinder.settings import available_cores
+from viewfinder.shared.machine import available_cores
 
 ROOT = Path(__file__).parents[1]
 PHOTOS = sorted((ROOT / "examples" / "photos").glob("*.jpg"))

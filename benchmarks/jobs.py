@@ -24,7 +24,8 @@ from viewfinder.api.dependencies import Services
 from viewfinder.app.running import running
 from viewfinder.app.services import build_services
 from viewfinder.registry.scanning import BUILTIN_MODEL
-from viewfinder.settings import CacheSettings, Settings, available_cores
+from viewfinder.settings import CacheSettings, Settings
+from viewfinder.shared.machine import available_cores
 from viewfinder.storage.jobs import Job, JobItem, Jobs, input_key
 
 _LOAD = 0.3

@@ -18,7 +18,7 @@ from benchmarks.harness import Figure, median, parse, parser, percentile, photos
 from viewfinder.engines.loader import LoadedVariant
 from viewfinder.serving.lanes import Lane
 from viewfinder.serving.scheduler import Scheduler
-from viewfinder.settings import available_cores
+from viewfinder.shared.machine import available_cores
 
 _LOAD = 0.3
 _CAPACITY = 256

@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.harness import PHOTOS, Figure, median, parse, parser, save
 from benchmarks.processes import viewfinder
 from viewfinder import Client, Prediction
-from viewfinder.client.shrinking import shrink
+from viewfinder.client.photos.shrinking import shrink
 
 _RESIZES = (256, 384, 512, 768, 1024)
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}

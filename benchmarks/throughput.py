@@ -17,7 +17,7 @@ from benchmarks.harness import Figure, median, parse, parser, photos, save
 from benchmarks.peers.contenders import Contender, litserve, ours
 from benchmarks.processes import Server, module
 from benchmarks.wrk import multipart, raw, settle, wrk
-from viewfinder.settings import available_cores
+from viewfinder.shared.machine import available_cores
 
 _WARM_UP_S = 2
 _RAW, _MULTIPART, _LITSERVE, _ALONE_MS = 0.90, 0.85, 1.6, 1.5

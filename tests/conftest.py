@@ -65,7 +65,7 @@ _LONGEST = (
     "deploy/test_prometheus.py",
     "robustness/test_private_addresses.py",
     "api/test_drift.py",
-    "client/test_shrinking.py",
+    "client/photos/test_shrinking.py",
     "client/test_asynchronous.py",
     "pipelines/variants/test_sealing.py",
     "e2e/test_serve.py",

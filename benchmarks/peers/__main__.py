@@ -22,7 +22,8 @@ from benchmarks.peers.measuring import Seen, measure, middle
 from benchmarks.peers.report import Row, draw, show
 from viewfinder.engines.loader import LoadedVariant
 from viewfinder.imaging.preprocess import preprocess
-from viewfinder.settings import Limits, available_cores
+from viewfinder.settings import Limits
+from viewfinder.shared.machine import available_cores
 
 _OURS = "viewfinder"
 

@@ -20,7 +20,7 @@ from benchmarks.peers import triton
 from benchmarks.processes import Server, kept_environment, running, viewfinder_until
 from benchmarks.wrk import Body, multipart, raw
 from viewfinder import __version__
-from viewfinder.settings import available_cores
+from viewfinder.shared.machine import available_cores
 
 DEADLINE_MS = 1000
 _STOP_S = 10

@@ -8,7 +8,7 @@ from scripts.reference.schemas import about, default, given, kind, number
 
 from viewfinder.settings import Settings, environment_name
 
-BEGIN = NOTICE.format(source="src/viewfinder/settings.py, up to the next mark")
+BEGIN = NOTICE.format(source="src/viewfinder/settings/, up to the next mark")
 END = "<!-- From here on it is written by hand. -->"
 
 _MORE = {

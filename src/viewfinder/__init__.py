@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from viewfinder.client.aio import AsyncClient
-    from viewfinder.client.retrying import Retries
+    from viewfinder.client.sending.retrying import Retries
     from viewfinder.client.sync import Client
     from viewfinder.local import Classifier
     from viewfinder.making import evaluate, optimize, train
@@ -40,7 +40,7 @@ _HOMES = {
     "Classifier": "viewfinder.local",
     "Client": "viewfinder.client.sync",
     "Prediction": "viewfinder.types",
-    "Retries": "viewfinder.client.retrying",
+    "Retries": "viewfinder.client.sending.retrying",
     "evaluate": "viewfinder.making",
     "optimize": "viewfinder.making",
     "train": "viewfinder.making",

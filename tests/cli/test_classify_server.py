@@ -13,7 +13,7 @@ from tests.support import Engine, LocalServer, fake_bundle, free_port, serving_h
 from viewfinder.cli.batch.answers import answers
 from viewfinder.cli.batch.remote import answering_there
 from viewfinder.cli.batch.sources import Sources
-from viewfinder.client.retrying import Retries
+from viewfinder.client.sending.retrying import Retries
 from viewfinder.errors import RemoteError
 from viewfinder.settings import AuthSettings, Limits, Settings
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import viewfinder
-from viewfinder.client.retrying import Retries
+from viewfinder.client.sending.retrying import Retries
 
 NEVER_AGAIN = Retries(attempts=1)
 KINDS = ("Client", "AsyncClient")

@@ -8,7 +8,12 @@ import pytest
 
 from viewfinder.api.errors import CATALOG
 from viewfinder.app import create_app
-from viewfinder.client import answers
+from viewfinder.client.answers.accuracy import LiveAccuracy
+from viewfinder.client.answers.classify import Batch, Classification
+from viewfinder.client.answers.health import Health, Readiness
+from viewfinder.client.answers.jobs import Job, JobPage, JobResultPage
+from viewfinder.client.answers.models import Labels, ModelInfo, Models, Routing, Version
+from viewfinder.client.answers.results import Result, ResultPage
 from viewfinder.client.problems import Problem, to_error
 from viewfinder.errors import (
     InvalidImageError,
@@ -21,20 +26,20 @@ from viewfinder.settings import Settings
 
 # By the name that the server gives them.
 OURS: dict[str, type[pydantic.BaseModel]] = {
-    "Classification": answers.Classification,
-    "BatchAnswer": answers.Batch,
-    "JobAnswer": answers.Job,
-    "JobList": answers.JobPage,
-    "JobResults": answers.JobResultPage,
-    "ModelList": answers.Models,
-    "ModelAnswer": answers.ModelInfo,
-    "VersionSummary": answers.Version,
-    "LabelList": answers.Labels,
-    "RoutingAnswer": answers.Routing,
-    "ResultAnswer": answers.Result,
-    "ResultPage": answers.ResultPage,
-    "LiveAccuracy": answers.LiveAccuracy,
-    "Health": answers.Health,
+    "Classification": Classification,
+    "BatchAnswer": Batch,
+    "JobAnswer": Job,
+    "JobList": JobPage,
+    "JobResults": JobResultPage,
+    "ModelList": Models,
+    "ModelAnswer": ModelInfo,
+    "VersionSummary": Version,
+    "LabelList": Labels,
+    "RoutingAnswer": Routing,
+    "ResultAnswer": Result,
+    "ResultPage": ResultPage,
+    "LiveAccuracy": LiveAccuracy,
+    "Health": Health,
     "Problem": Problem,
 }
 # What says the same in other words: how long a list may be, and what a field is for.
@@ -98,19 +103,19 @@ def test_what_is_required_is_always_sent(name: str, theirs: dict[str, Any]) -> N
 
 def test_readiness_has_what_the_server_sends_and_why_it_is_not(theirs: dict[str, Any]) -> None:
     sent = theirs["Readiness"]["properties"]
-    assert answers.Readiness.model_fields.keys() - sent.keys() == {"detail"}
-    ready = answers.Readiness.model_validate({"status": "degraded", "parts": {"store": "away"}})
+    assert Readiness.model_fields.keys() - sent.keys() == {"detail"}
+    ready = Readiness.model_validate({"status": "degraded", "parts": {"store": "away"}})
     assert ready.can_answer
-    assert not answers.Readiness(status="not_ready").can_answer
+    assert not Readiness(status="not_ready").can_answer
 
 
 def test_a_field_of_a_newer_server_is_left_out() -> None:
-    health = answers.Health.model_validate_json('{"status": "ok", "version": "9", "mood": 1}')
-    assert health == answers.Health(status="ok", version="9")
+    health = Health.model_validate_json('{"status": "ok", "version": "9", "mood": 1}')
+    assert health == Health(status="ok", version="9")
 
 
 def test_an_answer_cannot_be_changed() -> None:
-    health, field = answers.Health(status="ok", version="1"), "version"
+    health, field = Health(status="ok", version="1"), "version"
     with pytest.raises(pydantic.ValidationError, match="frozen"):
         setattr(health, field, "2")
 

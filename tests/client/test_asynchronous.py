@@ -45,6 +45,12 @@ def test_a_method_is_asked_for_the_same_in_both(name: str) -> None:
     assert told == str(sync.return_annotation)
 
 
+@pytest.mark.parametrize("name", public(viewfinder.Client))
+def test_what_is_said_of_a_method_is_the_same_or_where_to_look(name: str) -> None:
+    said = inspect.getdoc(public(viewfinder.AsyncClient)[name])
+    assert said in {inspect.getdoc(public(viewfinder.Client)[name]), f"See `Client.{name}`."}
+
+
 @pytest.fixture
 def held(store: Path, engine: Engine) -> Iterator[LocalServer]:
     """A server whose only thread waits in the engine until the test is over."""

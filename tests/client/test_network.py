@@ -27,8 +27,8 @@ from tests.support import (
     serving,
 )
 
-from viewfinder.client import calls
-from viewfinder.client.retrying import Retries
+from viewfinder.client import operations
+from viewfinder.client.sending.retrying import Retries
 from viewfinder.errors import (
     DeadlineExceededError,
     OverloadedError,
@@ -111,7 +111,7 @@ def test_what_hangs_ends_at_the_deadline(kind: str) -> None:
 
     with hosting({PATH: hang}) as host, asker(kind, host.url()) as ask:
         with pytest.raises(DeadlineExceededError, match=r"within 0\.3 s"):
-            ask.send(calls.live(), 0.3)
+            ask.send(operations.live(), 0.3)
         over.set()
 
 

@@ -26,7 +26,7 @@ from tests.support import (
 )
 
 import viewfinder
-from viewfinder.client.forms import FilePart, Form
+from viewfinder.client.photos.forms import FilePart, Form
 from viewfinder.errors import (
     ConflictError,
     ForbiddenError,
@@ -244,7 +244,7 @@ def test_a_job_sent_again_with_its_key_is_the_same_job(ask: Asker) -> None:
 
 
 def test_lists_come_with_all_their_pages(ask: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("viewfinder.client.calls._PAGE", 2)
+    monkeypatch.setattr("viewfinder.client.pages._LENGTH", 2)
     made = [ask.submit([PATHS[0]] * 3).id for _ in range(3)]
     for job in made:
         ask.wait(job, 60)

@@ -29,13 +29,8 @@ from tests.postgres import PostgresServer
 from tests.support import COMMAND, ROOT, free_port, needs
 
 from viewfinder.access.keys import parse_token
-from viewfinder.settings import (
-    DrainSettings,
-    Settings,
-    environment_name,
-    flatten,
-    load_settings,
-)
+from viewfinder.settings import DrainSettings, Settings, environment_name, load_settings
+from viewfinder.shared.trees import flatten
 
 # What each image of others is known to have.
 PROGRAMS = {

@@ -35,7 +35,8 @@ from viewfinder.app import create_app
 from viewfinder.capacity.advice import Advice, advise
 from viewfinder.capacity.files import values_yaml
 from viewfinder.server.drain import CLOSING_S
-from viewfinder.settings import Settings, environment_name, flatten, load_settings
+from viewfinder.settings import Settings, environment_name, load_settings
+from viewfinder.shared.trees import flatten
 
 __all__ = ["manifests"]
 

@@ -10,7 +10,8 @@ from scripts.reference import PAGES
 from scripts.reference.settings import BEGIN, END, page
 from tests.support import ROOT
 
-from viewfinder.settings import Settings, environment_name, flatten
+from viewfinder.settings import Settings, environment_name
+from viewfinder.shared.trees import flatten
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viewfinder.quota.rate import MemoryCounter
+from viewfinder.quota.counter import MemoryCounter
 from viewfinder.quota.window import Standing
 
 PAUSES = st.lists(st.sampled_from([0.0, 0.001, 0.1, 0.9, 1.0, 3.3, 9.9, 10.0, 10.1, 25.0]))

@@ -16,7 +16,7 @@ from viewfinder.jobs.callbacks.delivering import Delivering
 from viewfinder.jobs.orphans import OrphanSweeper
 from viewfinder.jobs.runner import Runner
 from viewfinder.net.fetch import Fetcher
-from viewfinder.quota.rate import Counter
+from viewfinder.quota.counter import Counter
 from viewfinder.results.recorder import ResultRecorder
 from viewfinder.results.retention import Retention
 from viewfinder.serving.devices import Devices

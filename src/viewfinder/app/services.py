@@ -12,7 +12,7 @@ from viewfinder.jobs.counts import JobCounts
 from viewfinder.jobs.orphans import OrphanSweeper
 from viewfinder.jobs.runner import Parts, Runner
 from viewfinder.net.fetch import Fetcher
-from viewfinder.quota.rate import open_counter
+from viewfinder.quota.opening import open_counter
 from viewfinder.registry.store import default_model, open_store
 from viewfinder.results.opening import open_recorder
 from viewfinder.results.retention import Retention

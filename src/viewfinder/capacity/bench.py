@@ -31,8 +31,8 @@ from viewfinder.engines.probe import load_probed
 from viewfinder.errors import DatasetError, MeasuringError, RemoteError
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.store import default_model, look_at_start, open_store
-from viewfinder.settings import Settings, available_cores
-from viewfinder.shared.machine import machine
+from viewfinder.settings import Settings
+from viewfinder.shared.machine import available_cores, machine
 from viewfinder.shared.plain import printable
 
 _PATH = "/v1/classify"

@@ -71,7 +71,7 @@ def doctor(
 
 def _system() -> Finding:
     from viewfinder import __version__
-    from viewfinder.settings import available_cores
+    from viewfinder.shared.machine import available_cores
 
     return Finding(
         "viewfinder",
@@ -234,7 +234,8 @@ def _ways_in(settings: "Settings") -> list[str]:
 
 
 def _print_settings(*, as_json: bool) -> None:
-    from viewfinder.settings import load_settings, origins, without_password
+    from viewfinder.settings import load_settings, origins
+    from viewfinder.shared.plain import without_password
 
     found = origins(load_settings(), {}).items()
     table = {name: (without_password(str(value)), origin) for name, (value, origin) in found}

@@ -54,7 +54,7 @@ def show_model(
     Example:  viewfinder models show efficientnet-lite0@1
     """
     from viewfinder.api.schemas.models import VersionSummary
-    from viewfinder.settings import flatten
+    from viewfinder.shared.trees import flatten
 
     catalog = read_catalog()
     bundle = catalog.resolve(model)

@@ -11,14 +11,19 @@ from typing import Literal, Self, overload
 
 from typing_extensions import override
 
-from viewfinder.client import answers, calls
-from viewfinder.client.async_wires import AsyncWire
+from viewfinder.client import operations
+from viewfinder.client.answers.accuracy import LiveAccuracy
+from viewfinder.client.answers.health import Health, Readiness
+from viewfinder.client.answers.jobs import Job, JobResult, JobState
+from viewfinder.client.answers.models import Label, ModelInfo, Models, Routing, Version
+from viewfinder.client.answers.results import Result
 from viewfinder.client.call import Call, T
 from viewfinder.client.core import Core, check_photo, new_id
 from viewfinder.client.options import Options
 from viewfinder.client.pages import Pages
-from viewfinder.client.photos import to_bytes
-from viewfinder.client.talk import Deadline, Heard, Send, Steps
+from viewfinder.client.photos.files import to_bytes
+from viewfinder.client.sending.async_wire import AsyncWire
+from viewfinder.client.sending.talk import Deadline, Heard, Send, Steps
 from viewfinder.errors import Failure, ViewfinderError
 from viewfinder.side_by_side import OnError, check_on_error
 from viewfinder.types import Explain, Photo, Prediction
@@ -74,7 +79,7 @@ class AsyncClient(Core):
         check_photo(photo, url)
         deadline = self._until(timeout_s)
         data = await self._read(photo)
-        call = calls.classify(
+        call = operations.classify(
             data, url, model=model, top_k=top_k, min_confidence=min_confidence, explain=explain
         )
         return await self._ask(call, deadline)
@@ -129,7 +134,7 @@ class AsyncClient(Core):
         Raises:
             InvalidParameterError: An option is out of its range.
         """
-        calls.check_options(top_k, min_confidence)
+        operations.check_options(top_k, min_confidence)
         check_on_error(on_error)
         classify = partial(
             self.classify,
@@ -165,7 +170,7 @@ class AsyncClient(Core):
         """
         deadline = self._until(timeout_s)
         form = self._form(photos)
-        call = calls.classify_batch(
+        call = operations.classify_batch(
             form, model=model, top_k=top_k, min_confidence=min_confidence, explain=explain
         )
         return await self._ask(call, deadline)
@@ -182,10 +187,10 @@ class AsyncClient(Core):
         callback_url: str | None = None,
         idempotency_key: str | None = None,
         timeout_s: float | None = None,
-    ) -> answers.Job:
+    ) -> Job:
         """See `Client.submit`."""
         deadline = self._until(timeout_s)
-        call = calls.submit(
+        call = operations.submit(
             self._job_body(photos, archive, urls),
             new_id() if idempotency_key is None else idempotency_key,
             model=model,
@@ -195,57 +200,57 @@ class AsyncClient(Core):
         )
         return await self._ask(call, deadline)
 
-    async def job(self, identifier: str) -> answers.Job:
+    async def job(self, identifier: str) -> Job:
         """See `Client.job`."""
-        return await self._ask(calls.job(identifier))
+        return await self._ask(operations.job(identifier))
 
-    def jobs(self, state: answers.JobState | None = None) -> AsyncGenerator[answers.Job]:
+    def jobs(self, state: JobState | None = None) -> AsyncGenerator[Job]:
         """See `Client.jobs`."""
-        return self._all(calls.jobs(state))
+        return self._all(operations.jobs(state))
 
     def job_results(
         self, identifier: str, *, failed: bool | None = None
-    ) -> AsyncGenerator[answers.JobResult]:
+    ) -> AsyncGenerator[JobResult]:
         """See `Client.job_results`."""
-        return self._all(calls.job_results(identifier, failed))
+        return self._all(operations.job_results(identifier, failed))
 
-    async def wait(self, identifier: str, timeout_s: float) -> answers.Job:
+    async def wait(self, identifier: str, timeout_s: float) -> Job:
         """See `Client.wait`."""
         deadline = self._until(timeout_s)
-        job = calls.job(identifier)
+        job = operations.job(identifier)
         return await self._drive(self._talk.finished(job, deadline, self._options.timeout_s))
 
-    async def cancel(self, identifier: str) -> answers.Job:
+    async def cancel(self, identifier: str) -> Job:
         """See `Client.cancel`."""
-        return await self._ask(calls.cancel(identifier))
+        return await self._ask(operations.cancel(identifier))
 
-    async def models(self) -> answers.Models:
+    async def models(self) -> Models:
         """See `Client.models`."""
-        return await self._ask(calls.models())
+        return await self._ask(operations.models())
 
-    async def model(self, name: str) -> answers.ModelInfo:
+    async def model(self, name: str) -> ModelInfo:
         """See `Client.model`."""
-        return await self._ask(calls.model(name))
+        return await self._ask(operations.model(name))
 
-    async def version(self, name: str, version: int) -> answers.Version:
+    async def version(self, name: str, version: int) -> Version:
         """See `Client.version`."""
-        return await self._ask(calls.version(name, version))
+        return await self._ask(operations.version(name, version))
 
-    async def labels(self, name: str, version: int | None = None) -> tuple[answers.Label, ...]:
+    async def labels(self, name: str, version: int | None = None) -> tuple[Label, ...]:
         """See `Client.labels`."""
-        return await self._ask(calls.labels(name, version))
+        return await self._ask(operations.labels(name, version))
 
-    async def set_alias(self, name: str, alias: str, version: int) -> answers.Routing:
+    async def set_alias(self, name: str, alias: str, version: int) -> Routing:
         """See `Client.set_alias`."""
-        return await self._ask(calls.set_alias(name, alias, version))
+        return await self._ask(operations.set_alias(name, alias, version))
 
-    async def rollback(self, name: str) -> answers.Routing:
+    async def rollback(self, name: str) -> Routing:
         """See `Client.rollback`."""
-        return await self._ask(calls.rollback(name, new_id()))
+        return await self._ask(operations.rollback(name, new_id()))
 
-    async def result(self, identifier: str) -> answers.Result:
+    async def result(self, identifier: str) -> Result:
         """See `Client.result`."""
-        return await self._ask(calls.result(identifier))
+        return await self._ask(operations.result(identifier))
 
     def results(
         self,
@@ -258,7 +263,7 @@ class AsyncClient(Core):
         until: datetime | None = None,
         reviewed: bool | None = None,
         order: Literal["newest", "oldest", "uncertain"] = "newest",
-    ) -> AsyncGenerator[answers.Result]:
+    ) -> AsyncGenerator[Result]:
         """Answers that were given: all, or those that all of this is true of.
 
         Args:
@@ -275,7 +280,7 @@ class AsyncClient(Core):
             InvalidParameterError: A moment has no time zone.
         """
         return self._all(
-            calls.results(
+            operations.results(
                 model=model,
                 label=label,
                 min_confidence=min_confidence,
@@ -287,25 +292,23 @@ class AsyncClient(Core):
             )
         )
 
-    async def feedback(
-        self, identifier: str, label: str, note: str | None = None
-    ) -> answers.Result:
+    async def feedback(self, identifier: str, label: str, note: str | None = None) -> Result:
         """See `Client.feedback`."""
-        return await self._ask(calls.feedback(identifier, label, note))
+        return await self._ask(operations.feedback(identifier, label, note))
 
     async def live_accuracy(
         self, name: str, *, since: datetime | None = None, until: datetime | None = None
-    ) -> answers.LiveAccuracy:
+    ) -> LiveAccuracy:
         """See `Client.live_accuracy`."""
-        return await self._ask(calls.live_accuracy(name, since, until))
+        return await self._ask(operations.live_accuracy(name, since, until))
 
-    async def live(self) -> answers.Health:
+    async def live(self) -> Health:
         """See `Client.live`."""
-        return await self._ask(calls.live())
+        return await self._ask(operations.live())
 
-    async def ready(self) -> answers.Readiness:
+    async def ready(self) -> Readiness:
         """See `Client.ready`."""
-        return await self._ask(calls.ready())
+        return await self._ask(operations.ready())
 
     async def send(self, call: Call[T], timeout_s: float | None = None) -> T:
         """See `Client.send`."""

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from viewfinder.client.forms import Form
+from viewfinder.client.photos.forms import Form
 from viewfinder.client.problems import Problem, to_error
 from viewfinder.errors import RemoteError, ViewfinderError
 

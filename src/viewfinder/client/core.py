@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from viewfinder.client.call import Call, T
-from viewfinder.client.forms import Form
 from viewfinder.client.options import DEFAULT_URL, Options, check_timeout
-from viewfinder.client.photos import to_archive, to_parts
-from viewfinder.client.retrying import USUAL, Budget, Retries
-from viewfinder.client.talk import Deadline, Steps, Talk
+from viewfinder.client.photos.files import to_archive, to_parts
+from viewfinder.client.photos.forms import Form
+from viewfinder.client.sending.retrying import USUAL, Budget, Retries
+from viewfinder.client.sending.talk import Deadline, Steps, Talk
 from viewfinder.errors import NotReadyError
 from viewfinder.types import Photo
 

@@ -9,8 +9,8 @@ import httpx2
 
 from viewfinder import __version__
 from viewfinder.client.call import Call
-from viewfinder.client.forms import Form
-from viewfinder.client.retrying import Retries
+from viewfinder.client.photos.forms import Form
+from viewfinder.client.sending.retrying import Retries
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"

@@ -10,14 +10,19 @@ from typing import Literal, Self, overload
 
 from typing_extensions import override
 
-from viewfinder.client import answers, calls
+from viewfinder.client import operations
+from viewfinder.client.answers.accuracy import LiveAccuracy
+from viewfinder.client.answers.health import Health, Readiness
+from viewfinder.client.answers.jobs import Job, JobResult, JobState
+from viewfinder.client.answers.models import Label, ModelInfo, Models, Routing, Version
+from viewfinder.client.answers.results import Result
 from viewfinder.client.call import Call, T
 from viewfinder.client.core import Core, check_photo, new_id
 from viewfinder.client.options import Options
 from viewfinder.client.pages import Pages
-from viewfinder.client.photos import to_bytes
-from viewfinder.client.talk import Deadline, Heard, Send, Steps
-from viewfinder.client.wires import Wire
+from viewfinder.client.photos.files import to_bytes
+from viewfinder.client.sending.talk import Deadline, Heard, Send, Steps
+from viewfinder.client.sending.wire import Wire
 from viewfinder.errors import Failure, ViewfinderError
 from viewfinder.side_by_side import OnError, check_on_error, in_order
 from viewfinder.types import Explain, Photo, Prediction
@@ -80,7 +85,7 @@ class Client(Core):
         check_photo(photo, url)
         deadline = self._until(timeout_s)
         data = None if photo is None else to_bytes(photo, self._options.resize)
-        call = calls.classify(
+        call = operations.classify(
             data, url, model=model, top_k=top_k, min_confidence=min_confidence, explain=explain
         )
         return self._ask(call, deadline)
@@ -135,7 +140,7 @@ class Client(Core):
         Raises:
             InvalidParameterError: An option is out of its range.
         """
-        calls.check_options(top_k, min_confidence)
+        operations.check_options(top_k, min_confidence)
         check_on_error(on_error)
         classify = partial(
             self.classify,
@@ -171,7 +176,7 @@ class Client(Core):
         """
         deadline = self._until(timeout_s)
         form = self._form(photos)
-        call = calls.classify_batch(
+        call = operations.classify_batch(
             form, model=model, top_k=top_k, min_confidence=min_confidence, explain=explain
         )
         return self._ask(call, deadline)
@@ -188,7 +193,7 @@ class Client(Core):
         callback_url: str | None = None,
         idempotency_key: str | None = None,
         timeout_s: float | None = None,
-    ) -> answers.Job:
+    ) -> Job:
         """Send many photos to be answered in the background.
 
         Files are read while they are sent.
@@ -212,7 +217,7 @@ class Client(Core):
             TypeError: Not one of `photos`, `archive` and `urls` is given.
         """
         deadline = self._until(timeout_s)
-        call = calls.submit(
+        call = operations.submit(
             self._job_body(photos, archive, urls),
             new_id() if idempotency_key is None else idempotency_key,
             model=model,
@@ -222,26 +227,24 @@ class Client(Core):
         )
         return self._ask(call, deadline)
 
-    def job(self, identifier: str) -> answers.Job:
+    def job(self, identifier: str) -> Job:
         """How a job stands."""
-        return self._ask(calls.job(identifier))
+        return self._ask(operations.job(identifier))
 
-    def jobs(self, state: answers.JobState | None = None) -> Iterator[answers.Job]:
+    def jobs(self, state: JobState | None = None) -> Iterator[Job]:
         """All jobs, or those in a state, newest first."""
-        return self._all(calls.jobs(state))
+        return self._all(operations.jobs(state))
 
-    def job_results(
-        self, identifier: str, *, failed: bool | None = None
-    ) -> Iterator[answers.JobResult]:
+    def job_results(self, identifier: str, *, failed: bool | None = None) -> Iterator[JobResult]:
         """What has come of the images of a job so far, in their order.
 
         Args:
             identifier: Of the job.
             failed: Only those without an answer (True), or with one (False).
         """
-        return self._all(calls.job_results(identifier, failed))
+        return self._all(operations.job_results(identifier, failed))
 
-    def wait(self, identifier: str, timeout_s: float) -> answers.Job:
+    def wait(self, identifier: str, timeout_s: float) -> Job:
         """Wait until a job is over, however it ends.
 
         A server that goes away meanwhile is waited for too.
@@ -254,53 +257,53 @@ class Client(Core):
             DeadlineExceededError: It is not over.
         """
         deadline = self._until(timeout_s)
-        job = calls.job(identifier)
+        job = operations.job(identifier)
         return self._drive(self._talk.finished(job, deadline, self._options.timeout_s))
 
-    def cancel(self, identifier: str) -> answers.Job:
+    def cancel(self, identifier: str) -> Job:
         """Call a job off; what has been answered stays.
 
         Raises:
             ConflictError: It is over.
         """
-        return self._ask(calls.cancel(identifier))
+        return self._ask(operations.cancel(identifier))
 
-    def models(self) -> answers.Models:
+    def models(self) -> Models:
         """Every model, and which one is the default."""
-        return self._ask(calls.models())
+        return self._ask(operations.models())
 
-    def model(self, name: str) -> answers.ModelInfo:
+    def model(self, name: str) -> ModelInfo:
         """A model, its versions and their states, aliases and traffic."""
-        return self._ask(calls.model(name))
+        return self._ask(operations.model(name))
 
-    def version(self, name: str, version: int) -> answers.Version:
+    def version(self, name: str, version: int) -> Version:
         """What a version of a model says of itself."""
-        return self._ask(calls.version(name, version))
+        return self._ask(operations.version(name, version))
 
-    def labels(self, name: str, version: int | None = None) -> tuple[answers.Label, ...]:
+    def labels(self, name: str, version: int | None = None) -> tuple[Label, ...]:
         """The classes of a model, in the order of its output.
 
         Args:
             name: Of the model.
             version: Which one's; if not given, that which the bare name means.
         """
-        return self._ask(calls.labels(name, version))
+        return self._ask(operations.labels(name, version))
 
-    def set_alias(self, name: str, alias: str, version: int) -> answers.Routing:
+    def set_alias(self, name: str, alias: str, version: int) -> Routing:
         """Let an alias mean a version, once that is loaded and has proved itself."""
-        return self._ask(calls.set_alias(name, alias, version))
+        return self._ask(operations.set_alias(name, alias, version))
 
-    def rollback(self, name: str) -> answers.Routing:
+    def rollback(self, name: str) -> Routing:
         """Let the version before answer.
 
         Raises:
             ConflictError: There is none.
         """
-        return self._ask(calls.rollback(name, new_id()))
+        return self._ask(operations.rollback(name, new_id()))
 
-    def result(self, identifier: str) -> answers.Result:
+    def result(self, identifier: str) -> Result:
         """An answer that was given; its id is that of the prediction."""
-        return self._ask(calls.result(identifier))
+        return self._ask(operations.result(identifier))
 
     def results(
         self,
@@ -313,7 +316,7 @@ class Client(Core):
         until: datetime | None = None,
         reviewed: bool | None = None,
         order: Literal["newest", "oldest", "uncertain"] = "newest",
-    ) -> Iterator[answers.Result]:
+    ) -> Iterator[Result]:
         """Answers that were given: all, or those that all of this is true of.
 
         Args:
@@ -330,7 +333,7 @@ class Client(Core):
             InvalidParameterError: A moment has no time zone.
         """
         return self._all(
-            calls.results(
+            operations.results(
                 model=model,
                 label=label,
                 min_confidence=min_confidence,
@@ -342,7 +345,7 @@ class Client(Core):
             )
         )
 
-    def feedback(self, identifier: str, label: str, note: str | None = None) -> answers.Result:
+    def feedback(self, identifier: str, label: str, note: str | None = None) -> Result:
         """Say what the photo of a result shows, in place of what was said before.
 
         Args:
@@ -350,11 +353,11 @@ class Client(Core):
             label: The right class, also where the answer was right.
             note: Whatever else there is.
         """
-        return self._ask(calls.feedback(identifier, label, note))
+        return self._ask(operations.feedback(identifier, label, note))
 
     def live_accuracy(
         self, name: str, *, since: datetime | None = None, until: datetime | None = None
-    ) -> answers.LiveAccuracy:
+    ) -> LiveAccuracy:
         """How good a model's answers were, by what people said of them.
 
         Args:
@@ -365,15 +368,15 @@ class Client(Core):
         Raises:
             InvalidParameterError: A moment has no time zone.
         """
-        return self._ask(calls.live_accuracy(name, since, until))
+        return self._ask(operations.live_accuracy(name, since, until))
 
-    def live(self) -> answers.Health:
+    def live(self) -> Health:
         """That the process is alive, and its version."""
-        return self._ask(calls.live())
+        return self._ask(operations.live())
 
-    def ready(self) -> answers.Readiness:
+    def ready(self) -> Readiness:
         """Whether photos are answered, and how each part is; that they are not is no error."""
-        return self._ask(calls.ready())
+        return self._ask(operations.ready())
 
     def send(self, call: Call[T], timeout_s: float | None = None) -> T:
         """Send a call that has no method of its own.

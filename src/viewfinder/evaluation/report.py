@@ -25,7 +25,8 @@ from viewfinder.evaluation.ladder import Ladder
 from viewfinder.evaluation.ladder_plot import picture
 from viewfinder.imaging.decode import decode
 from viewfinder.imaging.thumbnail import small_jpeg
-from viewfinder.settings import Limits, flatten
+from viewfinder.settings import Limits
+from viewfinder.shared.trees import flatten
 
 MOST_NAMED_CLASSES = 40
 """Classes up to which the confusion matrix is a table with a name for each."""

@@ -1,4 +1,6 @@
-"""Text from strangers, made fit to be shown."""
+"""Text made fit to be shown."""
+
+import re
 
 
 def printable(text: str) -> str:
@@ -11,3 +13,9 @@ def printable(text: str) -> str:
 def shortened(text: str, most: int) -> str:
     """Text of at most so many characters; what is cut off leaves an ellipsis."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def without_password(address: str) -> str:
+    """An address that can be shown: rather too much is hidden than too little."""
+    hidden = re.sub(r"(://[^:/@?]*):.*@", r"\1:***@", address)
+    return re.sub(r"([?&][a-z_]*password=)[^&]*", r"\1***", hidden, flags=re.IGNORECASE)

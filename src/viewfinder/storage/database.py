@@ -17,8 +17,9 @@ from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from viewfinder.errors import DatabaseError, MissingExtraError, SettingsError
-from viewfinder.settings import Settings, without_password
+from viewfinder.settings import Settings
 from viewfinder.shared.breaker import Breaker, LeftAloneError
+from viewfinder.shared.plain import without_password
 from viewfinder.storage.link import FILE
 from viewfinder.telemetry.tracing import Block, span
 

@@ -14,7 +14,7 @@ from viewfinder.types import ServedModel
 if TYPE_CHECKING:
     from viewfinder.client.aio import AsyncClient
     from viewfinder.client.call import Answer, Call
-    from viewfinder.client.retrying import Retries
+    from viewfinder.client.sending.retrying import Retries
     from viewfinder.settings import Limits
 
 _AT_ONCE = 8
@@ -120,7 +120,7 @@ async def answering_there(
     Raises:
         RemoteError: There is no server, or it is none of Viewfinder's.
     """
-    from viewfinder.client.retrying import Retries
+    from viewfinder.client.sending.retrying import Retries
 
     # As many tries as one photo may take; the run as a whole ends when nobody is there.
     usual = Retries(attempts=5, backoff_s=1.0, budget=4.0, reserve=100, patient=True, try_s=_TRY_S)

@@ -4,17 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
-
 from tests.support import ROOT, settings_file
+
 from viewfinder.errors import SettingsError
-from viewfinder.settings import (
-    Settings,
-    available_cores,
-    flatten,
-    load_settings,
-    origins,
-    without_password,
-)
+from viewfinder.settings import Settings, load_settings, origins
+from viewfinder.shared.trees import flatten
 
 
 @pytest.fixture(autouse=True)
@@ -88,19 +82,6 @@ def test_a_group_in_the_environment_must_be_json(monkeypatch: pytest.MonkeyPatch
         load_settings()
 
 
-@pytest.mark.parametrize(
-    ("quota", "cores"), [("150000 100000", 2), ("1000 100000", 1), ("max 100000", 64), ("?", 64)]
-)
-def test_a_container_quota_bounds_the_cores(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quota: str, cores: int
-) -> None:
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(64))
-    path = tmp_path / "cpu.max"
-    path.write_text(quota)
-    monkeypatch.setattr("viewfinder.settings._CPU_QUOTA", path)
-    assert available_cores() == cores
-
-
 def test_the_page_explains_every_setting() -> None:
     page = (ROOT / "docs" / "settings.md").read_text()
     for name in flatten(Settings().model_dump()):
@@ -108,7 +89,7 @@ def test_the_page_explains_every_setting() -> None:
 
 
 def test_all_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("viewfinder.settings.available_cores", lambda: 8)
+    monkeypatch.setattr("viewfinder.settings.tree.available_cores", lambda: 8)
     assert Settings(workers=2).compute_threads == 4
     assert Settings(workers=16).compute_threads == 1
     assert Settings(workers=2, threads=3).compute_threads == 3
@@ -120,23 +101,3 @@ def test_all_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_value_out_of_range_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(SettingsError, match="the setting"):
         load_settings(**wrong)
-
-
-@pytest.mark.parametrize(
-    ("address", "shown"),
-    [
-        ("redis://:hunter2@h:1/0", "redis://:***@h:1/0"),
-        ("rediss://u:hunter2@h/0", "rediss://u:***@h/0"),
-        ("postgresql://u:hunt/er@2@h/db", "postgresql://u:***@h/db"),
-        (
-            "postgresql://h/db?user=u&password=hunter2&x=1",
-            "postgresql://h/db?user=u&password=***&x=1",
-        ),
-        ("postgresql://h/db?sslPassword=hunter2", "postgresql://h/db?sslPassword=***"),
-        ("postgresql://u@h:1/db", "postgresql://u@h:1/db"),
-        ("s3://bucket/prefix", "s3://bucket/prefix"),
-        ("127.0.0.1", "127.0.0.1"),
-    ],
-)
-def test_an_address_is_shown_without_its_password(address: str, shown: str) -> None:
-    assert without_password(address) == shown

@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 import pytest
 from tests.support import RedisServer
 
-from viewfinder.quota.rate import Counter, MemoryCounter, RedisCounter
+from viewfinder.quota.counter import Counter, MemoryCounter
+from viewfinder.quota.redis_counter import RedisCounter
 from viewfinder.shared.link import open_link
 
 

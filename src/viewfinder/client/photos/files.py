@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from viewfinder.client.forms import FilePart, Source
+from viewfinder.client.photos.forms import FilePart, Source
 from viewfinder.types import Photo
 
 
@@ -30,7 +30,7 @@ def to_bytes(photo: Photo, resize: int | None) -> bytes:
     if not isinstance(photo, bytes) and not is_decoded(photo):
         raise TypeError(f"a photo is a path, bytes, an image or an array, not {type(photo)}")
     # Pillow and NumPy, where there is something to do for them.
-    from viewfinder.client import shrinking
+    from viewfinder.client.photos import shrinking
 
     if isinstance(photo, bytes):
         return photo if resize is None else shrinking.shrink(photo, resize)

@@ -10,9 +10,9 @@ from PIL import Image
 from tests.client.asking import KINDS, asker
 from tests.support import DATA, PHOTOS, Server, empty_png, encode, photo, same_pixels
 
-from viewfinder.client.photos import to_bytes
-from viewfinder.client.shrinking import encode as encoded
-from viewfinder.client.shrinking import shrink
+from viewfinder.client.photos.files import to_bytes
+from viewfinder.client.photos.shrinking import encode as encoded
+from viewfinder.client.photos.shrinking import shrink
 from viewfinder.errors import UnsupportedMediaTypeError
 from viewfinder.imaging.decode import decode
 from viewfinder.settings import Limits

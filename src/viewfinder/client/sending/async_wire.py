@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 import httpcore2
 
 from viewfinder.client.call import Answer
-from viewfinder.client.forms import Form
 from viewfinder.client.options import Options
-from viewfinder.client.talk import Send, Unheard
-from viewfinder.client.wires import CONNECTIONS, FAILURES, IDLE_S, heard, timeouts, unheard
+from viewfinder.client.photos.forms import Form
+from viewfinder.client.sending.http import CONNECTIONS, FAILURES, IDLE_S, heard, timeouts, unheard
+from viewfinder.client.sending.talk import Send, Unheard
 
 
 class AsyncWire:

@@ -10,9 +10,9 @@ from enum import Enum
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
-from viewfinder.client.answers import Job
+from viewfinder.client.answers.jobs import Job
 from viewfinder.client.call import KEY_HEADER, Answer, Call, T
-from viewfinder.client.retrying import Budget, Retries
+from viewfinder.client.sending.retrying import Budget, Retries
 from viewfinder.errors import DeadlineExceededError, RemoteError, ServiceError, ViewfinderError
 
 _PASSING = {

@@ -1,21 +1,23 @@
-"""Every operation as a call. Plain functions: nothing is sent here."""
+"""Every operation of the API as a call. Plain functions: nothing is sent here."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import quote
 
-from viewfinder.client import answers
-from viewfinder.client.answers import Batch, Classification, Job, Readiness, Result, Routing
+from viewfinder.client.answers.accuracy import LiveAccuracy
+from viewfinder.client.answers.classify import Batch, Classification
+from viewfinder.client.answers.health import Health, Readiness
+from viewfinder.client.answers.jobs import Job, JobPage, JobResult, JobResultPage
+from viewfinder.client.answers.models import Label, Labels, ModelInfo, Models, Routing, Version
+from viewfinder.client.answers.results import Result, ResultPage
 from viewfinder.client.call import KEY_HEADER, Answer, Call, as_json, failure, success
-from viewfinder.client.forms import Form
-from viewfinder.client.pages import Page, Pages
+from viewfinder.client.pages import Pages, pages_of
+from viewfinder.client.photos.forms import Form
 from viewfinder.errors import InvalidParameterError, ViewfinderError
 from viewfinder.types import Explain, Prediction
 
 _JSON = {"Content-Type": "application/json"}
-_PAGE = 200
 _MOST_CLASSES = 100
 
 
@@ -112,44 +114,37 @@ def cancel(identifier: str) -> Call[Job]:
 
 def jobs(state: str | None) -> Pages[Job]:
     """All jobs."""
-    read = success(answers.JobPage)
-
-    def parse(answer: Answer) -> Page[Job]:
-        page = read(answer)
-        return Page(page.jobs, page.next)
-
-    return _pages("/v1/jobs", {"state": state}, parse)
+    return pages_of("/v1/jobs", {"state": state}, JobPage, lambda page: page.jobs)
 
 
-def job_results(identifier: str, failed: bool | None) -> Pages[answers.JobResult]:
+def job_results(identifier: str, failed: bool | None) -> Pages[JobResult]:
     """What came of the images of a job."""
-    read = success(answers.JobResultPage)
+    return pages_of(
+        f"/v1/jobs/{_part(identifier)}/results",
+        {"failed": failed},
+        JobResultPage,
+        lambda page: page.results,
+    )
 
-    def parse(answer: Answer) -> Page[answers.JobResult]:
-        page = read(answer)
-        return Page(page.results, page.next)
 
-    return _pages(f"/v1/jobs/{_part(identifier)}/results", {"failed": failed}, parse)
-
-
-def models() -> Call[answers.Models]:
+def models() -> Call[Models]:
     """Every model."""
-    return Call("GET", "/v1/models", success(answers.Models))
+    return Call("GET", "/v1/models", success(Models))
 
 
-def model(name: str) -> Call[answers.ModelInfo]:
+def model(name: str) -> Call[ModelInfo]:
     """One model."""
-    return Call("GET", _model(name), success(answers.ModelInfo))
+    return Call("GET", _model(name), success(ModelInfo))
 
 
-def version(name: str, number: int) -> Call[answers.Version]:
+def version(name: str, number: int) -> Call[Version]:
     """One version of a model."""
-    return Call("GET", f"{_model(name)}/versions/{number}", success(answers.Version))
+    return Call("GET", f"{_model(name)}/versions/{number}", success(Version))
 
 
-def labels(name: str, number: int | None) -> Call[tuple[answers.Label, ...]]:
+def labels(name: str, number: int | None) -> Call[tuple[Label, ...]]:
     """The classes of a model."""
-    read = success(answers.Labels)
+    read = success(Labels)
     below = "" if number is None else f"/versions/{number}"
     return Call("GET", f"{_model(name)}{below}/labels", lambda answer: read(answer).labels)
 
@@ -182,12 +177,6 @@ def results(
     order: str,
 ) -> Pages[Result]:
     """Answers that were given."""
-    read = success(answers.ResultPage)
-
-    def parse(answer: Answer) -> Page[Result]:
-        page = read(answer)
-        return Page(page.results, page.next)
-
     wanted = {
         "model": model,
         "class": label,
@@ -198,7 +187,7 @@ def results(
         "reviewed": reviewed,
         "order": order,
     }
-    return _pages("/v1/results", wanted, parse)
+    return pages_of("/v1/results", wanted, ResultPage, lambda page: page.results)
 
 
 def feedback(identifier: str, label: str, note: str | None) -> Call[Result]:
@@ -208,17 +197,15 @@ def feedback(identifier: str, label: str, note: str | None) -> Call[Result]:
     return Call("PUT", path, success(Result), headers=_JSON, body=body)
 
 
-def live_accuracy(
-    name: str, since: datetime | None, until: datetime | None
-) -> Call[answers.LiveAccuracy]:
+def live_accuracy(name: str, since: datetime | None, until: datetime | None) -> Call[LiveAccuracy]:
     """How good the answers were."""
     params = {"since": moment(since), "until": moment(until)}
-    return Call("GET", f"{_model(name)}/live-accuracy", success(answers.LiveAccuracy), params)
+    return Call("GET", f"{_model(name)}/live-accuracy", success(LiveAccuracy), params)
 
 
-def live() -> Call[answers.Health]:
+def live() -> Call[Health]:
     """Whether the process is alive."""
-    return Call("GET", "/health/live", success(answers.Health))
+    return Call("GET", "/health/live", success(Health))
 
 
 def ready() -> Call[Readiness]:
@@ -247,15 +234,6 @@ def moment(given: datetime | None) -> str | None:
     if given.tzinfo is None:
         raise InvalidParameterError("since, until: Input should have a time zone")
     return given.isoformat()
-
-
-def _pages(
-    path: str, params: Mapping[str, Any], parse: Callable[[Answer], Page[Any]]
-) -> Pages[Any]:
-    def at(cursor: str | None) -> Call[Page[Any]]:
-        return Call("GET", path, parse, {**params, "limit": _PAGE, "cursor": cursor})
-
-    return Pages(at)
 
 
 def _model(name: str) -> str:

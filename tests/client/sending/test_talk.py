@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from viewfinder.client import calls
+from viewfinder.client import operations
 from viewfinder.client.call import Answer, Call
-from viewfinder.client.retrying import Budget, Retries
-from viewfinder.client.talk import Heard, Send, Talk, Unheard, Wait
+from viewfinder.client.sending.retrying import Budget, Retries
+from viewfinder.client.sending.talk import Heard, Send, Talk, Unheard, Wait
 from viewfinder.errors import (
     ConflictError,
     DeadlineExceededError,
@@ -91,7 +91,7 @@ class Hearing:
 
 def _reading(call: Call[Any]) -> Call[Any]:
     """As every call reads what is no success."""
-    parse = calls.live().parse
+    parse = operations.live().parse
     return replace(call, parse=lambda answer: b"good" if answer.status == 200 else parse(answer))
 
 
@@ -149,22 +149,22 @@ def test_a_call_with_a_key_waits_for_its_twin() -> None:
 
 
 def test_what_must_not_be_done_twice_is_sent_again_only_if_it_was_not_sent() -> None:
-    assert Hearing([Unheard.UNSENT, GOOD]).tries(calls.cancel("x")) == b"good"
+    assert Hearing([Unheard.UNSENT, GOOD]).tries(operations.cancel("x")) == b"good"
     for heard in (Unheard.BROKEN, problem("overloaded"), html(502)):
         hearing = Hearing([heard])
         with pytest.raises(ViewfinderError):
-            hearing.tries(calls.cancel("x"))
+            hearing.tries(operations.cancel("x"))
         assert len(hearing.sent) == 1
 
 
 def test_which_calls_are_not_repeated_is_known() -> None:
     made: list[Call[Any]] = [
-        calls.cancel("x"),
-        calls.job("x"),
-        calls.models(),
-        calls.rollback("m", "key"),
-        calls.set_alias("m", "a", 1),
-        calls.feedback("r", "l", None),
+        operations.cancel("x"),
+        operations.job("x"),
+        operations.models(),
+        operations.rollback("m", "key"),
+        operations.set_alias("m", "a", 1),
+        operations.feedback("r", "l", None),
     ]
     assert [call.repeatable for call in made] == [False] + [True] * 5
 
@@ -301,7 +301,7 @@ def job(state: str) -> Answer:
 def wait(hearing: Hearing, timeout_s: float, each_s: float = 30.0) -> Any:
     """Wait for a job."""
     deadline = hearing.talk.until(timeout_s)
-    return hearing.drive(hearing.talk.finished(calls.job("j"), deadline, each_s))
+    return hearing.drive(hearing.talk.finished(operations.job("j"), deadline, each_s))
 
 
 def test_a_job_is_looked_at_less_and_less_often() -> None:
