@@ -57,6 +57,27 @@ def test_what_somebody_else_has_there_stays(tmp_path: Path) -> None:
     assert len(list(named.iterdir())) == 4
 
 
+def test_what_has_just_been_made_is_not_locked_by_others(tmp_path: Path) -> None:
+    _folder(tmp_path)
+    fresh = tmp_path / "viewfinder-fresh"
+    fresh.mkdir()
+    code = (
+        "import os, pathlib, sys\n"
+        "from viewfinder.server.folder import clear_left\n"
+        "def heard(event, given):\n"
+        "    if event == 'fcntl.flock':\n"
+        "        print(os.readlink(f'/proc/self/fd/{given[0]}'))\n"
+        "sys.addaudithook(heard)\n"
+        "clear_left(pathlib.Path(sys.argv[1]))\n"
+    )
+    locked = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True, check=True
+    )
+    # Its server, which locks it a moment later, must not find it locked.
+    assert locked.stdout.split() == [str(tmp_path / "viewfinder-x")]
+    assert fresh.exists()
+
+
 def test_it_goes_with_its_server() -> None:
     folder = CountingFolder.make()
     assert folder is not None
