@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import socket
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import httpx2
 from prometheus_client.parser import text_string_to_metric_families
-from tests.support import Server, eventually, fake_bundle, grey, serving, working
+from tests.support import Server, eventually, fake_bundle, grey, run_command, serving, working
 
 _FAKE: dict[str, Any] = {
     "DEFAULT_MODEL": "fake",
@@ -90,6 +91,16 @@ def test_it_answers_nothing_but_health_and_metrics(tmp_path: Path) -> None:
         assert client.post("/health", content=b"x").status_code == 405
         strange = client.get("/metrics", headers={"Host": "rebound.example"})
         assert (strange.status_code, strange.json()["code"]) == (403, "forbidden")
+
+
+def test_a_port_that_is_taken_is_said_before_any_work(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        worker = run_command("worker", "--port", str(port), home=tmp_path, **_FAKE)
+    assert worker.returncode == 1
+    assert f"port {port} is taken" in worker.stderr
+    assert "Traceback" not in worker.stderr
+    assert "Working on jobs" not in worker.stderr
 
 
 def test_where_keys_are_asked_for_metrics_need_one(tmp_path: Path) -> None:
