@@ -43,6 +43,16 @@ def _figure(client: httpx2.Client, name: str, **labels: str) -> float:
     )
 
 
+def _parts(client: httpx2.Client) -> dict[str, float]:
+    """The parts of the process that its metrics name, and whether each is ready."""
+    return {
+        sample.labels["part"]: sample.value
+        for family in text_string_to_metric_families(client.get("/metrics").text)
+        for sample in family.samples
+        if sample.name == "viewfinder_part_ready"
+    }
+
+
 def _job(server: httpx2.Client, images: int) -> str:
     """A job, accepted by a server."""
     files = [("files", (f"{n}.png", grey(10 * n), "image/png")) for n in range(images)]
@@ -112,6 +122,17 @@ def test_where_keys_are_asked_for_metrics_need_one(tmp_path: Path) -> None:
         assert client.get("/metrics").status_code == 401
         shown = {"Authorization": f"Bearer {key.read_text()}"}
         assert client.get("/metrics", headers=shown).status_code == 200
+
+
+def test_keys_that_cannot_be_looked_at_are_among_the_metrics(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("prometheus-asks-" * 3)
+    settings = {"AUTH__ENABLED": "true", "AUTH__BOOTSTRAP_KEY_FILE": key, "AUTH__REFRESH_S": 0.1}
+    with asked(tmp_path, **settings) as (_, client):
+        client.headers["X-API-Key"] = key.read_text()
+        assert "keys" not in _parts(client)
+        (tmp_path / "viewfinder.db").rename(tmp_path / "away.db")
+        eventually(lambda: _parts(client).get("keys") == 0)
 
 
 def test_a_worker_without_its_database_is_not_ready_until_it_is_back(tmp_path: Path) -> None:
