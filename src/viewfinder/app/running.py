@@ -8,7 +8,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
-from viewfinder.api.asking import asks_for_key
+from viewfinder.access.asking import asks_for_key
 from viewfinder.api.dependencies import Services
 from viewfinder.errors import RequestError, ServiceError
 from viewfinder.settings import Settings
