@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from viewfinder.server.folder import CountingFolder, clear_left
 from viewfinder.telemetry.cells import Cells, Place
+from viewfinder.telemetry.folder import CountingFolder, clear_left
 
 _LONG_AGO = (1.0, 1.0)
 
@@ -25,7 +25,7 @@ def test_what_a_killed_server_has_left_is_taken_away(tmp_path: Path) -> None:
     folder = _folder(tmp_path)
     code = (
         "import os, pathlib, sys\n"
-        "from viewfinder.server.folder import CountingFolder\n"
+        "from viewfinder.telemetry.folder import CountingFolder\n"
         "folder = CountingFolder(pathlib.Path(sys.argv[1]))\n"
         "print(flush=True)\n"
         "sys.stdin.read()\n"
@@ -63,7 +63,7 @@ def test_what_has_just_been_made_is_not_locked_by_others(tmp_path: Path) -> None
     fresh.mkdir()
     code = (
         "import os, pathlib, sys\n"
-        "from viewfinder.server.folder import clear_left\n"
+        "from viewfinder.telemetry.folder import clear_left\n"
         "def heard(event, given):\n"
         "    if event == 'fcntl.flock':\n"
         "        print(os.readlink(f'/proc/self/fd/{given[0]}'))\n"
