@@ -126,7 +126,7 @@ async def _shown(
     if listener is None:
         yield lambda: None
         return
-    from viewfinder.api.status import create_status_app
+    from viewfinder.app.status import create_status_app
     from viewfinder.server.beside import serving_beside
 
     application = create_status_app(services)
