@@ -3,9 +3,9 @@
 from fastapi import APIRouter, Request, Response
 
 from viewfinder import __version__
-from viewfinder.api.dependencies import Services, ServicesDep
 from viewfinder.api.errors import make_problem, problem_response, request_id
 from viewfinder.api.schemas.health import Health, Readiness
+from viewfinder.api.services import Services, ServicesDep
 from viewfinder.errors import RequestError, ServiceError
 
 DRAINING = "draining"

@@ -10,9 +10,9 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from viewfinder.api.bodies import read_json
-from viewfinder.api.dependencies import Services
 from viewfinder.api.guards.body import FORM, media_type
 from viewfinder.api.schemas.jobs import JobOptions, UrlsBody
+from viewfinder.api.services import Services
 from viewfinder.api.streaming_form import FilePiece, FileStart, Text, WholeFile, read_parts
 from viewfinder.errors import (
     BlockedAddressError,

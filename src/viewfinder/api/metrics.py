@@ -4,9 +4,9 @@ import asyncio
 
 from fastapi import APIRouter, HTTPException, Response
 
-from viewfinder.api.dependencies import ServicesDep
 from viewfinder.api.endpoints import UNMATCHED, known_method
 from viewfinder.api.guards.observe import Finished
+from viewfinder.api.services import ServicesDep
 from viewfinder.telemetry.exposition import MEDIA_TYPE
 from viewfinder.telemetry.metrics import Metrics
 

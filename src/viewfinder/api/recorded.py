@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from viewfinder.api.dependencies import Services
 from viewfinder.api.schemas.results import ResultAnswer
+from viewfinder.api.services import Services
 from viewfinder.errors import NotReadyError, RequestError, ResultNotFoundError, ServiceError
 from viewfinder.results.labels import in_one_form
 from viewfinder.storage.opening import open_results

@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import logging
 
-from viewfinder.api.dependencies import Services
 from viewfinder.api.health import parts_of
+from viewfinder.api.services import Services
 from viewfinder.shared.seldom import Seldom
 from viewfinder.telemetry.metrics import Metrics, labels_of
 

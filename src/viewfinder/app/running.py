@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from viewfinder.access.asking import asks_for_key
-from viewfinder.api.dependencies import Services
+from viewfinder.api.services import Services
 from viewfinder.errors import RequestError, ServiceError
 from viewfinder.settings import Settings
 from viewfinder.telemetry.tracing import using

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from viewfinder.api.dependencies import Services
+from viewfinder.api.services import Services
 from viewfinder.blobs.store import open_blobs
 from viewfinder.blobs.traced import TracedBlobs
 from viewfinder.idempotency.opening import open_answers

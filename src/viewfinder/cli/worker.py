@@ -16,7 +16,7 @@ from viewfinder.cli.console import Json, print_json, say
 if TYPE_CHECKING:
     import socket
 
-    from viewfinder.api.dependencies import Services
+    from viewfinder.api.services import Services
     from viewfinder.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -2,10 +2,10 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from viewfinder.api.dependencies import services_of
 from viewfinder.api.endpoints import UNMATCHED, Endpoints, is_routine, known_method
 from viewfinder.api.guards.observe import unsent_status
 from viewfinder.api.request_log import shown_path
+from viewfinder.api.services import services_of
 from viewfinder.telemetry.tracing import Attributes, Span, Tracer, within
 
 _OWN_FAULT = 500

@@ -7,8 +7,8 @@ from functools import partial
 from fastapi import APIRouter, Request, Response
 
 from viewfinder.api.bodies import Photo, read_batch, read_photo
+from viewfinder.api.call import Call, read_call
 from viewfinder.api.connection import WhileConnected
-from viewfinder.api.dependencies import Call, read_call
 from viewfinder.api.errors import request_id, to_problem
 from viewfinder.api.guards.idempotency import let_pass
 from viewfinder.api.openapi import MANY_PHOTOS, ONE_PHOTO

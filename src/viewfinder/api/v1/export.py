@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
-from viewfinder.api.dependencies import ServicesDep
 from viewfinder.api.schemas.results import ModelQuery
+from viewfinder.api.services import ServicesDep
 from viewfinder.errors import NotReadyError
 from viewfinder.results.archive import zip_reviewed
 from viewfinder.storage.opening import open_results

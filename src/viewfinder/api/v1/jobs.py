@@ -12,18 +12,8 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from viewfinder.api.bodies import merge_options
+from viewfinder.api.call import TIMEOUT_HEADER, caller_of, patience, read_options
 from viewfinder.api.callbacks import callback_of
-from viewfinder.api.dependencies import (
-    TIMEOUT_HEADER,
-    Services,
-    ServicesDep,
-    caller_of,
-    owner_of,
-    patience,
-    principal_of,
-    read_options,
-    services_of,
-)
 from viewfinder.api.guards.idempotency import read_key
 from viewfinder.api.guards.paths import JOBS
 from viewfinder.api.job_bodies import check_callback, read_images
@@ -37,6 +27,7 @@ from viewfinder.api.schemas.jobs import (
     State,
     render_item,
 )
+from viewfinder.api.services import Services, ServicesDep, owner_of, principal_of, services_of
 from viewfinder.errors import JobNotFoundError
 from viewfinder.jobs.opening import open_intake
 from viewfinder.jobs.order import Order, make_request_key

@@ -3,7 +3,6 @@
 from fastapi import APIRouter, Request
 
 from viewfinder.api.bodies import read_json
-from viewfinder.api.dependencies import ManagerDep, Services, ServicesDep
 from viewfinder.api.openapi import json_body
 from viewfinder.api.schemas.drift import DriftAnswer, VersionDrift
 from viewfinder.api.schemas.models import (
@@ -18,6 +17,7 @@ from viewfinder.api.schemas.models import (
     VersionState,
     VersionSummary,
 )
+from viewfinder.api.services import ManagerDep, Services, ServicesDep
 from viewfinder.errors import ConflictError, VersionNotFoundError
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.rollback import rolled_back
