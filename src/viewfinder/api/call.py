@@ -85,6 +85,13 @@ def read_options(request: Request, kind: type[Options]) -> Options:
         raise _invalid("query", error=error) from error
 
 
+def merge_options(query: Options, body: ClassifyOptions) -> Options:
+    """The options of both; what the query says counts."""
+    given = body.model_dump(include=set(type(query).model_fields), exclude_unset=True)
+    said = query.model_fields_set
+    return query.model_copy(update={name: given[name] for name in given if name not in said})
+
+
 def caller_of(request: Request) -> str | None:
     """The principal; on a server that asks for no key, a digest of the one that is shown anyway."""
     principal = principal_of(request.scope)

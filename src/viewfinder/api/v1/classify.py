@@ -6,7 +6,7 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
-from viewfinder.api.bodies import Photo, read_batch, read_photo
+from viewfinder.api.bodies.photos import Photo, read_batch, read_photo
 from viewfinder.api.call import Call, read_call
 from viewfinder.api.connection import WhileConnected
 from viewfinder.api.errors import request_id, to_problem

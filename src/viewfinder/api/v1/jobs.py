@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from viewfinder.api.bodies import merge_options
-from viewfinder.api.call import TIMEOUT_HEADER, caller_of, patience, read_options
+from viewfinder.api.bodies.jobs import check_callback, read_images
+from viewfinder.api.call import TIMEOUT_HEADER, caller_of, merge_options, patience, read_options
 from viewfinder.api.callbacks import callback_of
 from viewfinder.api.guards.idempotency import read_key
 from viewfinder.api.guards.paths import JOBS
-from viewfinder.api.job_bodies import check_callback, read_images
 from viewfinder.api.openapi import JOB
 from viewfinder.api.paging import broken_cursor, from_cursor, to_cursor
 from viewfinder.api.schemas.jobs import (

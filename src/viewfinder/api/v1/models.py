@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request
 
-from viewfinder.api.bodies import read_json
+from viewfinder.api.bodies.json import read_json
 from viewfinder.api.openapi import json_body
 from viewfinder.api.schemas.drift import DriftAnswer, VersionDrift
 from viewfinder.api.schemas.models import (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query, Request
 
-from viewfinder.api.bodies import read_json
+from viewfinder.api.bodies.json import read_json
 from viewfinder.api.openapi import json_body
 from viewfinder.api.recorded import Renderer, find_result
 from viewfinder.api.schemas.results import FeedbackBody, LiveAccuracy, ResultAnswer, SpanQuery
