@@ -54,7 +54,9 @@ async def find_result(
     return found
 
 
-def images_away(detail: str) -> NotReadyError:
+def images_away(
+    detail: str = "The stored images cannot be read now; try again later.",
+) -> NotReadyError:
     """What to say where the place of the images cannot be used."""
     return NotReadyError(detail, retry_after_s=RETRY_S)
 

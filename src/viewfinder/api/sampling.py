@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 
-from viewfinder.api.health import parts_of
+from viewfinder.api.health import READY, parts_of
 from viewfinder.api.services import Services
 from viewfinder.shared.seldom import Seldom
 from viewfinder.telemetry.metrics import Metrics, labels_of
@@ -12,7 +12,6 @@ from viewfinder.telemetry.metrics import Metrics, labels_of
 logger = logging.getLogger(__name__)
 
 _PAUSE_S = 1.0
-_READY = "ready"
 
 
 class Sampler:
@@ -54,7 +53,7 @@ class Sampler:
         self._sample_drift()
         parts = parts_of(self._services)
         self.metrics.part_ready.replace(
-            {(part,): float(state == _READY) for part, state in parts.items()}
+            {(part,): float(state == READY) for part, state in parts.items()}
         )
 
     async def _repeat(self) -> None:

@@ -69,7 +69,7 @@ async def _stored(services: Services, result: "Result") -> bytes:
         gone = "The image of this result was stored, and has been let go of since."
         raise ResultNotFoundError(gone) from error
     except OSError as error:
-        raise images_away("The stored images cannot be read now; try again later.") from error
+        raise images_away() from error
 
 
 async def _thumbnail(services: Services, data: bytes, side: int, deadline: float) -> bytes:
