@@ -17,8 +17,7 @@ from viewfinder.telemetry.tracing import using
 if TYPE_CHECKING:
     from viewfinder.access.access import Access
 
-# The name under which the log has known it from the first.
-logger = logging.getLogger("viewfinder.app")
+logger = logging.getLogger(__name__)
 
 
 class Background(Protocol):
