@@ -119,8 +119,8 @@ class Sampler:
         for plugin, (dropped, failed) in services.classify.callbacks.standing.items():
             metrics.plugin_dropped.follow(dropped, plugin)
             metrics.plugin_failures.follow(failed, plugin)
-        if services.callbacks is not None:
-            for outcome, count in services.callbacks.attempts.items():
+        if services.webhooks is not None:
+            for outcome, count in services.webhooks.attempts.items():
                 metrics.callback_attempts.follow(count, outcome)
         if services.jobs is not None:
             for outcome, count in services.jobs.counts.images.items():

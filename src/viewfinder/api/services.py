@@ -40,7 +40,7 @@ class Services:
         devices: The queues of work.
         classify: Answers for photos.
         rate: Counts what each caller asks.
-        answers: What was answered to requests with an idempotency key.
+        idempotency: What was answered to requests with an idempotency key.
         database: Where results and jobs are; opened when it is first needed.
         blobs: Where stored images, and those of jobs, are.
         fetcher: Brings images by URL; None where they are switched off.
@@ -51,7 +51,7 @@ class Services:
         retention: Lets go of what is recorded in time; None where nothing lasts.
         orphans: Deletes images of jobs that never came to be; None where nothing lasts.
         jobs: Works on jobs; None where others do.
-        callbacks: Tells those who wait for jobs; None where others do.
+        webhooks: Tells those who wait for jobs; None where others do.
         sampler: Reads all these into metrics; None where nobody looks at them.
         tracer: Traces requests, and work in the background; None where that is off.
         answering: Whether the process answers requests for photos; a worker on jobs does not.
@@ -62,7 +62,7 @@ class Services:
     devices: Devices
     classify: ClassifyService
     rate: Counter
-    answers: AnswerStore
+    idempotency: AnswerStore
     database: DatabaseLink
     blobs: Blobs
     fetcher: Fetcher | None = None
@@ -73,7 +73,7 @@ class Services:
     retention: Retention | None = None
     orphans: OrphanSweeper | None = None
     jobs: Runner | None = None
-    callbacks: Delivering | None = None
+    webhooks: Delivering | None = None
     sampler: "Sampler | None" = None
     tracer: Tracer | None = None
     answering: bool = True

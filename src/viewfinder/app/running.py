@@ -80,7 +80,7 @@ async def _letting_go(services: Services) -> AsyncIterator[None]:
         services.models.close,
         *((services.fetcher.close,) if services.fetcher is not None else ()),
         services.rate.close,
-        services.answers.close,
+        services.idempotency.close,
         services.database.close,
         *((services.tracer.close,) if services.tracer is not None else ()),
     )
@@ -131,7 +131,7 @@ def background_of(services: Services) -> list[Background]:
         services.recorder,
         services.retention,
         services.orphans,
-        services.callbacks,
+        services.webhooks,
         services.jobs,
         services.sampler,
     )

@@ -82,7 +82,7 @@ class Idempotency:
         if not given:
             await self._app(scope, receive, send)
             return
-        answers = services_of(scope).answers
+        answers = services_of(scope).idempotency
         body = _Body(scope, receive)
         try:
             name = _name(scope, given)

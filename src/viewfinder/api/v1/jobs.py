@@ -13,7 +13,6 @@ from fastapi.responses import StreamingResponse
 
 from viewfinder.api.bodies.jobs import check_callback, read_images
 from viewfinder.api.call import TIMEOUT_HEADER, caller_of, merge_options, patience, read_options
-from viewfinder.api.callbacks import callback_of
 from viewfinder.api.guards.idempotency import read_key
 from viewfinder.api.guards.paths import JOBS
 from viewfinder.api.openapi import JOB
@@ -28,6 +27,7 @@ from viewfinder.api.schemas.jobs import (
     render_item,
 )
 from viewfinder.api.services import Services, ServicesDep, owner_of, principal_of, services_of
+from viewfinder.api.webhooks import callback_of
 from viewfinder.errors import JobNotFoundError
 from viewfinder.jobs.opening import open_intake
 from viewfinder.jobs.order import Order, make_request_key

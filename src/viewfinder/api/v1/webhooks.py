@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 
-from viewfinder.api.schemas.callbacks import SecretAnswer
+from viewfinder.api.schemas.webhooks import SecretAnswer
 from viewfinder.api.services import ServicesDep, owner_of
 
 if TYPE_CHECKING:
