@@ -20,7 +20,7 @@ import uuid_utils
 
 from benchmarks.compute import alone_ms, builtin, limit
 from benchmarks.harness import Figure, median, parse, parser, percentile, photos, save
-from viewfinder.api.dependencies import Services
+from viewfinder.api.services import Services
 from viewfinder.app.running import running
 from viewfinder.app.services import build_services
 from viewfinder.registry.scanning import BUILTIN_MODEL

@@ -75,6 +75,7 @@ _LONGEST = (
     "deploy/test_grafana.py",
     "conversion/test_builtin_model.py",
     "robustness/test_jobs.py",
+    "cli/test_worker.py",
     "docs/test_site.py",
 )
 

@@ -31,7 +31,7 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 from PIL import Image
 
-from viewfinder.api.dependencies import Services
+from viewfinder.api.services import Services
 from viewfinder.app import create_app
 from viewfinder.engines.fake import FakeEngine
 from viewfinder.imaging.geometry import PreprocessSpec

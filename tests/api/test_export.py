@@ -24,7 +24,7 @@ from tests.support import (
     serving_here,
 )
 
-from viewfinder.api.dependencies import Services
+from viewfinder.api.services import Services
 from viewfinder.app.services import build_services
 from viewfinder.blobs.store import FolderBlobs
 from viewfinder.results.reviewed import SIDE_BY_SIDE

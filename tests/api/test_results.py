@@ -15,7 +15,7 @@ from tests.results.making import a_result
 from tests.support import LocalServer, encode, fake_bundle, serving_here
 
 from viewfinder.access.keys import make_key
-from viewfinder.api.dependencies import Services
+from viewfinder.api.services import Services
 from viewfinder.app.services import build_services
 from viewfinder.blobs.store import Blobs, FolderBlobs
 from viewfinder.results.images import image_key

@@ -12,7 +12,7 @@ from tests.jobs.receiver import put, receiving
 from tests.support import LocalServer, eventually, fake_bundle, grey, serving_here
 
 from viewfinder.access.keys import make_key
-from viewfinder.api.callbacks import callback_of
+from viewfinder.api.webhooks import callback_of
 from viewfinder.settings import AuthSettings, Settings, WebhookSettings
 from viewfinder.storage.deliveries import Attempt, Deliveries
 from viewfinder.storage.keys import ApiKeys

@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import socket
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import httpx2
 from prometheus_client.parser import text_string_to_metric_families
-from tests.support import Server, eventually, fake_bundle, grey, serving, working
+from tests.support import Server, eventually, fake_bundle, grey, run_command, serving, working
 
 _FAKE: dict[str, Any] = {
     "DEFAULT_MODEL": "fake",
@@ -40,6 +41,16 @@ def _figure(client: httpx2.Client, name: str, **labels: str) -> float:
         for sample in family.samples
         if sample.name == name and labels.items() <= sample.labels.items()
     )
+
+
+def _parts(client: httpx2.Client) -> dict[str, float]:
+    """The parts of the process that its metrics name, and whether each is ready."""
+    return {
+        sample.labels["part"]: sample.value
+        for family in text_string_to_metric_families(client.get("/metrics").text)
+        for sample in family.samples
+        if sample.name == "viewfinder_part_ready"
+    }
 
 
 def _job(server: httpx2.Client, images: int) -> str:
@@ -92,6 +103,16 @@ def test_it_answers_nothing_but_health_and_metrics(tmp_path: Path) -> None:
         assert (strange.status_code, strange.json()["code"]) == (403, "forbidden")
 
 
+def test_a_port_that_is_taken_is_said_before_any_work(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        worker = run_command("worker", "--port", str(port), home=tmp_path, **_FAKE)
+    assert worker.returncode == 1
+    assert f"port {port} is taken" in worker.stderr
+    assert "Traceback" not in worker.stderr
+    assert "Working on jobs" not in worker.stderr
+
+
 def test_where_keys_are_asked_for_metrics_need_one(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("prometheus-asks-" * 3)
@@ -101,6 +122,17 @@ def test_where_keys_are_asked_for_metrics_need_one(tmp_path: Path) -> None:
         assert client.get("/metrics").status_code == 401
         shown = {"Authorization": f"Bearer {key.read_text()}"}
         assert client.get("/metrics", headers=shown).status_code == 200
+
+
+def test_keys_that_cannot_be_looked_at_are_among_the_metrics(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("prometheus-asks-" * 3)
+    settings = {"AUTH__ENABLED": "true", "AUTH__BOOTSTRAP_KEY_FILE": key, "AUTH__REFRESH_S": 0.1}
+    with asked(tmp_path, **settings) as (_, client):
+        client.headers["X-API-Key"] = key.read_text()
+        assert "keys" not in _parts(client)
+        (tmp_path / "viewfinder.db").rename(tmp_path / "away.db")
+        eventually(lambda: _parts(client).get("keys") == 0)
 
 
 def test_a_worker_without_its_database_is_not_ready_until_it_is_back(tmp_path: Path) -> None:

@@ -28,8 +28,8 @@ from tests.jobs.working import (
 from tests.postgres import running_postgres
 from tests.support import Engine, fake_bundle, grey, soon
 
-from viewfinder.api.dependencies import Services
 from viewfinder.api.schemas.classify import Classification
+from viewfinder.api.services import Services
 from viewfinder.blobs.store import FolderBlobs, open_blobs
 from viewfinder.errors import JobNotFoundError
 from viewfinder.jobs import working as working_module

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from tests.jobs.making import a_job, photos_of
 from tests.support import grey
 
-from viewfinder.api.dependencies import Services
+from viewfinder.api.services import Services
 from viewfinder.app.running import running
 from viewfinder.app.services import build_services
 from viewfinder.settings import CacheSettings, JobSettings, Settings

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.support import Engine, fake_bundle, grey, soon
 
-from viewfinder.api.dependencies import Services
+from viewfinder.api.services import Services
 from viewfinder.app.running import running
 from viewfinder.app.services import build_services
 from viewfinder.errors import DeadlineExceededError

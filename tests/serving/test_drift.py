@@ -14,7 +14,7 @@ from PIL import Image
 from tests.serving.references import with_reference
 from tests.support import encode, fake_bundle
 
-from viewfinder.api.dependencies import Services
+from viewfinder.api.services import Services
 from viewfinder.app.running import running
 from viewfinder.app.services import build_services
 from viewfinder.errors import ModelNotFoundError

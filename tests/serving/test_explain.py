@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from tests.support import Engine, encode, fake_bundle, grey, soon
 
-from viewfinder.api.dependencies import Services
+from viewfinder.api.services import Services
 from viewfinder.app.running import running
 from viewfinder.app.services import build_services
 from viewfinder.errors import DeadlineExceededError, InvalidImageError, OverloadedError

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.support import fake_bundle
 
-from viewfinder.api.dependencies import Services
+from viewfinder.api.services import Services
 from viewfinder.app.running import running
 from viewfinder.app.services import build_services
 from viewfinder.engines.loader import LoadedVariant, load_variant

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.support import fake_bundle, grey
 
-from viewfinder.api.dependencies import Services
+from viewfinder.api.services import Services
 from viewfinder.app.running import running
 from viewfinder.app.services import build_services
 from viewfinder.registry.folder import FolderStore

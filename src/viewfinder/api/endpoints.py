@@ -10,6 +10,8 @@ from starlette.types import Scope
 UNMATCHED = "unmatched"
 """The endpoint of a path that no route has."""
 
+OTHER = "OTHER"
+"""What stands for a method that HTTP does not know: the client's own words are never a label."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 

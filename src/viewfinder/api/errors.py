@@ -54,6 +54,7 @@ CATALOG: Mapping[str, tuple[int, str]] = {
 }
 """Status and title of every code."""
 
+_OWN_FAULT = 500
 _INTERNAL = "Something went wrong on the server. Its log has the details under this request id."
 _NO_DATABASE = "The database cannot be used now; try again later. Photos are answered all the same."
 _OF_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_large"}
@@ -101,6 +102,11 @@ def headers_of(error: RequestError | ServiceError) -> dict[str, str]:
     return headers
 
 
+def is_own_fault(status: int) -> bool:
+    """Whether a status says that the server is at fault, and not who asks."""
+    return status >= _OWN_FAULT
+
+
 class ProblemResponse(Response):
     """A problem as an answer; it leaves its code in the state of the request, as `problem`.
 
@@ -121,11 +127,6 @@ class ProblemResponse(Response):
         await super().__call__(scope, receive, send)
 
 
-def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
-    """Put a problem into a response."""
-    return ProblemResponse(problem, headers)
-
-
 def install(app: FastAPI) -> None:
     """Render every error of the application as a problem."""
 
@@ -133,20 +134,20 @@ def install(app: FastAPI) -> None:
     async def on_viewfinder_error(request: Request, error: ViewfinderError) -> Response:
         if isinstance(error, DatabaseError):
             logger.warning("%s", error.detail)
-            return problem_response(to_problem(error, request_id(request)), {"Retry-After": "5"})
+            return ProblemResponse(to_problem(error, request_id(request)), {"Retry-After": "5"})
         if not isinstance(error, RequestError | ServiceError):
             raise error  # the outermost guard logs it
-        return problem_response(to_problem(error, request_id(request)), headers_of(error))
+        return ProblemResponse(to_problem(error, request_id(request)), headers_of(error))
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid(request: Request, error: RequestValidationError) -> Response:
         if any(item["type"] == "json_invalid" for item in error.errors()):
             broken = MalformedRequestError("The body is not valid JSON.")
-            return problem_response(to_problem(broken, request_id(request)))
+            return ProblemResponse(to_problem(broken, request_id(request)))
         fields = [_field_error(item) for item in error.errors()]
         detail = "; ".join(f"{field.field}: {field.message}" for field in fields)
         problem = make_problem("invalid_parameter", detail, request_id(request), fields=fields)
-        return problem_response(problem)
+        return ProblemResponse(problem)
 
     @app.exception_handler(HTTPException)
     async def on_http_error(request: Request, error: HTTPException) -> Response:
@@ -156,7 +157,7 @@ def install(app: FastAPI) -> None:
             "method_not_allowed": f"This address does not take {request.method}.",
             "payload_too_large": "The body is larger than this address takes.",
         }.get(code, "The request could not be read.")
-        return problem_response(make_problem(code, detail, request_id(request)), error.headers)
+        return ProblemResponse(make_problem(code, detail, request_id(request)), error.headers)
 
 
 def request_id(request: Request) -> str | None:

@@ -3,15 +3,17 @@
 from fastapi import APIRouter, Request, Response
 
 from viewfinder import __version__
-from viewfinder.api.dependencies import Services, ServicesDep
-from viewfinder.api.errors import make_problem, problem_response, request_id
+from viewfinder.api.errors import ProblemResponse, make_problem, request_id
 from viewfinder.api.schemas.health import Health, Readiness
+from viewfinder.api.services import Services, ServicesDep
 from viewfinder.errors import RequestError, ServiceError
 
 DRAINING = "draining"
 """Set in the state that every request sees when the server is about to stop."""
 
-_READY = "ready"
+READY = "ready"
+"""How a part is that lacks nothing."""
+
 _STORE = "the model store cannot be read; the models known so far go on to answer"
 _WITHOUT_REDIS = {
     "cache": "Redis cannot be used; answers are worked out anew",
@@ -43,7 +45,7 @@ async def ready(request: Request, services: ServicesDep) -> Readiness | Response
     if not services.devices.cpu.threads:
         return _not_ready(request, "No compute thread is alive; restart the server.")
     parts = parts_of(services)
-    whole = set(parts.values()) == {_READY}
+    whole = set(parts.values()) == {READY}
     return Readiness(status="ready" if whole else "degraded", parts=parts)
 
 
@@ -53,7 +55,7 @@ def parts_of(services: Services) -> dict[str, str]:
     parts = {}
     if services.answering:
         parts["model"] = _state_of(services, services.models.default)
-    parts["compute"] = _READY if alive == threads else f"{alive} of {threads} threads"
+    parts["compute"] = READY if alive == threads else f"{alive} of {threads} threads"
     for name in services.settings.models if services.answering else ():
         parts[f"model {name}"] = _state_of(services, name)
     if services.recorder is not None:
@@ -68,7 +70,7 @@ def parts_of(services: Services) -> dict[str, str]:
         parts["retention"] = "old results cannot be let go of"
     problem = None if services.jobs is None else services.jobs.problem
     if problem is not None or not services.answering:
-        parts["jobs"] = problem or _READY
+        parts["jobs"] = problem or READY
     return parts
 
 
@@ -79,7 +81,7 @@ def _to_answer(services: Services) -> str | None:
         default = models.status_of(models.default)
     except (RequestError, ServiceError) as error:
         return error.detail
-    return None if default.state == _READY else f"The default model is {default.state}."
+    return None if default.state == READY else f"The default model is {default.state}."
 
 
 async def _to_work(services: Services) -> str | None:
@@ -99,4 +101,4 @@ def _state_of(services: Services, model: str) -> str:
 
 
 def _not_ready(request: Request, detail: str) -> Response:
-    return problem_response(make_problem("not_ready", detail, request_id(request)))
+    return ProblemResponse(make_problem("not_ready", detail, request_id(request)))

@@ -4,9 +4,9 @@ import asyncio
 
 from fastapi import APIRouter, HTTPException, Response
 
-from viewfinder.api.dependencies import ServicesDep
-from viewfinder.api.endpoints import UNMATCHED, known_method
+from viewfinder.api.endpoints import OTHER, UNMATCHED, known_method
 from viewfinder.api.guards.observe import Finished
+from viewfinder.api.services import ServicesDep
 from viewfinder.telemetry.exposition import MEDIA_TYPE
 from viewfinder.telemetry.metrics import Metrics
 
@@ -14,9 +14,6 @@ router = APIRouter(tags=["service"])
 
 METRICS = "metrics"
 """Where the server under the application finds them, in the state that every request sees."""
-
-OTHER = "OTHER"
-"""The label of a method that HTTP does not know: the client's own words are never a label."""
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {MEDIA_TYPE: {}}}})

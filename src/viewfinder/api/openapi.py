@@ -7,7 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from viewfinder.api.dependencies import MILLISECONDS, TIMEOUT_HEADER
+from viewfinder.api.call import MILLISECONDS, TIMEOUT_HEADER
 from viewfinder.api.errors import MEDIA_TYPE
 from viewfinder.api.guards.access import needed_scope
 from viewfinder.api.guards.idempotency import HEADER, LONGEST_KEY, takes_key

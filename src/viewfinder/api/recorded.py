@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from viewfinder.api.dependencies import Services
 from viewfinder.api.schemas.results import ResultAnswer
+from viewfinder.api.services import Services
 from viewfinder.errors import NotReadyError, RequestError, ResultNotFoundError, ServiceError
 from viewfinder.results.labels import in_one_form
 from viewfinder.storage.opening import open_results
@@ -54,7 +54,9 @@ async def find_result(
     return found
 
 
-def images_away(detail: str) -> NotReadyError:
+def images_away(
+    detail: str = "The stored images cannot be read now; try again later.",
+) -> NotReadyError:
     """What to say where the place of the images cannot be used."""
     return NotReadyError(detail, retry_after_s=RETRY_S)
 

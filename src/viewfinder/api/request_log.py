@@ -7,7 +7,8 @@ from typing import Any
 
 from starlette.types import Scope
 
-from viewfinder.api.endpoints import is_routine, known_method
+from viewfinder.api.endpoints import OTHER, is_routine, known_method
+from viewfinder.api.errors import is_own_fault
 from viewfinder.api.guards.observe import Finished
 from viewfinder.shared.plain import printable, shortened
 from viewfinder.telemetry.lines import LATER, Later
@@ -16,7 +17,6 @@ from viewfinder.types import Prediction
 logger = logging.getLogger(__name__)
 
 _LONGEST_PATH = 200
-_OWN_FAULT = 500
 _BLANK = vars(logging.makeLogRecord({}))
 
 
@@ -64,13 +64,13 @@ def _record(known: dict[str, Any]) -> logging.LogRecord:
 def _level(request: Finished) -> int:
     if is_routine(request.endpoint):
         return logging.DEBUG
-    return logging.WARNING if request.status >= _OWN_FAULT else logging.INFO
+    return logging.WARNING if is_own_fault(request.status) else logging.INFO
 
 
 def _fields(request: Finished) -> dict[str, Any]:
     state = request.scope.get("state", {})
     fields: dict[str, Any] = {
-        "method": known_method(request.scope) or "OTHER",
+        "method": known_method(request.scope) or OTHER,
         "endpoint": request.endpoint,
         "path": shown_path(request.scope),
         "status": request.status,

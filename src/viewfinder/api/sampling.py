@@ -4,15 +4,14 @@ import asyncio
 import contextlib
 import logging
 
-from viewfinder.api.dependencies import Services
-from viewfinder.api.health import parts_of
+from viewfinder.api.health import READY, parts_of
+from viewfinder.api.services import Services
 from viewfinder.shared.seldom import Seldom
 from viewfinder.telemetry.metrics import Metrics, labels_of
 
 logger = logging.getLogger(__name__)
 
 _PAUSE_S = 1.0
-_READY = "ready"
 
 
 class Sampler:
@@ -54,7 +53,7 @@ class Sampler:
         self._sample_drift()
         parts = parts_of(self._services)
         self.metrics.part_ready.replace(
-            {(part,): float(state == _READY) for part, state in parts.items()}
+            {(part,): float(state == READY) for part, state in parts.items()}
         )
 
     async def _repeat(self) -> None:
@@ -120,8 +119,8 @@ class Sampler:
         for plugin, (dropped, failed) in services.classify.callbacks.standing.items():
             metrics.plugin_dropped.follow(dropped, plugin)
             metrics.plugin_failures.follow(failed, plugin)
-        if services.callbacks is not None:
-            for outcome, count in services.callbacks.attempts.items():
+        if services.webhooks is not None:
+            for outcome, count in services.webhooks.attempts.items():
                 metrics.callback_attempts.follow(count, outcome)
         if services.jobs is not None:
             for outcome, count in services.jobs.counts.images.items():

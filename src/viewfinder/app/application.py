@@ -8,9 +8,9 @@ from typing import Any
 from fastapi import FastAPI
 
 from viewfinder import __version__
+from viewfinder.access.asking import asks_for_key
 from viewfinder.api import errors, health
 from viewfinder.api import metrics as metrics_api
-from viewfinder.api.asking import asks_for_key
 from viewfinder.api.endpoints import Endpoints
 from viewfinder.api.guards.access import Authorise, Identify
 from viewfinder.api.guards.admission import Admission

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
-from viewfinder.api.asking import asks_for_key
-from viewfinder.api.dependencies import Services
+from viewfinder.access.asking import asks_for_key
+from viewfinder.api.services import Services
 from viewfinder.errors import RequestError, ServiceError
 from viewfinder.settings import Settings
 from viewfinder.telemetry.tracing import using
@@ -16,8 +17,7 @@ from viewfinder.telemetry.tracing import using
 if TYPE_CHECKING:
     from viewfinder.access.access import Access
 
-# The name under which the log has known it from the first.
-logger = logging.getLogger("viewfinder.app")
+logger = logging.getLogger(__name__)
 
 
 class Background(Protocol):
@@ -27,7 +27,7 @@ class Background(Protocol):
         """Begin; called in the event loop, when everything else is there."""
 
     async def close(self) -> None:
-        """End, within a few seconds."""
+        """End, within a few seconds; also where it has not begun."""
 
 
 @asynccontextmanager
@@ -61,37 +61,67 @@ async def running(services: Services, *, preload: bool = True) -> AsyncIterator[
         preload: Whether any model is wanted at once.
     """
     services.devices.start()
-    try:
+    async with _letting_go(services):
         for name in {services.models.default, *services.settings.models} if preload else ():
             try:
                 await services.models.get(name)
             except (RequestError, ServiceError) as error:
                 logger.warning("the model %s is not ready: %s", name, error.detail)
-        watching = asyncio.create_task(services.models.watch())
-        background = background_of(services)
-        with using(services.tracer):
-            for part in background:
-                part.start()
-        try:
+        async with _watching(services), _going_on(services):
             yield
-        finally:
-            # What jobs still answer is recorded: that ends last.
-            recorder = services.recorder
-            await asyncio.gather(*(part.close() for part in background if part is not recorder))
-            if recorder is not None:
-                await recorder.close()
-            watching.cancel()
+
+
+@asynccontextmanager
+async def _letting_go(services: Services) -> AsyncIterator[None]:
+    """Let go of everything at the end, one after the other, whatever fails of it."""
+    ends = (
+        partial(asyncio.to_thread, services.devices.close),
+        services.classify.close,
+        services.models.close,
+        *((services.fetcher.close,) if services.fetcher is not None else ()),
+        services.rate.close,
+        services.idempotency.close,
+        services.database.close,
+        *((services.tracer.close,) if services.tracer is not None else ()),
+    )
+    async with AsyncExitStack() as stack:
+        for end in reversed(ends):
+            stack.push_async_callback(end)
+        yield
+
+
+@asynccontextmanager
+async def _watching(services: Services) -> AsyncIterator[None]:
+    """Follow the model store meanwhile."""
+    watching = asyncio.create_task(services.models.watch())
+    try:
+        yield
     finally:
-        await asyncio.to_thread(services.devices.close)
-        await services.classify.close()
-        await services.models.close()
-        if services.fetcher is not None:
-            await services.fetcher.close()
-        await services.rate.close()
-        await services.answers.close()
-        await services.database.close()
-        if services.tracer is not None:
-            await services.tracer.close()
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _going_on(services: Services) -> AsyncIterator[None]:
+    """Have the parts go on beside the requests meanwhile."""
+    parts, recorder = background_of(services), services.recorder
+    try:
+        with using(services.tracer):
+            for part in parts:
+                part.start()
+        yield
+    finally:
+        await _end([part for part in parts if part is not recorder])
+        # What jobs still answer is recorded: that ends last.
+        await _end([part for part in parts if part is recorder])
+
+
+async def _end(parts: Sequence[Background]) -> None:
+    """End them side by side; what fails of it keeps nothing else from its end."""
+    outcomes = await asyncio.gather(*(part.close() for part in parts), return_exceptions=True)
+    for part, outcome in zip(parts, outcomes, strict=True):
+        if outcome is not None:
+            logger.error("%s did not end well", type(part).__name__, exc_info=outcome)
 
 
 def background_of(services: Services) -> list[Background]:
@@ -101,7 +131,7 @@ def background_of(services: Services) -> list[Background]:
         services.recorder,
         services.retention,
         services.orphans,
-        services.callbacks,
+        services.webhooks,
         services.jobs,
         services.sampler,
     )

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from viewfinder.api.dependencies import Services
+from viewfinder.api.services import Services
 from viewfinder.blobs.store import open_blobs
 from viewfinder.blobs.traced import TracedBlobs
 from viewfinder.idempotency.opening import open_answers
@@ -88,14 +88,14 @@ def build_services(
     )
     if not settings.jobs.run:
         return services
-    return replace(services, jobs=_runner(services), callbacks=Delivering(settings, link))
+    return replace(services, jobs=_runner(services), webhooks=Delivering(settings, link))
 
 
 def _heartbeat(services: Services) -> Heartbeat:
     links = {
         "cache": services.classify.cache_link,
         "limits": services.rate.link if services.settings.rate_limit.enabled else None,
-        "idempotency": services.answers.link,
+        "idempotency": services.idempotency.link,
     }
     return Heartbeat({what: link for what, link in links.items() if link is not None})
 

@@ -75,7 +75,7 @@ def list_deliveries(job: _JobId, *, as_json: Json = False) -> None:
 
     Example:  viewfinder jobs deliveries 0198f5a2-6c1e-7d30-8f10-5b7a9a0c4e11
     """
-    from viewfinder.api.callbacks import answer_of
+    from viewfinder.api.webhooks import answer_of
     from viewfinder.storage.deliveries import Deliveries
 
     found = _with_database(lambda database: Deliveries(database).of_job(job))

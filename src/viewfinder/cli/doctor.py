@@ -188,7 +188,7 @@ def _store() -> Finding:
 
 def _keys() -> Finding:
     """Whether keys guard a server with these settings. No database is made for that."""
-    from viewfinder.api.asking import asks_for_key
+    from viewfinder.access.asking import asks_for_key
     from viewfinder.settings import load_settings
 
     settings = load_settings()

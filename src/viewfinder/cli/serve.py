@@ -110,7 +110,7 @@ def _of_this_machine(host: str) -> str:
 
 def _decide_on_keys(settings: "Settings", *, insecure: bool) -> "Settings":
     """Settings that say whether a key is asked for; stop where nobody could get in, or anybody."""
-    from viewfinder.api.asking import asks_for_key
+    from viewfinder.access.asking import asks_for_key
     from viewfinder.net.addresses import is_loopback
 
     public = not is_loopback(settings.host)

@@ -5,7 +5,7 @@ import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +16,7 @@ from viewfinder.cli.console import Json, print_json, say
 if TYPE_CHECKING:
     import socket
 
-    from viewfinder.api.dependencies import Services
+    from viewfinder.api.services import Services
     from viewfinder.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -62,8 +62,6 @@ def worker(
 
 async def _work(settings: "Settings", listener: "socket.socket | None", *, as_json: bool) -> None:
     from viewfinder.app.running import running
-    from viewfinder.app.services import build_services
-    from viewfinder.errors import DatabaseError
     from viewfinder.server.listener import url_of
     from viewfinder.telemetry.logs import is_json
 
@@ -71,18 +69,9 @@ async def _work(settings: "Settings", listener: "socket.socket | None", *, as_js
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    if listener is None:
-        services = replace(build_services(settings, lasting=True), answering=False)
-    else:
-        services = _build_seen(settings)
     url = None if listener is None else url_of(settings.host, listener)
-    try:
-        await services.database.open()  # what is wrong with it is told at once
-    except DatabaseError as error:
-        if not error.may_pass:
-            raise
-        logger.warning("%s; it is waited for", error.detail)
     async with (
+        _built(settings, is_seen=listener is not None) as services,
         _shown(services, listener) as say_stopping,
         running(services, preload=False),
     ):
@@ -97,18 +86,36 @@ async def _work(settings: "Settings", listener: "socket.socket | None", *, as_js
         say_stopping()
 
 
-def _build_seen(settings: "Settings") -> "Services":
-    """The parts of a worker, with what counts for those who look."""
+@asynccontextmanager
+async def _built(settings: "Settings", *, is_seen: bool) -> AsyncIterator["Services"]:
+    """The parts of a worker; with the keys, and what counts, where others look at it."""
     from viewfinder.api.sampling import Sampler
+    from viewfinder.app.running import guarding
     from viewfinder.app.services import build_services
     from viewfinder.telemetry.metrics import Metrics
     from viewfinder.telemetry.tally import SharedTally
 
-    metrics = Metrics() if settings.metrics.enabled else None
+    metrics = Metrics() if is_seen and settings.metrics.enabled else None
     tally = SharedTally(None) if metrics is not None and settings.drift.enabled else None
     services = build_services(settings, lasting=True, metrics=metrics, tally=tally)
-    services = replace(services, answering=False)
-    return services if metrics is None else replace(services, sampler=Sampler(services, metrics))
+    await _look_at_database(services)
+    async with guarding(settings) if is_seen else nullcontext() as access:
+        services = replace(services, answering=False, access=access)
+        if metrics is not None:  # it reads all the others
+            services = replace(services, sampler=Sampler(services, metrics))
+        yield services
+
+
+async def _look_at_database(services: "Services") -> None:
+    """Stop before the start when the database can never be used as it is."""
+    from viewfinder.errors import DatabaseError
+
+    try:
+        await services.database.open()
+    except DatabaseError as error:
+        if not error.may_pass:
+            raise
+        logger.warning("%s; it is waited for", error.detail)
 
 
 @asynccontextmanager
@@ -119,11 +126,9 @@ async def _shown(
     if listener is None:
         yield lambda: None
         return
-    from viewfinder.api.status import create_status_app
-    from viewfinder.app.running import guarding
+    from viewfinder.app.status import create_status_app
     from viewfinder.server.beside import serving_beside
 
-    async with guarding(services.settings) as access:
-        application = create_status_app(replace(services, access=access))
-        async with serving_beside(application, services.settings, listener) as say_stopping:
-            yield say_stopping
+    application = create_status_app(services)
+    async with serving_beside(application, services.settings, listener) as say_stopping:
+        yield say_stopping

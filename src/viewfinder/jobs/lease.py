@@ -11,8 +11,7 @@ from viewfinder.errors import DatabaseError
 from viewfinder.storage.jobs import Job, JobItem
 from viewfinder.storage.queue import Claimed, JobQueue
 
-# Of the turn that holds it: one name in the log for both.
-logger = logging.getLogger("viewfinder.jobs.turn")
+logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 

@@ -16,7 +16,6 @@ LATEST = "latest"
 STABLE = "stable"
 _PERCENT = 100
 _MOST_SHARES = 10
-_MOST_BYTES = 1024 * 1024
 
 VersionNumber = Annotated[int, Field(ge=1, le=999_999_999)]
 
@@ -164,7 +163,7 @@ def read_routing(path: Path) -> Routing:
     if path.exists() and not path.is_file():  # whoever opens a pipe waits for ever
         raise ValueError("not a file")
     with path.open("rb") as file:
-        text = file.read(_MOST_BYTES + 1)
-    if len(text) > _MOST_BYTES:
+        text = file.read(ROUTING_BYTES + 1)
+    if len(text) > ROUTING_BYTES:
         raise ValueError("too large")
     return Routing.model_validate_json(text)

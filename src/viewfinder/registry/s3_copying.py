@@ -23,8 +23,7 @@ from viewfinder.registry.mirror import Mirror
 from viewfinder.registry.routing import ROUTING_BYTES
 from viewfinder.registry.s3_listing import Listing
 
-# The name under which the log has known it from the first.
-logger = logging.getLogger("viewfinder.registry.s3")
+logger = logging.getLogger(__name__)
 
 # What a manifest can get wrong about its own files: the version is broken, the disk is not.
 _BAD_NAMES = {errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # It is asked for a few kilobytes at a time: who has not got them by then is not waited for.
 _DRAIN = DrainSettings(delay_s=0, timeout_s=1)
+_NOT_STARTED = "the server for health and metrics could not start"
 
 
 class BesideServer(DrainingServer):
@@ -37,8 +38,17 @@ class BesideServer(DrainingServer):
         self.up = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to answer."""
-        await super().startup(sockets)
+        """Begin to answer.
+
+        Raises:
+            ListenError: It cannot; the log may say more.
+        """
+        try:
+            await super().startup(sockets)
+        except (OSError, SystemExit) as error:  # uvicorn would end the process, work and all
+            await self.lifespan.shutdown()
+            why = f": {error.strerror or error}" if isinstance(error, OSError) else ""
+            raise ListenError(f"{_NOT_STARTED}{why}") from error
         self.up.set()
 
     @contextlib.contextmanager
@@ -74,8 +84,8 @@ async def serving_beside(
     up = asyncio.create_task(server.up.wait())
     try:
         await asyncio.wait({serving, up}, return_when=asyncio.FIRST_COMPLETED)
-        if not up.done():
-            raise ListenError("the server for health and metrics could not start")
+        if serving.done():
+            serving.result()  # says why
         yield server.say_stopping
     finally:
         up.cancel()

@@ -12,7 +12,7 @@ import uuid_utils
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from viewfinder.api.errors import CATALOG, MEDIA_TYPE, problem_response, to_problem
+from viewfinder.api.errors import CATALOG, MEDIA_TYPE, ProblemResponse, to_problem
 from viewfinder.api.guards.head import content_length
 from viewfinder.api.guards.observe import ANSWERED
 from viewfinder.api.guards.paths import JOBS
@@ -303,7 +303,7 @@ class GuardedProtocol(HttpToolsProtocol):
         elif self.pipeline:
             cycle.keep_alive = False
             problem = to_problem(error, identifier)
-            refusal: Any = problem_response(problem, {"X-Request-ID": identifier})
+            refusal: Any = ProblemResponse(problem, {"X-Request-ID": identifier})
             self.pipeline[0] = (cycle, refusal)  # runs when its turn comes
         else:
             # It is the body of this request that is at fault: its handler gets no more of it.

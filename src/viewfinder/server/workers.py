@@ -20,8 +20,8 @@ from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from viewfinder.server.config import ServerConfig
 from viewfinder.server.drain import CLOSING_S, GIVEN_UP, DrainingServer
-from viewfinder.server.folder import CountingFolder
 from viewfinder.telemetry.cells import Place
+from viewfinder.telemetry.folder import CountingFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

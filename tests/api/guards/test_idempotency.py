@@ -76,7 +76,7 @@ def _post(http: httpx2.Client, key: str, body: bytes = b"", path: str = "/v1/cla
 
 
 def _memory(server: LocalServer) -> MemoryAnswers:
-    answers = server.services.answers
+    answers = server.services.idempotency
     assert isinstance(answers, MemoryAnswers)
     return answers
 

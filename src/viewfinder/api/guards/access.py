@@ -4,9 +4,9 @@ import re
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from viewfinder.api.dependencies import principal_of, services_of
 from viewfinder.api.guards.paths import PAGES, PHOTOS
 from viewfinder.api.guards.refusal import refuse
+from viewfinder.api.services import principal_of, services_of
 from viewfinder.errors import ForbiddenError, NotReadyError, UnauthenticatedError
 from viewfinder.types import AccessScope, Principal
 

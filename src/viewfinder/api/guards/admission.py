@@ -3,10 +3,11 @@
 from fastapi.exceptions import RequestValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from viewfinder.api.dependencies import TIMEOUT_HEADER, patience, services_of
+from viewfinder.api.call import TIMEOUT_HEADER, patience
 from viewfinder.api.guards.head import header
 from viewfinder.api.guards.paths import PHOTOS
 from viewfinder.api.guards.refusal import refuse
+from viewfinder.api.services import services_of
 from viewfinder.errors import OverloadedError, ServiceError
 
 _TIMEOUT = TIMEOUT_HEADER.lower().encode()

@@ -11,7 +11,10 @@ from viewfinder.settings import Limits
 FORM = "multipart/form-data"
 """The type of a form with files."""
 
-_JSON, _IMAGE = "application/json", "image/"
+JSON = "application/json"
+"""The type of a body with fields."""
+
+_IMAGE = "image/"
 _MOST_ELSEWHERE = 64 * 1024
 _LONGEST_SHOWN = 100
 # Of a form that goes on to the disk: two images on their way there, and one that comes, which is
@@ -30,10 +33,10 @@ class Bodies:
 
     def __init__(self, app: ASGIApp, limits: Limits, upload_bytes: int) -> None:
         self._app = app
-        one = {_IMAGE: limits.image_bytes, FORM: limits.body_bytes, _JSON: limits.body_bytes}
+        one = {_IMAGE: limits.image_bytes, FORM: limits.body_bytes, JSON: limits.body_bytes}
         # Parsing JSON holds the interpreter lock: forms are the way for large batches.
-        many = {FORM: limits.batch_bytes, _JSON: limits.body_bytes}
-        job = {FORM: upload_bytes, _JSON: limits.body_bytes}
+        many = {FORM: limits.batch_bytes, JSON: limits.body_bytes}
+        job = {FORM: upload_bytes, JSON: limits.body_bytes}
         self._taken = {
             **dict.fromkeys(ONE_PHOTO, one),
             **dict.fromkeys(MANY_PHOTOS, many),
@@ -110,7 +113,7 @@ class Bodies:
             shown = kind if kind.isprintable() and len(kind) <= _LONGEST_SHOWN else ""
             hint = "the image itself as image/*" if _IMAGE in taken else "the images as files"
             raise UnsupportedMediaTypeError(
-                f"The content type {shown!r} is not taken: send {hint}, as {FORM}, or as {_JSON}."
+                f"The content type {shown!r} is not taken: send {hint}, as {FORM}, or as {JSON}."
             )
         return limit
 

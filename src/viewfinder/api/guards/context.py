@@ -8,7 +8,7 @@ import uuid_utils
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from viewfinder.api.errors import problem_response, to_problem
+from viewfinder.api.errors import ProblemResponse, to_problem
 from viewfinder.api.guards.head import header
 from viewfinder.telemetry.request import REQUEST_ID
 
@@ -50,5 +50,5 @@ class RequestContext:
             logger.exception("request %s failed", request_id)
             if started:
                 raise  # half an answer is out: the server must cut the connection
-            response = problem_response(to_problem(error, request_id))
+            response = ProblemResponse(to_problem(error, request_id))
             await response(scope, receive, send_with_id)

@@ -11,10 +11,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from viewfinder.api.dependencies import principal_of, services_of
 from viewfinder.api.guards.head import header
 from viewfinder.api.guards.paths import PHOTOS
 from viewfinder.api.guards.refusal import refuse
+from viewfinder.api.services import principal_of, services_of
 from viewfinder.errors import (
     IdempotencyInProgressError,
     IdempotencyKeyReusedError,
@@ -82,7 +82,7 @@ class Idempotency:
         if not given:
             await self._app(scope, receive, send)
             return
-        answers = services_of(scope).answers
+        answers = services_of(scope).idempotency
         body = _Body(scope, receive)
         try:
             name = _name(scope, given)

@@ -41,6 +41,33 @@ class Observer(Protocol):
         """Take note; returns at once and never fails."""
 
 
+class SendNoting:
+    """Sends on what an application answers, and notes the status.
+
+    Args:
+        scope: Of the request.
+        send: Where it goes.
+    """
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope = scope
+        self._send = send
+        self._status: int | None = None
+
+    @property
+    def status(self) -> int:
+        """What was answered, in place of the application too; `GONE` where nothing was."""
+        if self._status is None:
+            return int(self._scope.get("state", {}).get(ANSWERED, GONE))
+        return self._status
+
+    async def __call__(self, message: Message) -> None:
+        """Send a message on."""
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+        await self._send(message)
+
+
 class Observe:
     """Tells the observers of the application of every request; itself the outermost guard.
 
@@ -61,24 +88,11 @@ class Observe:
             await self._app(scope, receive, send)
             return
         began = time.monotonic()
-        status: int | None = None
-
-        async def send_noting(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        noting = SendNoting(scope, send)
         try:
-            await self._app(scope, receive, send_noting)
+            await self._app(scope, receive, noting)
         finally:
             seconds = time.monotonic() - began
-            status = status or unsent_status(scope)
-            request = Finished(scope, self._endpoints.of(scope), status, seconds)
+            request = Finished(scope, self._endpoints.of(scope), noting.status, seconds)
             for observer in self._observers:
                 observer.finished(request)
-
-
-def unsent_status(scope: Scope) -> int:
-    """The status of a request that the application has answered nothing."""
-    return int(scope.get("state", {}).get(ANSWERED, GONE))

@@ -1,4 +1,4 @@
-"""Where photos are sent: the guards look at these addresses before there is a route."""
+"""Addresses of photos, pages and jobs: the guards look at them before there is a route."""
 
 ONE_PHOTO = frozenset({"/classify", "/v1/classify"})
 """One photo each."""

@@ -2,9 +2,9 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from viewfinder.api.dependencies import principal_of, services_of
 from viewfinder.api.guards.paths import PAGES
 from viewfinder.api.guards.refusal import refuse
+from viewfinder.api.services import principal_of, services_of
 from viewfinder.errors import RateLimitedError
 from viewfinder.quota.address import caller_at
 from viewfinder.quota.window import Standing

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from starlette.types import Receive, Scope, Send
 
-from viewfinder.api.errors import headers_of, problem_response, to_problem
+from viewfinder.api.errors import ProblemResponse, headers_of, to_problem
 from viewfinder.errors import RequestError, ServiceError
 
 
@@ -18,4 +18,4 @@ async def refuse(
     """Answer with the problem, in place of everything further in."""
     given = {**headers_of(error), **(headers or {})}
     problem = to_problem(error, scope["state"]["request_id"])
-    await problem_response(problem, given)(scope, receive, send)
+    await ProblemResponse(problem, given)(scope, receive, send)

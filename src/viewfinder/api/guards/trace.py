@@ -1,14 +1,14 @@
 """A span for every request, in the caller's trace or in one of its own."""
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from viewfinder.api.dependencies import services_of
 from viewfinder.api.endpoints import UNMATCHED, Endpoints, is_routine, known_method
-from viewfinder.api.guards.observe import unsent_status
+from viewfinder.api.errors import is_own_fault
+from viewfinder.api.guards.observe import SendNoting
 from viewfinder.api.request_log import shown_path
+from viewfinder.api.services import services_of
 from viewfinder.telemetry.tracing import Attributes, Span, Tracer, within
 
-_OWN_FAULT = 500
 # More of a `tracestate` than it must be possible to pass on (W3C Trace Context, 3.3.1.5).
 _LONGEST_HEADER = 512
 _NONE: Attributes = {}
@@ -44,14 +44,7 @@ class Trace:
     async def _traced(
         self, tracer: Tracer, endpoint: str, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        status: int | None = None
-
-        async def send_noting(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        noting = SendNoting(scope, send)
         method = known_method(scope)
         name = method or "HTTP"
         if endpoint != UNMATCHED:
@@ -61,10 +54,10 @@ class Trace:
             _introduce(span, scope, method, endpoint)
         with within(span):
             try:
-                await self._app(scope, receive, send_noting)
+                await self._app(scope, receive, noting)
             finally:
                 if span.recording:
-                    _tell(span, scope, status or unsent_status(scope))
+                    _tell(span, scope, noting.status)
 
 
 def _context(scope: Scope) -> dict[str, str]:
@@ -91,7 +84,7 @@ def _introduce(span: Span, scope: Scope, method: str | None, endpoint: str) -> N
 def _tell(span: Span, scope: Scope, status: int) -> None:
     state = scope.get("state", {})
     span.set("http.response.status_code", status)
-    if status >= _OWN_FAULT:
+    if is_own_fault(status):
         span.fail(str(status))
     if (request_id := state.get("request_id")) is not None:
         span.set("viewfinder.request_id", request_id)

@@ -7,9 +7,9 @@ from pydantic import Field, field_validator
 
 from viewfinder.api.errors import CATALOG, make_problem
 from viewfinder.api.schemas.answer import Answer
-from viewfinder.api.schemas.callbacks import CallbackAnswer
 from viewfinder.api.schemas.classify import Classification, ClassifyOptions
 from viewfinder.api.schemas.problem import Problem
+from viewfinder.api.schemas.webhooks import CallbackAnswer
 
 if TYPE_CHECKING:
     from viewfinder.storage.jobs import Job, JobItem

@@ -6,12 +6,13 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
-from viewfinder.api.bodies import Photo, read_batch, read_photo
+from viewfinder.api.bodies.photos import Photo, read_batch, read_photo
+from viewfinder.api.call import Call, read_call
 from viewfinder.api.connection import WhileConnected
-from viewfinder.api.dependencies import Call, read_call
-from viewfinder.api.errors import request_id, to_problem
+from viewfinder.api.errors import is_own_fault, request_id, to_problem
 from viewfinder.api.guards.idempotency import let_pass
 from viewfinder.api.openapi import MANY_PHOTOS, ONE_PHOTO
+from viewfinder.api.rendered import RenderedJson
 from viewfinder.api.schemas.classify import (
     BatchAnswer,
     BatchResult,
@@ -25,7 +26,6 @@ from viewfinder.types import Prediction
 
 router = APIRouter(tags=["classify"])
 logger = logging.getLogger(__name__)
-_OWN_FAULTS = range(500, 600)
 
 
 @router.post("/classify", response_model=Classification, openapi_extra=ONE_PHOTO)
@@ -37,9 +37,9 @@ async def classify(request: Request) -> Response:
     _check_explain(call, options)
     async with WhileConnected(request):
         prediction = await _ask(call, photo, options)
-    return _json(
+    return RenderedJson(
         Classification.of(prediction).model_dump_json(by_alias=True),
-        {"Server-Timing": _server_timing(prediction)},
+        headers={"Server-Timing": _server_timing(prediction)},
     )
 
 
@@ -78,14 +78,14 @@ async def batch_classify(request: Request) -> Response:
 
     async with WhileConnected(request):
         results = await asyncio.gather(*(one(n, photo) for n, photo in enumerate(photos)))
-    if any(result.error is not None and result.error.status in _OWN_FAULTS for result in results):
+    if any(result.error is not None and is_own_fault(result.error.status) for result in results):
         let_pass(request.scope)
     failed = sum(result.error is not None for result in results)
     answer = BatchAnswer(
         results=results,
         summary=BatchSummary(total=len(results), succeeded=len(results) - failed, failed=failed),
     )
-    return _json(answer.model_dump_json(by_alias=True, exclude_none=True))
+    return RenderedJson(answer.model_dump_json(by_alias=True, exclude_none=True))
 
 
 def _check_explain(call: Call, options: ClassifyOptions) -> None:
@@ -107,11 +107,6 @@ async def _ask(call: Call, photo: Photo, options: ClassifyOptions) -> Prediction
         )
     call.predictions.append(prediction)
     return prediction
-
-
-def _json(text: str, headers: dict[str, str] | None = None) -> Response:
-    """An answer that is JSON already: FastAPI would check, convert and write the model again."""
-    return Response(text, headers=headers, media_type="application/json")
 
 
 def _server_timing(prediction: Prediction) -> str:

@@ -8,9 +8,9 @@ from urllib.parse import quote
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
-from viewfinder.api.dependencies import ServicesDep
 from viewfinder.api.schemas.documents import DocumentAnswer, DocumentList
-from viewfinder.api.v1.models import bundle_of
+from viewfinder.api.services import ServicesDep
+from viewfinder.api.versions import bundle_of
 from viewfinder.errors import BundleError, ConflictError, DocumentNotFoundError, NotReadyError
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.manifest import File

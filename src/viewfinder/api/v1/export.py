@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
-from viewfinder.api.dependencies import ServicesDep
+from viewfinder.api.recorded import images_away
 from viewfinder.api.schemas.results import ModelQuery
-from viewfinder.errors import NotReadyError
+from viewfinder.api.services import ServicesDep
 from viewfinder.results.archive import zip_reviewed
 from viewfinder.storage.opening import open_results
 from viewfinder.storage.wanted import Wanted
@@ -23,7 +23,6 @@ _HEADERS = {
     "Content-Disposition": 'attachment; filename="reviewed.zip"',
     "X-Content-Type-Options": "nosniff",
 }
-_RETRY_S = 5
 
 
 @router.get("/results/export", response_class=StreamingResponse, responses={200: {"content": _ZIP}})
@@ -46,9 +45,7 @@ async def export_reviewed(
     try:
         first = await anext(parts)
     except OSError as error:
-        raise NotReadyError(
-            "The stored images cannot be read now; try again later.", retry_after_s=_RETRY_S
-        ) from error
+        raise images_away() from error
     return StreamingResponse(_all(first, parts), media_type=_TYPE, headers=_HEADERS)
 
 

@@ -11,24 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from viewfinder.api.bodies import merge_options
-from viewfinder.api.callbacks import callback_of
-from viewfinder.api.dependencies import (
-    TIMEOUT_HEADER,
-    Services,
-    ServicesDep,
-    caller_of,
-    owner_of,
-    patience,
-    principal_of,
-    read_options,
-    services_of,
-)
+from viewfinder.api.bodies.jobs import check_callback, read_images
+from viewfinder.api.call import TIMEOUT_HEADER, caller_of, merge_options, patience, read_options
 from viewfinder.api.guards.idempotency import read_key
 from viewfinder.api.guards.paths import JOBS
-from viewfinder.api.job_bodies import check_callback, read_images
 from viewfinder.api.openapi import JOB
 from viewfinder.api.paging import broken_cursor, from_cursor, to_cursor
+from viewfinder.api.rendered import RenderedJson
 from viewfinder.api.schemas.jobs import (
     JobAnswer,
     JobList,
@@ -37,6 +26,8 @@ from viewfinder.api.schemas.jobs import (
     State,
     render_item,
 )
+from viewfinder.api.services import Services, ServicesDep, owner_of, principal_of, services_of
+from viewfinder.api.webhooks import callback_of
 from viewfinder.errors import JobNotFoundError
 from viewfinder.jobs.opening import open_intake
 from viewfinder.jobs.order import Order, make_request_key
@@ -87,7 +78,7 @@ async def submit(request: Request) -> Response:
         job, is_new = await intake.accept(jobs, order, datetime.now(UTC))
     _wake(services)
     headers = {"Location": f"{JOBS}/{job.id}"} | ({} if is_new else _REPLAYED)
-    return _json(JobAnswer.of(job).model_dump_json(), status=202, headers=headers)
+    return RenderedJson(JobAnswer.of(job).model_dump_json(), status_code=202, headers=headers)
 
 
 @router.get("")
@@ -146,7 +137,7 @@ async def show_results(
     found = await jobs.items(job.id, after=after, limit=limit + 1, failed=failed)
     page = found[:limit]
     more = to_cursor(str(page[-1].position)) if len(found) > limit else None
-    return _json(json.dumps({"results": [render_item(item) for item in page], "next": more}))
+    return RenderedJson(json.dumps({"results": [render_item(item) for item in page], "next": more}))
 
 
 @router.delete("/{job_id}")
@@ -203,7 +194,3 @@ def _place(cursor: str) -> int:
     if not _PLACE.fullmatch(place):
         raise broken_cursor()
     return int(place)
-
-
-def _json(text: str, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(text, status_code=status, headers=headers, media_type="application/json")

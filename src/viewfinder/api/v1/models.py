@@ -2,8 +2,7 @@
 
 from fastapi import APIRouter, Request
 
-from viewfinder.api.bodies import read_json
-from viewfinder.api.dependencies import ManagerDep, Services, ServicesDep
+from viewfinder.api.bodies.json import read_json
 from viewfinder.api.openapi import json_body
 from viewfinder.api.schemas.drift import DriftAnswer, VersionDrift
 from viewfinder.api.schemas.models import (
@@ -18,13 +17,14 @@ from viewfinder.api.schemas.models import (
     VersionState,
     VersionSummary,
 )
-from viewfinder.errors import ConflictError, VersionNotFoundError
+from viewfinder.api.services import ManagerDep, Services, ServicesDep
+from viewfinder.api.versions import bundle_of, number_of
+from viewfinder.errors import ConflictError
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.rollback import rolled_back
 from viewfinder.registry.routing import Traffic
 from viewfinder.serving import rerouting
 from viewfinder.serving.manager import ModelManager
-from viewfinder.types import parse_version
 
 _PATIENCE_S = 30
 
@@ -88,7 +88,7 @@ async def reload(models: ManagerDep) -> ReloadAnswer:
 @router.post("/{name}/versions/{version}/load")
 async def load(name: str, version: str, models: ManagerDep) -> VersionState:
     """Load a version now, also one that has failed before."""
-    number = _number(models, name, version)
+    number = number_of(models, name, version)
     await models.load(name, number)
     return _state(models, name, number)
 
@@ -96,7 +96,7 @@ async def load(name: str, version: str, models: ManagerDep) -> VersionState:
 @router.post("/{name}/versions/{version}/unload")
 async def unload(name: str, version: str, models: ManagerDep) -> VersionState:
     """Give back a version's memory. A request that asks for it loads it again."""
-    number = _number(models, name, version)
+    number = number_of(models, name, version)
     await models.unload(name, number)
     return _state(models, name, number)
 
@@ -136,25 +136,6 @@ async def roll_back(name: str, models: ManagerDep) -> RoutingAnswer:
     """Let the version before answer: `stable` goes back to it, and a split ends."""
     await rerouting.roll_back(models, name)
     return _routing(models, name)
-
-
-def _number(models: ModelManager, name: str, version: str) -> int:
-    number = parse_version(version)
-    if number is None:
-        models.catalog.versions(name)  # an unknown model is the worse news
-        raise VersionNotFoundError("A version is a positive number.")
-    return number
-
-
-def bundle_of(models: ModelManager, name: str, version: str) -> Bundle:
-    """The bundle that a path names.
-
-    Raises:
-        ModelNotFoundError: There is no such model.
-        VersionNotFoundError: It has no such version.
-        NotReadyError: That version is broken.
-    """
-    return models.catalog.bundle(name, _number(models, name, version))
 
 
 def _state(models: ModelManager, name: str, version: int) -> VersionState:

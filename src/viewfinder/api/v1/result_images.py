@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from viewfinder.api.call import deadline_of
 from viewfinder.api.connection import WhileConnected
-from viewfinder.api.dependencies import Services, ServicesDep, deadline_of
 from viewfinder.api.openapi import WITHIN
 from viewfinder.api.recorded import find_result, images_away
+from viewfinder.api.services import Services, ServicesDep
 from viewfinder.blobs.threads import in_thread
 from viewfinder.errors import RequestError, ResultNotFoundError
 from viewfinder.results.images import image_key, stored_form
@@ -68,7 +69,7 @@ async def _stored(services: Services, result: "Result") -> bytes:
         gone = "The image of this result was stored, and has been let go of since."
         raise ResultNotFoundError(gone) from error
     except OSError as error:
-        raise images_away("The stored images cannot be read now; try again later.") from error
+        raise images_away() from error
 
 
 async def _thumbnail(services: Services, data: bytes, side: int, deadline: float) -> bytes:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query
 
-from viewfinder.api.dependencies import Services, ServicesDep
 from viewfinder.api.errors import make_problem
 from viewfinder.api.recorded import RETRY_S, Renderer, find_result, flush, images_away
 from viewfinder.api.schemas.results import Deleted, ResultAnswer, ResultPage, ResultQuery
+from viewfinder.api.services import Services, ServicesDep
 from viewfinder.blobs.threads import in_thread
 from viewfinder.errors import InvalidParameterError, NotReadyError
 from viewfinder.results.images import image_key

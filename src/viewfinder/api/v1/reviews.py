@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query, Request
 
-from viewfinder.api.bodies import read_json
-from viewfinder.api.dependencies import Services, ServicesDep, owner_of, principal_of
+from viewfinder.api.bodies.json import read_json
 from viewfinder.api.openapi import json_body
 from viewfinder.api.recorded import Renderer, find_result
 from viewfinder.api.schemas.results import FeedbackBody, LiveAccuracy, ResultAnswer, SpanQuery
+from viewfinder.api.services import Services, ServicesDep, owner_of, principal_of
 from viewfinder.errors import ModelNotFoundError
 from viewfinder.results.live import live_accuracy
 from viewfinder.storage.opening import open_results

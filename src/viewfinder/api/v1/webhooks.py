@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 
-from viewfinder.api.dependencies import ServicesDep, owner_of
-from viewfinder.api.schemas.callbacks import SecretAnswer
+from viewfinder.api.schemas.webhooks import SecretAnswer
+from viewfinder.api.services import ServicesDep, owner_of
 
 if TYPE_CHECKING:
-    from viewfinder.api.dependencies import Services
+    from viewfinder.api.services import Services
     from viewfinder.storage.secrets import WebhookSecret, WebhookSecrets
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])

@@ -25,7 +25,7 @@ from viewfinder.storage.link import DatabaseLink
 from viewfinder.storage.secrets import WebhookSecrets
 from viewfinder.telemetry.tracing import trace
 
-logger = logging.getLogger("viewfinder.jobs.webhooks")  # as the log has known it
+logger = logging.getLogger(__name__)
 # A host that answers slowly holds this many lines at most, and as many as one claim brings besides.
 _OF_ONE_HOST = 4
 _CLAIMED = 4

@@ -23,7 +23,7 @@ from viewfinder.settings import WebhookSettings
 from viewfinder.storage.deliveries import Delivery
 from viewfinder.telemetry.tracing import Block, span
 
-logger = logging.getLogger("viewfinder.jobs.webhooks")
+logger = logging.getLogger(__name__)
 
 
 _MAY_SAY_WHEN = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}

@@ -14,8 +14,7 @@ from viewfinder.registry.routing import Routing
 from viewfinder.registry.store import ModelStore, look, look_at_start, look_without
 from viewfinder.shared.seldom import Seldom
 
-# One name in the log for all that becomes of the versions.
-logger = logging.getLogger("viewfinder.serving.manager")
+logger = logging.getLogger(__name__)
 
 
 class FollowedStore:

@@ -25,8 +25,7 @@ from viewfinder.serving.versions.slot import Slot
 from viewfinder.settings import Settings
 from viewfinder.shared.sample import Sample
 
-# One name in the log for all that becomes of the versions.
-logger = logging.getLogger("viewfinder.serving.manager")
+logger = logging.getLogger(__name__)
 
 _RETRY_S = 5
 

@@ -7,10 +7,9 @@ from typing import Any
 from fastapi import FastAPI
 
 from viewfinder import __version__
+from viewfinder.access.asking import asks_for_key
 from viewfinder.api import errors, health
 from viewfinder.api import metrics as metrics_api
-from viewfinder.api.asking import asks_for_key
-from viewfinder.api.dependencies import Services
 from viewfinder.api.endpoints import Endpoints
 from viewfinder.api.guards.access import Authorise, Identify
 from viewfinder.api.guards.context import RequestContext
@@ -18,6 +17,7 @@ from viewfinder.api.guards.observe import Observe, Observer
 from viewfinder.api.guards.origin import LoopbackOnly, NoUpgrade
 from viewfinder.api.metrics import METRICS, CountRequests
 from viewfinder.api.request_log import RequestLog
+from viewfinder.api.services import Services
 from viewfinder.net.addresses import is_loopback
 
 

@@ -1,6 +1,6 @@
 """A multipart form part by part, so that one of gigabytes needs the memory of one part.
 
-It is as strict as Starlette's reader and `api/bodies.py` together, on the same parser.
+It is as strict as Starlette's reader and `forms` together, on the same parser.
 """
 
 from collections.abc import AsyncGenerator
@@ -10,7 +10,7 @@ from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from viewfinder.api.bodies import UNFINISHED_FORM, read_boundary
+from viewfinder.api.bodies.forms import UNFINISHED_FORM, read_boundary
 from viewfinder.errors import MalformedRequestError
 
 _MOST_TEXTS = 100

@@ -9,11 +9,11 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
-from viewfinder.api.bodies import read_json
-from viewfinder.api.dependencies import Services
+from viewfinder.api.bodies.json import read_json
+from viewfinder.api.bodies.streaming import FilePiece, FileStart, Text, WholeFile, read_parts
 from viewfinder.api.guards.body import FORM, media_type
 from viewfinder.api.schemas.jobs import JobOptions, UrlsBody
-from viewfinder.api.streaming_form import FilePiece, FileStart, Text, WholeFile, read_parts
+from viewfinder.api.services import Services
 from viewfinder.errors import (
     BlockedAddressError,
     InvalidParameterError,

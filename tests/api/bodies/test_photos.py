@@ -6,7 +6,7 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from viewfinder.api.bodies import read_photo
+from viewfinder.api.bodies.photos import read_photo
 from viewfinder.api.schemas.classify import ClassifyOptions
 from viewfinder.settings import MIB
 

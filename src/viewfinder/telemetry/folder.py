@@ -40,7 +40,12 @@ class CountingFolder:
         try:
             parent = _MEMORY if os.access(_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
             clear_left(parent)
-            return cls(Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent)))
+            path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+            try:
+                return cls(path)
+            except OSError:
+                path.rmdir()
+                raise
         except OSError:
             logger.warning("there is no room for temporary files: each worker has its own metrics")
             return None
@@ -59,12 +64,13 @@ def clear_left(parent: Path) -> None:
     """
     for folder in parent.glob(f"{_PREFIX}*"):
         # Another's, or in use, or no folder at all, or there is more in it: it stays.
-        with contextlib.suppress(OSError), _lock_of(folder):
-            if time.time() - folder.stat().st_mtime < _FRESH_S:
-                continue  # whoever makes it may not have locked it yet
-            for file in folder.glob(_FILES):
-                file.unlink()
-            folder.rmdir()
+        with contextlib.suppress(OSError):
+            if time.time() - folder.lstat().st_mtime < _FRESH_S:
+                continue  # whoever makes it may not have locked it yet, and must be able to
+            with _lock_of(folder):
+                for file in folder.glob(_FILES):
+                    file.unlink()
+                folder.rmdir()
 
 
 @contextlib.contextmanager

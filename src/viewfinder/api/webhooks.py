@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from viewfinder.api.schemas.callbacks import CallbackAnswer, CallbackAttempt
+from viewfinder.api.schemas.webhooks import CallbackAnswer, CallbackAttempt
 
 if TYPE_CHECKING:
     from viewfinder.storage.database import Database
