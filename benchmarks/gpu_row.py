@@ -22,7 +22,7 @@ from viewfinder.engines.loader import LoadedVariant, engine_module
 from viewfinder.engines.timing import images_per_second, median_ms, noise, peak_bytes
 from viewfinder.registry.bundle import Bundle
 from viewfinder.serving.compute import Computation
-from viewfinder.serving.devices import Devices
+from viewfinder.serving.queue.devices import Devices
 from viewfinder.settings import Limits, available_cores
 
 PIXELS, LOGITS = "pixels.npy", "logits.npy"

@@ -17,7 +17,7 @@ from viewfinder.imaging.arrays import image_of
 from viewfinder.registry.store import default_model, look_at_start, open_store
 from viewfinder.serving.answers import to_prediction, with_explanation
 from viewfinder.serving.compute import MOST_CLASSES, Computation, check_length
-from viewfinder.serving.explain import Explainer
+from viewfinder.serving.heatmaps.explainer import Explainer
 from viewfinder.settings import Settings, load_settings
 from viewfinder.side_by_side import OnError, check_on_error, in_order
 from viewfinder.types import Explain, Photo, Prediction, ServedModel

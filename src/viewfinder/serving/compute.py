@@ -13,10 +13,10 @@ from viewfinder.engines.loader import LoadedVariant
 from viewfinder.errors import MalformedRequestError, PayloadTooLargeError
 from viewfinder.imaging.preprocess import prepare
 from viewfinder.imaging.statistics import ImageStatistics, image_statistics
-from viewfinder.serving.devices import Devices
-from viewfinder.serving.lanes import Lane, Stage
+from viewfinder.serving.drift.sample import Sample
+from viewfinder.serving.queue.devices import Devices
+from viewfinder.serving.queue.lanes import Lane, Stage
 from viewfinder.settings import Limits
-from viewfinder.shared.sample import Sample
 
 MOST_CLASSES = 100
 """As many classes as an answer may name."""

@@ -6,14 +6,16 @@ from contextlib import nullcontext
 from functools import partial
 
 from viewfinder.serving.answers import to_prediction, with_explanation
-from viewfinder.serving.cache import CachedComputation, digest_of, key_of, open_cache
+from viewfinder.serving.cache.keys import digest_of, key_of
+from viewfinder.serving.cache.opening import open_cache
+from viewfinder.serving.cache.single_flight import CachedComputation
 from viewfinder.serving.callbacks import Callbacks, CompletedPrediction
 from viewfinder.serving.compute import Computed, Scores, check_length
-from viewfinder.serving.devices import Devices
-from viewfinder.serving.drift import DriftMonitor
-from viewfinder.serving.explain import Turns
-from viewfinder.serving.lanes import Lane
+from viewfinder.serving.drift.monitor import DriftMonitor
+from viewfinder.serving.heatmaps.turns import Turns
 from viewfinder.serving.manager import ModelManager
+from viewfinder.serving.queue.devices import Devices
+from viewfinder.serving.queue.lanes import Lane
 from viewfinder.serving.recording import Answered, Recorder
 from viewfinder.serving.shadow import Shadows
 from viewfinder.serving.steps import note_steps

@@ -18,12 +18,12 @@ from viewfinder.errors import (
 )
 from viewfinder.registry.bundle import Bundle
 from viewfinder.serving.compute import Computation
-from viewfinder.serving.explain import Explainer
+from viewfinder.serving.drift.sample import Sample
+from viewfinder.serving.heatmaps.explainer import Explainer
 from viewfinder.serving.versions.following import FollowedStore
 from viewfinder.serving.versions.memory import Memory
 from viewfinder.serving.versions.slot import Slot
 from viewfinder.settings import Settings
-from viewfinder.shared.sample import Sample
 
 # One name in the log for all that becomes of the versions.
 logger = logging.getLogger("viewfinder.serving.manager")

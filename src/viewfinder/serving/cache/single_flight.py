@@ -1,101 +1,16 @@
-"""Answers are kept by the photo's bytes and the model's digest, and worked out once at a time."""
+"""One works an answer out, and all who ask for the same meanwhile wait for what comes of it."""
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
 
-from cachetools import LRUCache
-
-from viewfinder import __version__
-from viewfinder.engines.loader import LoadedVariant
 from viewfinder.errors import RequestError
+from viewfinder.serving.cache.store import ResultCache
 from viewfinder.serving.compute import Computed, Scores
-from viewfinder.serving.redis_cache import RedisCache
-from viewfinder.settings import CacheSettings
-from viewfinder.shared.link import Link, open_link
 from viewfinder.telemetry.tracing import span
 
-_LARGE = 256 * 1024
 # Those who send the same photo at once should not part ways over a moment.
 _SLACK_S = 0.25
-_REDIS_PATIENCE_S = 0.5
-
-
-class ResultCache(Protocol):
-    """Keeps bytes by name. It may forget, and it never fails.
-
-    Attributes:
-        link: The way to a Redis; None where there is none.
-    """
-
-    link: Link | None
-
-    async def get(self, key: str) -> bytes | None:
-        """What was put there, if it is still known."""
-
-    async def put(self, key: str, value: bytes) -> None:
-        """Keep a value."""
-
-    async def close(self) -> None:
-        """Let go of connections."""
-
-
-class MemoryCache:
-    """The most recently used answers, in this process.
-
-    Args:
-        size: How many.
-    """
-
-    def __init__(self, size: int) -> None:
-        self.link: Link | None = None
-        self._values: LRUCache[str, bytes] = LRUCache(size)
-
-    async def get(self, key: str) -> bytes | None:
-        """See `ResultCache.get`."""
-        return self._values.get(key)
-
-    async def put(self, key: str, value: bytes) -> None:
-        """See `ResultCache.put`."""
-        self._values[key] = value
-
-    async def close(self) -> None:
-        """Forget everything."""
-        self._values.clear()
-
-
-def open_cache(settings: CacheSettings) -> ResultCache | None:
-    """The cache that the settings ask for.
-
-    Raises:
-        MissingExtraError: Redis is asked for and not installed.
-        SettingsError: The address of Redis makes no sense.
-    """
-    if not settings.enabled:
-        return None
-    if settings.redis_url is None:
-        return MemoryCache(settings.size)
-    link = open_link(
-        settings.redis_url,
-        setting="cache.redis_url",
-        what="the result cache",
-        patience_s=_REDIS_PATIENCE_S,
-    )
-    return RedisCache(link, ttl_s=settings.ttl_s)
-
-
-async def digest_of(data: bytes) -> str:
-    """SHA-256 of a photo's bytes, as 64 hexadecimal digits."""
-    if len(data) < _LARGE:
-        return hashlib.sha256(data).hexdigest()
-    return await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
-
-
-def key_of(photo: str, loaded: LoadedVariant) -> str:
-    """The name of an answer: the photo, and everything that decides what a model says of it."""
-    return f"{__version__}:{loaded.bundle.digest}:{loaded.variant.name}:{photo}"
 
 
 @dataclass(slots=True, eq=False)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from viewfinder.serving.activation import class_activation
+from viewfinder.serving.heatmaps.activation import class_activation
 
 MAP = np.random.default_rng(1).normal(size=(3, 4, 5)).astype(np.float32)
 HEAD = np.random.default_rng(2).normal(size=(5, 6)).astype(np.float32)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from viewfinder.serving.scheduler import Scheduler
+from viewfinder.serving.queue.scheduler import Scheduler
 
 # One call computes while the next one's pixels are on their way.
 _DEVICE_THREADS = 2

@@ -23,7 +23,9 @@ from viewfinder.errors import (
     ServiceError,
 )
 from viewfinder.registry.bundle import MANIFEST, Bundle
-from viewfinder.serving.cache import CachedComputation, MemoryCache, key_of
+from viewfinder.serving.cache.keys import key_of
+from viewfinder.serving.cache.single_flight import CachedComputation
+from viewfinder.serving.cache.store import MemoryCache
 from viewfinder.serving.compute import Computed, Scores
 from viewfinder.serving.rerouting import set_alias
 from viewfinder.serving.service import ClassifyService

@@ -19,7 +19,8 @@ from viewfinder.app.running import running
 from viewfinder.app.services import build_services
 from viewfinder.errors import ModelNotFoundError
 from viewfinder.registry.routing import Traffic
-from viewfinder.serving.drift import PARTS, Drift, DriftMonitor
+from viewfinder.serving.drift.comparison import PARTS, Drift
+from viewfinder.serving.drift.monitor import DriftMonitor
 from viewfinder.serving.rerouting import set_traffic
 from viewfinder.settings import CacheSettings, DriftSettings, Settings
 from viewfinder.telemetry.tally import SharedTally

@@ -1,10 +1,7 @@
 """Where a model saw a class: by its feature map if the graph gives one, else by occlusion."""
 
 import asyncio
-import math
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,19 +10,23 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from viewfinder.engines.loader import LoadedVariant
-from viewfinder.errors import DeadlineExceededError, OverloadedError
 from viewfinder.imaging.geometry import seen_box
 from viewfinder.imaging.preprocess import Prepared, prepare
-from viewfinder.serving.activation import class_activation
-from viewfinder.serving.devices import Devices
-from viewfinder.serving.lanes import Lane, Stage
-from viewfinder.serving.occlusion import Covered, grid, log_odds, losses, normalised, occlusions
-from viewfinder.serving.scheduler import Scheduler
+from viewfinder.serving.heatmaps.activation import class_activation
+from viewfinder.serving.heatmaps.occlusion import (
+    Covered,
+    grid,
+    log_odds,
+    losses,
+    normalised,
+    occlusions,
+)
+from viewfinder.serving.queue.devices import Devices
+from viewfinder.serving.queue.lanes import Lane, Stage
+from viewfinder.serving.queue.scheduler import Scheduler
 from viewfinder.settings import Limits
-from viewfinder.telemetry.tracing import span
 from viewfinder.types import Explanation, Method
 
-_LEARNING = 0.2
 # Of the queue of a device, so that a small one has room for others.
 _MOST_OF_QUEUE = 1 / 4
 
@@ -156,63 +157,6 @@ class Explainer:
             _rows(normalised(evidence)),
             seen_box(prepared.upright, self._loaded.variant.preprocess),
         )
-
-
-class Turns:
-    """One heat map at a time in a process: it keeps all threads busy, two would end no sooner.
-
-    Attributes:
-        here: How many have a turn or wait for one.
-        seconds: What one takes, as a moving average; 0 until there was one.
-    """
-
-    def __init__(self) -> None:
-        self.here = 0
-        self.seconds = 0.0
-        self._turn = asyncio.Lock()
-
-    @asynccontextmanager
-    async def take(self, deadline: float) -> AsyncGenerator[None]:
-        """Wait for a turn, and have it for what is done inside.
-
-        Args:
-            deadline: On the clock of `time.monotonic`, when the turn must have come.
-
-        Raises:
-            OverloadedError: So many wait that it would come too late.
-            DeadlineExceededError: It has not come all the same.
-        """
-        late = time.monotonic() + self.here * self.seconds - deadline
-        if self.here and late > 0:
-            raise OverloadedError(
-                "More heat maps are waiting than the server can make in time; try again later, or "
-                "ask without one.",
-                retry_after_s=max(1, math.ceil(late)),
-            )
-        self.here += 1
-        try:
-            with span("explain"):
-                await self._wait(deadline)
-                try:
-                    began = time.monotonic()
-                    yield
-                    self._learn(time.monotonic() - began)
-                finally:
-                    self._turn.release()
-        finally:
-            self.here -= 1
-
-    def _learn(self, seconds: float) -> None:
-        self.seconds += (seconds - self.seconds) * (_LEARNING if self.seconds else 1)
-
-    async def _wait(self, deadline: float) -> None:
-        try:
-            async with asyncio.timeout_at(deadline):
-                await self._turn.acquire()
-        except TimeoutError as error:
-            raise DeadlineExceededError(
-                "The deadline passed while other heat maps were made."
-            ) from error
 
 
 def _questions(prepared: Prepared, index: int) -> list[_Question]:

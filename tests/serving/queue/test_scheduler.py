@@ -10,9 +10,9 @@ from functools import partial
 import pytest
 
 from viewfinder.errors import DeadlineExceededError, NotReadyError, OverloadedError
-from viewfinder.serving.devices import Devices
-from viewfinder.serving.lanes import Lane, Stage
-from viewfinder.serving.scheduler import Scheduler
+from viewfinder.serving.queue.devices import Devices
+from viewfinder.serving.queue.lanes import Lane, Stage
+from viewfinder.serving.queue.scheduler import Scheduler
 
 FAR = time.monotonic() + 3600
 
@@ -330,7 +330,7 @@ async def test_work_that_gives_too_little_fails_everybody_in_its_batch() -> None
 
 
 async def test_nobody_waits_for_a_thread_that_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("viewfinder.serving.scheduler._LOST_S", 0.05)
+    monkeypatch.setattr("viewfinder.serving.queue.scheduler._LOST_S", 0.05)
     async with _one_thread() as (scheduler, _):
         with pytest.raises(DeadlineExceededError):
             await scheduler.run(lambda: 1, deadline=time.monotonic() + 0.05)
@@ -338,7 +338,7 @@ async def test_nobody_waits_for_a_thread_that_is_lost(monkeypatch: pytest.Monkey
 
 
 async def test_a_scheduler_that_has_closed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("viewfinder.serving.scheduler._CLOSE_S", 0.05)
+    monkeypatch.setattr("viewfinder.serving.queue.scheduler._CLOSE_S", 0.05)
     async with _one_thread() as (scheduler, gate):
         left = asyncio.create_task(scheduler.run(lambda: 1, deadline=FAR))
         await _all_waiting(scheduler, 1)

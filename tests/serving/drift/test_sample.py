@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from viewfinder.shared.sample import Sample
+from viewfinder.serving.drift.sample import Sample
 
 
 def _chosen(rates: Sequence[int], per_second: float) -> list[int]:

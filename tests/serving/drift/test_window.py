@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viewfinder.serving.window import PHOTOS, Window
+from viewfinder.serving.drift.window import PHOTOS, Window
 from viewfinder.telemetry.tally import SharedTally
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from viewfinder.registry.reference import Distribution, bin_of
-from viewfinder.serving.stability import (
+from viewfinder.serving.drift.stability import (
     bins_for,
     join_classes,
     join_neighbours,

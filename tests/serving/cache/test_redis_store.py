@@ -23,7 +23,8 @@ from tests.support import (
 
 from viewfinder.app.running import running
 from viewfinder.app.services import build_services
-from viewfinder.serving.cache import ResultCache, open_cache
+from viewfinder.serving.cache.opening import open_cache
+from viewfinder.serving.cache.store import ResultCache
 from viewfinder.serving.compute import Scores
 from viewfinder.serving.service import ClassifyService
 from viewfinder.settings import CacheSettings, Settings

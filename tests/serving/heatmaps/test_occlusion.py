@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.registry.bundle import describe
 from viewfinder.registry.manifest import Calibration, Golden, Variant
-from viewfinder.serving.occlusion import GRID, grid, log_odds, losses, normalised, occlusions
+from viewfinder.serving.heatmaps.occlusion import (
+    GRID,
+    grid,
+    log_odds,
+    losses,
+    normalised,
+    occlusions,
+)
 
 NOISE = np.random.default_rng(0).integers(0, 256, (64, 48, 3), np.uint8)
 

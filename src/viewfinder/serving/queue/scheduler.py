@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from viewfinder.errors import DeadlineExceededError, NotReadyError, OverloadedError
-from viewfinder.serving.lanes import Item, Job, Lane, Lanes, Result, Stage, deadline_of
+from viewfinder.serving.queue.lanes import Item, Job, Lane, Lanes, Result, Stage, deadline_of
 
 _CLOSE_S = 20
 # A thread that is so long over the deadline is lost in its work; nobody waits for it any more.
