@@ -10,8 +10,8 @@ from typing import Any, Literal, Self, get_args, overload
 import numpy as np
 from PIL import Image
 
+from viewfinder.engines.apart.probe import load_probed
 from viewfinder.engines.loader import LoadedVariant
-from viewfinder.engines.probe import load_probed
 from viewfinder.errors import Failure, InvalidParameterError, NotReadyError
 from viewfinder.imaging.arrays import image_of
 from viewfinder.registry.store import default_model, look_at_start, open_store

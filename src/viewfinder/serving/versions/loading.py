@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Literal
 
-from viewfinder.engines.probe import load_probed
+from viewfinder.engines.apart.probe import load_probed
 from viewfinder.errors import (
     BundleError,
     DeadlineExceededError,

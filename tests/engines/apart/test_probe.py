@@ -10,7 +10,7 @@ import pytest
 from tests.support import Server, fake_bundle, photo, serving
 
 from viewfinder.engines import apart
-from viewfinder.engines.probe import probe
+from viewfinder.engines.apart.probe import probe
 from viewfinder.errors import BundleError
 from viewfinder.registry.bundle import MANIFEST, Bundle, describe
 from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE

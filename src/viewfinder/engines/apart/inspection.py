@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from viewfinder.engines.apart import answer_apart, run_apart
+from viewfinder.engines.apart.process import answer_apart, run_apart
 from viewfinder.engines.base import Engine, EngineOptions
 from viewfinder.engines.loader import engine_module
 from viewfinder.errors import BundleError
@@ -72,7 +72,7 @@ def inspect(
         "photos": [str(photo) for photo in photos],
         "device": "cpu",
     }
-    answer = run_apart("viewfinder.engines.inspection", question, patience_s=_GIVEN_UP_S)
+    answer = run_apart("viewfinder.engines.apart.inspection", question, patience_s=_GIVEN_UP_S)
     scores = np.array(answer.pop("scores"), np.float32)
     return Inspection(**answer, scores=scores)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 from tests.support import DATA, eventually, photo
 
-from viewfinder.engines.inspection import inspect
+from viewfinder.engines.apart.inspection import inspect
 
 
 def _looking() -> psutil.Process:
@@ -16,7 +16,7 @@ def _looking() -> psutil.Process:
     (found,) = [
         child
         for child in psutil.Process().children()
-        if "viewfinder.engines.inspection" in child.cmdline()
+        if "viewfinder.engines.apart.inspection" in child.cmdline()
     ]
     return found
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from viewfinder.engines.apart import COMPILING_S, answer_apart, run_apart
+from viewfinder.engines.apart.process import COMPILING_S, answer_apart, run_apart
 from viewfinder.engines.base import Device, Engine
 from viewfinder.engines.loader import check_installed, load_variant
 from viewfinder.registry.bundle import Bundle
@@ -86,7 +86,7 @@ def time_variant(
 
     def ask(*measures: _Measure) -> dict[str, Any]:
         return run_apart(
-            "viewfinder.engines.timing",
+            "viewfinder.engines.apart.timing",
             {**question, "measures": measures, "threads": threads},
             patience_s=COMPILING_S if device == "tensorrt" else _GIVEN_UP_S,
         )

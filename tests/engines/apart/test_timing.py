@@ -10,7 +10,7 @@ import pytest
 from tests.engines.bundles import builtin
 from tests.support import fake_bundle
 
-from viewfinder.engines.timing import time_variant
+from viewfinder.engines.apart.timing import time_variant
 from viewfinder.errors import BundleError, MissingExtraError
 from viewfinder.registry.bundle import MANIFEST, Bundle
 

@@ -9,7 +9,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from viewfinder.engines.apart import COMPILING_S, answer_apart, run_apart
+from viewfinder.engines.apart.process import COMPILING_S, answer_apart, run_apart
 from viewfinder.engines.base import Device
 from viewfinder.engines.loader import LoadedVariant, distributions, load_variant
 from viewfinder.engines.releases import releases
@@ -73,7 +73,7 @@ def probe(
         "cache": str(cache.resolve()) if cache is not None else None,
     }
     patience_s = COMPILING_S if device == "tensorrt" else None
-    run_apart("viewfinder.engines.probe", question, patience_s=patience_s)
+    run_apart("viewfinder.engines.apart.probe", question, patience_s=patience_s)
     if mark is not None:
         with contextlib.suppress(OSError):
             mark.parent.mkdir(parents=True, exist_ok=True)
