@@ -20,7 +20,7 @@ from viewfinder.client.pages import Pages
 from viewfinder.client.photos import to_bytes
 from viewfinder.client.talk import Deadline, Heard, Send, Steps
 from viewfinder.errors import Failure, ViewfinderError
-from viewfinder.side_by_side import OnError, check_on_error
+from viewfinder.shared.options import OnError, check_on_error, check_options
 from viewfinder.types import Explain, Photo, Prediction
 
 
@@ -129,7 +129,7 @@ class AsyncClient(Core):
         Raises:
             InvalidParameterError: An option is out of its range.
         """
-        calls.check_options(top_k, min_confidence)
+        check_options(top_k, min_confidence)
         check_on_error(on_error)
         classify = partial(
             self.classify,

@@ -19,7 +19,8 @@ from viewfinder.client.photos import to_bytes
 from viewfinder.client.talk import Deadline, Heard, Send, Steps
 from viewfinder.client.wires import Wire
 from viewfinder.errors import Failure, ViewfinderError
-from viewfinder.side_by_side import OnError, check_on_error, in_order
+from viewfinder.shared.options import OnError, check_on_error, check_options
+from viewfinder.shared.side_by_side import side_by_side
 from viewfinder.types import Explain, Photo, Prediction
 
 
@@ -135,7 +136,7 @@ class Client(Core):
         Raises:
             InvalidParameterError: An option is out of its range.
         """
-        calls.check_options(top_k, min_confidence)
+        check_options(top_k, min_confidence)
         check_on_error(on_error)
         classify = partial(
             self.classify,
@@ -144,7 +145,8 @@ class Client(Core):
             min_confidence=min_confidence,
             timeout_s=timeout_s,
         )
-        return in_order(classify, photos, at_once=self._options.at_once, on_error=on_error)
+        threads = self._options.at_once
+        return side_by_side(classify, photos, threads=threads, on_error=on_error)
 
     def classify_batch(
         self,

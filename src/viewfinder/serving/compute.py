@@ -17,9 +17,7 @@ from viewfinder.serving.drift.sample import Sample
 from viewfinder.serving.queue.devices import Devices
 from viewfinder.serving.queue.lanes import Lane, Stage
 from viewfinder.settings import Limits
-
-MOST_CLASSES = 100
-"""As many classes as an answer may name."""
+from viewfinder.shared.options import MOST_CLASSES
 
 _BYTES_PER_CLASS = np.dtype(np.int32).itemsize + np.dtype(np.float32).itemsize
 
