@@ -14,9 +14,10 @@ from viewfinder.engines.apart.probe import load_probed
 from viewfinder.engines.loader import LoadedVariant
 from viewfinder.errors import Failure, InvalidParameterError, NotReadyError
 from viewfinder.imaging.arrays import image_of
+from viewfinder.imaging.length import check_length
 from viewfinder.registry.store import default_model, look_at_start, open_store
 from viewfinder.serving.answers import to_prediction, with_explanation
-from viewfinder.serving.compute import Computation, check_length
+from viewfinder.serving.compute import Computation
 from viewfinder.serving.heatmaps.explainer import Explainer
 from viewfinder.settings import Settings, load_settings
 from viewfinder.shared.options import OnError, check_on_error, check_options
@@ -200,7 +201,7 @@ class Classifier:
                 photo = file.read(self._limits.image_bytes + 1)
         if not isinstance(photo, bytes):
             raise TypeError(f"a photo is a path, bytes, an image or an array, not {type(photo)}")
-        check_length(photo, self._limits)
+        check_length(photo, self._limits.image_bytes)
         return photo
 
     def close(self) -> None:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from viewfinder.errors import InvalidImageError, MalformedRequestError, PayloadTooLargeError
+from viewfinder.errors import InvalidImageError
+from viewfinder.imaging.length import check_length
 
 
 def read_photo(path: Path, most: int) -> bytes:
@@ -24,8 +25,5 @@ def read_photo(path: Path, most: int) -> bytes:
             data = file.read(most + 1)
     except OSError as error:
         raise InvalidImageError("The file cannot be read.") from error
-    if not data:
-        raise MalformedRequestError("The image is empty.")
-    if len(data) > most:
-        raise PayloadTooLargeError(f"The image is over the limit of {most:,} bytes.")
+    check_length(data, most)
     return data

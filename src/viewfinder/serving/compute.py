@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from viewfinder.engines.loader import LoadedVariant
-from viewfinder.errors import MalformedRequestError, PayloadTooLargeError
 from viewfinder.imaging.preprocess import prepare
 from viewfinder.imaging.statistics import ImageStatistics, image_statistics
 from viewfinder.serving.drift.sample import Sample
@@ -95,19 +94,6 @@ class Computed:
     inferred: float = 0.0
     pixels: int = 0
     statistics: ImageStatistics | None = None
-
-
-def check_length(data: bytes, limits: Limits) -> None:
-    """Refuse what need not be looked at.
-
-    Raises:
-        MalformedRequestError: There are no bytes.
-        PayloadTooLargeError: There are more than the limit.
-    """
-    if not data:
-        raise MalformedRequestError("The image is empty.")
-    if len(data) > limits.image_bytes:
-        raise PayloadTooLargeError(f"The image is over the limit of {limits.image_bytes:,} bytes.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

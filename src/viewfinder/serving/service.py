@@ -5,12 +5,13 @@ import time
 from contextlib import nullcontext
 from functools import partial
 
+from viewfinder.imaging.length import check_length
 from viewfinder.serving.answers import to_prediction, with_explanation
 from viewfinder.serving.cache.keys import digest_of, key_of
 from viewfinder.serving.cache.opening import open_cache
 from viewfinder.serving.cache.single_flight import CachedComputation
 from viewfinder.serving.callbacks import Callbacks, CompletedPrediction
-from viewfinder.serving.compute import Computed, Scores, check_length
+from viewfinder.serving.compute import Computed, Scores
 from viewfinder.serving.drift.monitor import DriftMonitor
 from viewfinder.serving.heatmaps.turns import Turns
 from viewfinder.serving.manager import ModelManager
@@ -104,7 +105,7 @@ class ClassifyService:
             ServiceError: The service cannot answer now.
         """
         began = time.monotonic()
-        check_length(data, self._limits)
+        check_length(data, self._limits.image_bytes)
         slot = await self._models.get(model, caller, deadline=deadline)
         with slot.open():
             compute = partial(slot.computation.run, data, self._devices, deadline, lane)
