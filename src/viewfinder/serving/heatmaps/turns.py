@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from viewfinder.errors import DeadlineExceededError, OverloadedError
+from viewfinder.serving.queue.lanes import moving_average
 from viewfinder.telemetry.tracing import span
 
 _LEARNING = 0.2
@@ -50,14 +51,12 @@ class Turns:
                 try:
                     began = time.monotonic()
                     yield
-                    self._learn(time.monotonic() - began)
+                    took = time.monotonic() - began
+                    self.seconds = moving_average(self.seconds, took, _LEARNING)
                 finally:
                     self._turn.release()
         finally:
             self.here -= 1
-
-    def _learn(self, seconds: float) -> None:
-        self.seconds += (seconds - self.seconds) * (_LEARNING if self.seconds else 1)
 
     async def _wait(self, deadline: float) -> None:
         try:

@@ -38,7 +38,7 @@ class Stage(Generic[Item, Result]):
 
     def learn(self, seconds: float) -> None:
         """Take a measured call into the average."""
-        self.seconds += (seconds - self.seconds) * (_LEARNING if self.seconds else 1)
+        self.seconds = moving_average(self.seconds, seconds, _LEARNING)
 
 
 @dataclass(slots=True, eq=False)
@@ -107,6 +107,17 @@ class Lanes:
                 jobs.remove(job)
             taken += same
         return taken
+
+
+def moving_average(average: float, value: float, weight: float) -> float:
+    """Take a value in.
+
+    Args:
+        average: Before; 0 if there was no value yet.
+        value: The new one.
+        weight: Of it, 0-1.
+    """
+    return average + (value - average) * (weight if average else 1)
 
 
 def deadline_of(job: Job) -> float:
