@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from tests.support import Server, fake_bundle, photo, serving
 
-from viewfinder.engines import apart
+from viewfinder.engines.apart import process
 from viewfinder.engines.apart.probe import probe
 from viewfinder.errors import BundleError
 from viewfinder.registry.bundle import MANIFEST, Bundle, describe
@@ -111,7 +111,7 @@ def test_where_nothing_can_be_remembered_it_is_tried_each_time(
 def test_a_graph_that_never_ends_loading_is_refused(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(apart, "_PATIENCE_S", 1)
+    monkeypatch.setattr(process, "_PATIENCE_S", 1)
     with pytest.raises(BundleError, match="still busy after 1 seconds"):
         _probe(fake_bundle(store, milliseconds=60_000), tmp_path)
 
