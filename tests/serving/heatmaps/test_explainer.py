@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.serving.queues import depth
 from tests.support import Engine, encode, fake_bundle, grey, soon
 
 from viewfinder.api.dependencies import Services
@@ -130,7 +131,7 @@ async def test_no_more_waits_in_the_queue_than_keeps_the_threads_busy(store: Pat
     async with serving(store, threads=2, milliseconds=1) as services:
         explaining = asyncio.create_task(explained(services.classify, grey(10)))
         while not explaining.done():
-            depths.add(services.devices.cpu.depth)
+            depths.add(depth(services.devices.cpu))
             await asyncio.sleep(0)
     assert max(depths) <= 2
 
@@ -151,7 +152,7 @@ async def test_a_small_queue_has_room_for_them_and_for_others(store: Path, queue
     async with serving(store, queue_size=queue_size, **traits) as services:
         explaining = asyncio.create_task(explained(services.classify, grey(10)))
         while not explaining.done():
-            depths.add(services.devices.of("gpu").depth)
+            depths.add(depth(services.devices.of("gpu")))
             await asyncio.sleep(0)
         assert (await explaining).explanation is not None
     assert max(depths) <= max(1, queue_size // 4)
@@ -188,7 +189,7 @@ async def test_one_who_leaves_takes_all_that_is_left_with_him(store: Path, engin
         explaining.cancel()
         with pytest.raises(asyncio.CancelledError):
             await explaining
-        assert services.devices.cpu.depth == 0
+        assert depth(services.devices.cpu) == 0
         asked = len(engine.calls)
         engine.forget()
         await explained(services.classify, grey(20))  # the turn has not gone with him
@@ -207,7 +208,7 @@ async def test_a_deadline_that_passes_meanwhile_ends_it(store: Path, engine: Eng
         engine.open.set()
         with pytest.raises(DeadlineExceededError):
             await explaining
-        assert services.devices.cpu.depth == 0
+        assert depth(services.devices.cpu) == 0
 
 
 async def test_a_question_that_fails_ends_it(store: Path, engine: Engine) -> None:
@@ -217,7 +218,7 @@ async def test_a_question_that_fails_ends_it(store: Path, engine: Engine) -> Non
         engine.failures[10] = InvalidImageError("broken")
         with pytest.raises(InvalidImageError):
             await explained(services.classify, grey(10))
-        assert services.devices.cpu.depth == 0
+        assert depth(services.devices.cpu) == 0
     assert len(engine.calls) < QUESTIONS
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.serving.queues import depth
 from tests.support import Engine, fake_bundle, grey, soon
 
 from viewfinder.api.dependencies import Services
@@ -59,7 +60,7 @@ async def _hold(services: Services, engine: Engine) -> list[asyncio.Task[Predict
 
 
 async def _waiting(services: Services, count: int) -> None:
-    await soon(lambda: services.devices.of("gpu").depth == count)
+    await soon(lambda: depth(services.devices.of("gpu")) == count)
 
 
 async def test_batches_form_only_while_the_device_is_busy(store: Path, engine: Engine) -> None:

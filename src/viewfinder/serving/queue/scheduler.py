@@ -83,11 +83,6 @@ class Scheduler:
         ]
 
     @property
-    def depth(self) -> int:
-        """How many items wait."""
-        return sum(self.depths.values())
-
-    @property
     def depths(self) -> dict[Lane, int]:
         """How many items wait in each lane."""
         return {"interactive": len(self._lanes.interactive), "batch": len(self._lanes.batch)}
