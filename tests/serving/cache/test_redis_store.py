@@ -186,9 +186,14 @@ async def test_while_it_is_left_alone_nobody_waits_for_it(
 
 
 async def test_more_requests_than_connections_get_their_own_answers(
-    store: Path, redis: RedisServer, caplog: pytest.LogCaptureFixture
+    store: Path,
+    redis: RedisServer,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fake_bundle(store)
+    # Two hundred at once keep a slow machine busy for longer than Redis is given.
+    monkeypatch.setattr("viewfinder.serving.cache.opening._REDIS_PATIENCE_S", 60)
     async with _service(store, redis.url) as service:
         await _ask_all(service, 0, 200)
         await soon(lambda: len(redis.keys()) == 200)
