@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness import photos
+from viewfinder.engines.apart.timing import images_per_second, median_ms, noise, peak_bytes
 from viewfinder.engines.base import Device, Engine, EngineOptions, to_confidence
 from viewfinder.engines.loader import LoadedVariant, engine_module
-from viewfinder.engines.timing import images_per_second, median_ms, noise, peak_bytes
 from viewfinder.registry.bundle import Bundle
 from viewfinder.serving.compute import Computation
-from viewfinder.serving.devices import Devices
+from viewfinder.serving.queue.devices import Devices
 from viewfinder.settings import Limits
 from viewfinder.shared.machine import available_cores
 

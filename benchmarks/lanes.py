@@ -16,8 +16,8 @@ from functools import partial
 from benchmarks.compute import alone_ms, builtin, infer, limit
 from benchmarks.harness import Figure, median, parse, parser, percentile, photos, save
 from viewfinder.engines.loader import LoadedVariant
-from viewfinder.serving.lanes import Lane
-from viewfinder.serving.scheduler import Scheduler
+from viewfinder.serving.queue.lanes import Lane
+from viewfinder.serving.queue.scheduler import Scheduler
 from viewfinder.shared.machine import available_cores
 
 _LOAD = 0.3

@@ -347,7 +347,7 @@ class LocalServer:
     @property
     def waiting(self) -> int:
         """Photos that wait for the CPU."""
-        return self.services.devices.cpu.depth
+        return sum(self.services.devices.cpu.depths.values())
 
 
 @contextlib.contextmanager

@@ -5,21 +5,23 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, get_args, overload
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 from PIL import Image
 
+from viewfinder.engines.apart.probe import load_probed
 from viewfinder.engines.loader import LoadedVariant
-from viewfinder.engines.probe import load_probed
 from viewfinder.errors import Failure, InvalidParameterError, NotReadyError
 from viewfinder.imaging.arrays import image_of
+from viewfinder.imaging.length import check_length
 from viewfinder.registry.store import default_model, look_at_start, open_store
 from viewfinder.serving.answers import to_prediction, with_explanation
-from viewfinder.serving.compute import MOST_CLASSES, Computation, check_length
-from viewfinder.serving.explain import Explainer
+from viewfinder.serving.compute import Computation
+from viewfinder.serving.heatmaps.explainer import Explainer
 from viewfinder.settings import Settings, load_settings
-from viewfinder.side_by_side import OnError, check_on_error, in_order
+from viewfinder.shared.options import OnError, check_on_error, check_options
+from viewfinder.shared.side_by_side import side_by_side
 from viewfinder.types import Explain, Photo, Prediction, ServedModel
 
 
@@ -129,7 +131,7 @@ class Classifier:
             TypeError: It is none of the kinds of `Photo`.
             ValueError: An array is not uint8 `[H, W, 3]`.
         """
-        _check_options(top_k, min_confidence, explain)
+        check_options(top_k, min_confidence, explain)
         if self._is_closed:
             raise NotReadyError("The classifier is closed.")
         began = time.monotonic()
@@ -183,10 +185,10 @@ class Classifier:
         Raises:
             InvalidParameterError: An option is out of its range.
         """
-        _check_options(top_k, min_confidence)
+        check_options(top_k, min_confidence)
         check_on_error(on_error)
         classify = partial(self, top_k=top_k, min_confidence=min_confidence)
-        return in_order(classify, photos, at_once=self._threads, on_error=on_error)
+        return side_by_side(classify, photos, threads=self._threads, on_error=on_error)
 
     def _taken(self, photo: Any) -> bytes | Image.Image:
         if isinstance(photo, np.ndarray):
@@ -199,7 +201,7 @@ class Classifier:
                 photo = file.read(self._limits.image_bytes + 1)
         if not isinstance(photo, bytes):
             raise TypeError(f"a photo is a path, bytes, an image or an array, not {type(photo)}")
-        check_length(photo, self._limits)
+        check_length(photo, self._limits.image_bytes)
         return photo
 
     def close(self) -> None:
@@ -220,12 +222,3 @@ class Classifier:
 
     def __repr__(self) -> str:
         return f"<Classifier {self.name}@{self.version} {self.model.variant}>"
-
-
-def _check_options(top_k: int, min_confidence: float, explain: Explain = "none") -> None:
-    if not 1 <= top_k <= MOST_CLASSES:
-        raise InvalidParameterError(f"top_k: Input should be 1 to {MOST_CLASSES}")
-    if not 0 <= min_confidence <= 1:
-        raise InvalidParameterError("min_confidence: Input should be 0 to 1")
-    if explain not in get_args(Explain):
-        raise InvalidParameterError(f"explain: Input should be {' or '.join(get_args(Explain))}")

@@ -12,7 +12,7 @@ from tests.serving.references import with_reference
 from tests.support import PHOTOS, encode, fake_bundle, serving, serving_here
 
 from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE, scan
-from viewfinder.serving.stability import MODERATE, SIGNIFICANT
+from viewfinder.serving.drift.stability import MODERATE, SIGNIFICANT
 from viewfinder.settings import DriftSettings, Settings
 
 KNOWN, OTHERS = ("cat", "espresso", "rocket"), ("running-shoe", "sandal")

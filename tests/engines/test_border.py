@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from viewfinder.engines.base import EngineOptions
-from viewfinder.engines.border import InputBorder, Quantization, count_classes, in_parts, to_scores
+from viewfinder.engines.border import (
+    InputBorder,
+    Quantization,
+    count_classes,
+    in_parts,
+    one_each,
+    to_scores,
+)
 from viewfinder.engines.litert import LiteRTEngine
 from viewfinder.errors import BundleError
 from viewfinder.registry.manifest import Scaling
@@ -31,7 +38,7 @@ def test_pixels_are_scaled_by_channel() -> None:
 
 def test_channels_first() -> None:
     border = InputBorder.of([None, 3, 4, 5], np.float32, Scaling(mean=(0, 0, 0), std=(1, 1, 1)))
-    assert (border.height, border.width) == (4, 5)
+    assert border.input_shape == (4, 5, 3)
     encoded = border.encode(IMAGES)
     assert encoded.flags.c_contiguous
     assert (encoded == IMAGES.transpose(0, 3, 1, 2)).all()
@@ -64,6 +71,13 @@ def test_inputs_that_are_no_images_are_refused(
 ) -> None:
     with pytest.raises(BundleError, match=reason):
         InputBorder.of(shape, dtype, scaling)
+
+
+def test_a_graph_has_one_input_and_one_output() -> None:
+    assert one_each(["image"], {"scores": 1}.items()) == ("image", ("scores", 1))
+    for inputs, outputs in (([], ["a"]), (["a"], []), (["a", "b"], ["a"]), (["a"], ["a", "b"])):
+        with pytest.raises(BundleError, match="exactly one input and one output"):
+            one_each(inputs, outputs)
 
 
 @pytest.mark.parametrize(

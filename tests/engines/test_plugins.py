@@ -21,9 +21,9 @@ from tests.support import (
     serving,
 )
 
+from viewfinder.engines.apart.probe import probe
 from viewfinder.engines.loader import check_installed, distributions, engine_module, load_variant
 from viewfinder.engines.plugins import GROUP
-from viewfinder.engines.probe import probe
 from viewfinder.errors import BundleError, EngineError, MissingEngineError
 from viewfinder.pipelines.publish import prove
 from viewfinder.registry.bundle import MANIFEST, Bundle, describe

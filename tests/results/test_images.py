@@ -19,7 +19,7 @@ from tests.support import DATA, encode, photo, same_pixels, soon
 from viewfinder.blobs.store import Blobs, FolderBlobs, open_blobs
 from viewfinder.errors import InvalidImageError
 from viewfinder.results.images import ImageKeeper, image_key, stored_form
-from viewfinder.serving.scheduler import Scheduler
+from viewfinder.serving.queue.scheduler import Scheduler
 from viewfinder.settings import BlobSettings, Limits, Settings
 from viewfinder.storage.database import Database
 from viewfinder.storage.retention import OldResults

@@ -13,7 +13,7 @@ import httpx2
 import numpy as np
 import pytest
 from tests.broken import becomes_litert, builtin_graph
-from tests.engines.test_probe import FATAL
+from tests.engines.apart.test_probe import FATAL
 from tests.engines.test_saved_model import _save
 from tests.support import ROOT, fake_bundle, grey, in_full, serving
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viewfinder.serving.compute import MOST_CLASSES, Scores
+from viewfinder.serving.compute import Scores
+from viewfinder.shared.options import MOST_CLASSES
 
 
 @given(st.lists(st.sampled_from([0.0, 0.1, 0.2, 0.5, 1.0]), min_size=1, max_size=140))

@@ -141,7 +141,7 @@ class Slow:
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> Slow:
     slow = Slow()
-    monkeypatch.setattr("viewfinder.engines.probe.load_variant", slow)
+    monkeypatch.setattr("viewfinder.engines.apart.probe.load_variant", slow)
     return slow
 
 

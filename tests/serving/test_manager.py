@@ -43,7 +43,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         seen.append(f"{bundle.manifest.name}@{bundle.manifest.version}")
         return load_variant(bundle, **options)
 
-    monkeypatch.setattr("viewfinder.engines.probe.load_variant", watch)
+    monkeypatch.setattr("viewfinder.engines.apart.probe.load_variant", watch)
     return seen
 
 
@@ -77,7 +77,7 @@ class Gate:
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
     gate = Gate()
-    monkeypatch.setattr("viewfinder.engines.probe.load_variant", gate.load)
+    monkeypatch.setattr("viewfinder.engines.apart.probe.load_variant", gate.load)
     return gate
 
 

@@ -196,7 +196,6 @@ def test_files_that_cannot_be_had_keep_nobody_from_counting(
     assert "the metrics of this worker stay its own" in caplog.text
     _count(cells, "a", 2, "x")
     assert _read(Siblings(cells, place)) == [{("a", ("x",)): 2}]
-    cells.close()
 
 
 def test_a_disk_that_is_full_costs_a_series_and_spoils_no_other(
@@ -216,5 +215,4 @@ def test_a_disk_that_is_full_costs_a_series_and_spoils_no_other(
     _count(cells, "a", 2, "later")
     expected = {("a", ("first",)): 1, ("a", ("later",)): 2}
     assert _read(Siblings(Cells(place), place))[1] == expected
-    cells.close()
     assert _read(Siblings(Cells(other), other))[0] == expected

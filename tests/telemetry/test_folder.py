@@ -16,7 +16,7 @@ def _folder(parent: Path, name: str = "viewfinder-x") -> Path:
     folder = parent / name
     folder.mkdir()
     for kind in ("metrics", "tally"):
-        Cells(Place(folder, 0, kind)).close()
+        Cells(Place(folder, 0, kind))
     os.utime(folder, _LONG_AGO)
     return folder
 

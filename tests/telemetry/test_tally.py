@@ -47,7 +47,6 @@ def test_workers_see_what_the_others_count_and_their_own_at_once(tmp_path: Path)
 def test_what_a_dead_worker_counted_stays_for_who_takes_its_place(tmp_path: Path) -> None:
     one = SharedTally(Place(tmp_path, 0))
     one.add("a", ["x"])
-    one.close()
     again = SharedTally(Place(tmp_path, 0))
     again.add("a", ["x"])
     assert again.counts("a") == {"x": 2}

@@ -15,9 +15,9 @@ from viewfinder.net.fetch import Fetcher
 from viewfinder.quota.counter import Counter
 from viewfinder.results.recorder import ResultRecorder
 from viewfinder.results.retention import Retention
-from viewfinder.serving.devices import Devices
-from viewfinder.serving.drift import DriftMonitor
+from viewfinder.serving.drift.monitor import DriftMonitor
 from viewfinder.serving.manager import ModelManager
+from viewfinder.serving.queue.devices import Devices
 from viewfinder.serving.service import ClassifyService
 from viewfinder.settings import Settings
 from viewfinder.shared.heartbeat import Heartbeat

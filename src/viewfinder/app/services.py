@@ -17,9 +17,9 @@ from viewfinder.registry.store import default_model, open_store
 from viewfinder.results.opening import open_recorder
 from viewfinder.results.retention import Retention
 from viewfinder.serving.callbacks import Callbacks, find_callbacks
-from viewfinder.serving.devices import Devices
-from viewfinder.serving.drift import DriftMonitor
+from viewfinder.serving.drift.monitor import DriftMonitor
 from viewfinder.serving.manager import ModelManager
+from viewfinder.serving.queue.devices import Devices
 from viewfinder.serving.service import ClassifyService
 from viewfinder.settings import Settings
 from viewfinder.shared.heartbeat import Heartbeat

@@ -27,7 +27,7 @@ from viewfinder.capacity.measured import (
 from viewfinder.capacity.photos import Photos, gather, golden_of
 from viewfinder.capacity.progress import Tell
 from viewfinder.capacity.server import Child, serving, to_be_measured
-from viewfinder.engines.probe import load_probed
+from viewfinder.engines.apart.probe import load_probed
 from viewfinder.errors import DatasetError, MeasuringError, RemoteError
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.store import default_model, look_at_start, open_store

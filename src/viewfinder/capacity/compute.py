@@ -9,8 +9,8 @@ import numpy as np
 
 from viewfinder.capacity.measured import Compute, Work
 from viewfinder.capacity.progress import Tell
+from viewfinder.engines.apart.timing import images_per_second, median_ms, noise
 from viewfinder.engines.loader import LoadedVariant
-from viewfinder.engines.timing import images_per_second, median_ms, noise
 from viewfinder.imaging.preprocess import preprocess
 from viewfinder.serving.compute import Computation
 from viewfinder.settings import Limits

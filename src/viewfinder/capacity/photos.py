@@ -8,9 +8,9 @@ import numpy as np
 from viewfinder.capacity.measured import Pictures
 from viewfinder.errors import DatasetError, RequestError
 from viewfinder.imaging.decode import decode, upright_size
+from viewfinder.imaging.length import check_length
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE, scan
-from viewfinder.serving.compute import check_length
 from viewfinder.settings import Limits
 
 MOST = 64
@@ -63,7 +63,7 @@ def gather(data: Iterable[bytes], source: str, limits: Limits) -> Photos:
     left_out, why = 0, "there are none"
     for one in data:
         try:
-            check_length(one, limits)
+            check_length(one, limits.image_bytes)
             decode(one, limits=limits, enough=_SMALL)
         except RequestError as error:
             left_out, why = left_out + 1, error.detail.rstrip(".")

@@ -8,6 +8,7 @@ import typer
 
 from viewfinder.cli.console import Json, fail, print_json, say
 from viewfinder.imaging.suffixes import HEIC, SUFFIXES
+from viewfinder.shared.options import MOST_CLASSES
 
 if TYPE_CHECKING:
     from viewfinder.cli.batch.sources import Photo
@@ -25,7 +26,7 @@ def classify(
     ],
     *,
     model: Annotated[str | None, typer.Option(help="name, name@3 or name@alias.")] = None,
-    top_k: Annotated[int, typer.Option(min=1, max=100, help="Classes to name.")] = 5,
+    top_k: Annotated[int, typer.Option(min=1, max=MOST_CLASSES, help="Classes to name.")] = 5,
     out: Annotated[
         Path | None,
         typer.Option(help="Write the answers here: a .jsonl, .csv or .parquet file."),

@@ -209,7 +209,7 @@ def _check_shared(settings: "Settings") -> None:
     """Stop before the start when a Redis cannot be used as it is asked for."""
     from viewfinder.idempotency.opening import open_answers
     from viewfinder.quota.opening import open_counter
-    from viewfinder.serving.cache import open_cache
+    from viewfinder.serving.cache.opening import open_cache
 
     # These connect to nothing yet.
     open_cache(settings.cache)

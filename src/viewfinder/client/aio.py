@@ -25,7 +25,7 @@ from viewfinder.client.photos.files import to_bytes
 from viewfinder.client.sending.async_wire import AsyncWire
 from viewfinder.client.sending.talk import Deadline, Heard, Send, Steps
 from viewfinder.errors import Failure, ViewfinderError
-from viewfinder.side_by_side import OnError, check_on_error
+from viewfinder.shared.options import OnError, check_on_error, check_options
 from viewfinder.types import Explain, Photo, Prediction
 
 
@@ -134,7 +134,7 @@ class AsyncClient(Core):
         Raises:
             InvalidParameterError: An option is out of its range.
         """
-        operations.check_options(top_k, min_confidence)
+        check_options(top_k, min_confidence)
         check_on_error(on_error)
         classify = partial(
             self.classify,

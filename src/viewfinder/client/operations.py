@@ -15,22 +15,10 @@ from viewfinder.client.call import KEY_HEADER, Answer, Call, as_json, failure, s
 from viewfinder.client.pages import Pages, pages_of
 from viewfinder.client.photos.forms import Form
 from viewfinder.errors import InvalidParameterError, ViewfinderError
+from viewfinder.shared.options import check_options
 from viewfinder.types import Explain, Prediction
 
 _JSON = {"Content-Type": "application/json"}
-_MOST_CLASSES = 100
-
-
-def check_options(top_k: int, min_confidence: float) -> None:
-    """Refuse what no server takes.
-
-    Raises:
-        InvalidParameterError: An option is out of its range.
-    """
-    if not 1 <= top_k <= _MOST_CLASSES:
-        raise InvalidParameterError(f"top_k: Input should be 1 to {_MOST_CLASSES}")
-    if not 0 <= min_confidence <= 1:
-        raise InvalidParameterError("min_confidence: Input should be 0 to 1")
 
 
 def classify(

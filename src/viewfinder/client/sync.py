@@ -24,7 +24,8 @@ from viewfinder.client.photos.files import to_bytes
 from viewfinder.client.sending.talk import Deadline, Heard, Send, Steps
 from viewfinder.client.sending.wire import Wire
 from viewfinder.errors import Failure, ViewfinderError
-from viewfinder.side_by_side import OnError, check_on_error, in_order
+from viewfinder.shared.options import OnError, check_on_error, check_options
+from viewfinder.shared.side_by_side import side_by_side
 from viewfinder.types import Explain, Photo, Prediction
 
 
@@ -140,7 +141,7 @@ class Client(Core):
         Raises:
             InvalidParameterError: An option is out of its range.
         """
-        operations.check_options(top_k, min_confidence)
+        check_options(top_k, min_confidence)
         check_on_error(on_error)
         classify = partial(
             self.classify,
@@ -149,7 +150,8 @@ class Client(Core):
             min_confidence=min_confidence,
             timeout_s=timeout_s,
         )
-        return in_order(classify, photos, at_once=self._options.at_once, on_error=on_error)
+        threads = self._options.at_once
+        return side_by_side(classify, photos, threads=threads, on_error=on_error)
 
     def classify_batch(
         self,

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from viewfinder.datasets.reading import side_by_side
 from viewfinder.errors import DatasetError
+from viewfinder.shared.side_by_side import side_by_side
 
 GIB: Final = 1024**3
 _ROWS = "pixels"

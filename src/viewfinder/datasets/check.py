@@ -12,13 +12,14 @@ import numpy as np
 from viewfinder.datasets.duplicates import fingerprints, group
 from viewfinder.datasets.findings import ClassCount, Copy, Corrupt, Findings, Size, Skew
 from viewfinder.datasets.photos import SPLITS, Dataset, Photo, Skipped
-from viewfinder.datasets.reading import read_photo, side_by_side
+from viewfinder.datasets.reading import read_photo
 from viewfinder.datasets.split import assign_splits
 from viewfinder.errors import ViewfinderError
 from viewfinder.imaging.decode import upright_size
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.imaging.preprocess import preprocess
 from viewfinder.settings import Limits
+from viewfinder.shared.side_by_side import side_by_side
 
 TINY: Final = 20
 """Photos to learn a class from, under which it is reported."""

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 
 from viewfinder.datasets.cache import GIB, Index, Shelf, checksum
 from viewfinder.datasets.photos import Photo, Skipped
-from viewfinder.datasets.reading import read_photo, side_by_side
+from viewfinder.datasets.reading import read_photo
 from viewfinder.errors import DatasetError, ViewfinderError
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.imaging.preprocess import preprocess
 from viewfinder.settings import Limits
+from viewfinder.shared.side_by_side import side_by_side
 
 Progress = Callable[[int, int], None]
 

@@ -1,15 +1,9 @@
-"""Photos from the disk, several at a time, without ever having many of them in memory."""
+"""Photos from the disk."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
 
-from viewfinder.errors import InvalidImageError, MalformedRequestError, PayloadTooLargeError
-
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
+from viewfinder.errors import InvalidImageError
+from viewfinder.imaging.length import check_length
 
 
 def read_photo(path: Path, most: int) -> bytes:
@@ -31,28 +25,5 @@ def read_photo(path: Path, most: int) -> bytes:
             data = file.read(most + 1)
     except OSError as error:
         raise InvalidImageError("The file cannot be read.") from error
-    if not data:
-        raise MalformedRequestError("The image is empty.")
-    if len(data) > most:
-        raise PayloadTooLargeError(f"The image is over the limit of {most:,} bytes.")
+    check_length(data, most)
     return data
-
-
-def side_by_side(
-    work: Callable[[_Item], _Result], items: Iterable[_Item], *, threads: int
-) -> Iterator[_Result]:
-    """What `work` makes of each item, in their order, worked out on `threads` threads.
-
-    At most two items a thread are in hand, so that results do not pile up. An exception ends it.
-    """
-    pool = ThreadPoolExecutor(threads, "photos")
-    pending: deque[Future[_Result]] = deque()
-    try:
-        for item in items:
-            pending.append(pool.submit(work, item))
-            if len(pending) >= 2 * threads:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)

@@ -4,9 +4,9 @@ A graph that Viewfinder makes takes uint8 pixels and gives float32 logits, and n
 Foreign graphs want floats, other integers, or channels first, and may give quantised scores.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -16,6 +16,9 @@ from viewfinder.registry.manifest import Scaling
 
 _CHANNELS = 3
 _RANK = 4
+
+_Input = TypeVar("_Input")
+_Output = TypeVar("_Output")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,11 @@ class InputBorder:
             raise BundleError("the graph takes whole numbers and does not say what they stand for")
         return cls(int(height), int(width), channels_first, kind, scaling, quantization)
 
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """`(height, width, 3)`, whatever order the graph has them in."""
+        return self.height, self.width, _CHANNELS
+
     def encode(self, batch: NDArray[np.uint8]) -> NDArray[np.generic]:
         """uint8 `[N, H, W, 3]` to what the graph takes."""
         values: NDArray[np.generic] = batch
@@ -112,6 +120,17 @@ class InputBorder:
         if self.channels_first:
             values = np.ascontiguousarray(values.transpose(0, 3, 1, 2))
         return values
+
+
+def one_each(inputs: Collection[_Input], outputs: Collection[_Output]) -> tuple[_Input, _Output]:
+    """The only input of a graph, and its only output.
+
+    Raises:
+        BundleError: It has more of them, or none.
+    """
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise BundleError("a graph needs exactly one input and one output")
+    return next(iter(inputs)), next(iter(outputs))
 
 
 def count_classes(shape: Sequence[int | None]) -> int:

@@ -39,7 +39,10 @@ class LiteRTEngine:
         if len(outputs) == 1:  # the scores of a foreign graph may keep axes of length one
             maps, scores = [], outputs
         if len(inputs) != 1 or len(scores) != 1 or len(maps) > 1:
-            raise BundleError("a graph needs exactly one input and one output")
+            raise BundleError(
+                "a graph needs exactly one input and one output of scores, "
+                "and may have one feature map"
+            )
         (self._input,), (self._output,), self._map = inputs, scores, next(iter(maps), None)
         self._border = InputBorder.of(
             self._input["shape"].tolist(),
@@ -48,7 +51,7 @@ class LiteRTEngine:
             _quantization(self._input),
         )
         self._decoding = _quantization(self._output)
-        self.input_shape = (self._border.height, self._border.width, 3)
+        self.input_shape = self._border.input_shape
         self.classes = count_classes(self._output["shape"].tolist())
         self.feature_shape = None if self._map is None else _feature_shape(self._map)
         self._pool = Pool(interpreters)

@@ -15,7 +15,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from viewfinder.engines.base import Device, EngineOptions, EngineTraits
-from viewfinder.engines.border import InputBorder, count_classes, in_parts, to_scores
+from viewfinder.engines.border import InputBorder, count_classes, in_parts, one_each, to_scores
 from viewfinder.engines.pool import Pool
 from viewfinder.engines.releases import releases
 from viewfinder.errors import BundleError, MissingExtraError, SettingsError
@@ -67,15 +67,13 @@ class OnnxEngine:
 
     def __init__(self, path: Path, options: EngineOptions) -> None:
         session = _session(path, options)
-        if len(session.get_inputs()) != 1 or len(session.get_outputs()) != 1:
-            raise BundleError("a graph needs exactly one input and one output")
-        (image,), (scores,) = session.get_inputs(), session.get_outputs()
+        image, scores = one_each(session.get_inputs(), session.get_outputs())
         self._name = image.name
         shape = [n if isinstance(n, int) else None for n in image.shape]
         self._border = InputBorder.of(shape, _dtype(image), options.scaling)
         _dtype(scores)
         self.classes = count_classes([n if isinstance(n, int) else None for n in scores.shape])
-        self.input_shape = (self._border.height, self._border.width, 3)
+        self.input_shape = self._border.input_shape
 
         # Where the graph leaves the length of a batch open, a CPU gains nothing by a longer one.
         on_device = options.device != "cpu"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viewfinder.engines.base import EngineOptions, EngineTraits
-from viewfinder.engines.border import InputBorder, count_classes, in_parts, to_scores
+from viewfinder.engines.border import InputBorder, count_classes, in_parts, one_each, to_scores
 from viewfinder.engines.pool import Pool
 from viewfinder.errors import BundleError
 from viewfinder.third_party import import_openvino
@@ -26,13 +26,11 @@ class OpenVINOEngine:
 
     def __init__(self, path: Path, options: EngineOptions) -> None:
         compiled = _compile(path, options.threads)
-        if len(compiled.inputs) != 1 or len(compiled.outputs) != 1:
-            raise BundleError("a graph needs exactly one input and one output")
-        (image,), (scores,) = compiled.inputs, compiled.outputs
+        image, scores = one_each(compiled.inputs, compiled.outputs)
         shape = _shape(image)
         self._border = InputBorder.of(shape, image.element_type.to_dtype(), options.scaling)
         self.classes = count_classes(_shape(scores))
-        self.input_shape = (self._border.height, self._border.width, 3)
+        self.input_shape = self._border.input_shape
         self._fixed = shape[0] is not None
         self._size = shape[0] or 1
         self._pool = Pool(compiled.create_infer_request() for _ in range(options.threads))

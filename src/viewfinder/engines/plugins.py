@@ -16,7 +16,7 @@ from importlib import metadata
 from importlib.metadata import EntryPoint
 from typing import Any, cast
 
-from viewfinder.engines.apart import answer_apart, run_apart
+from viewfinder.engines.apart.process import answer_apart, run_apart
 from viewfinder.engines.base import EngineModule
 from viewfinder.errors import EngineError, MissingEngineError, OperatorError
 

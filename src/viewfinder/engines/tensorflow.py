@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from viewfinder.engines.base import EngineOptions, EngineTraits
-from viewfinder.engines.border import InputBorder, count_classes, in_parts, to_scores
+from viewfinder.engines.border import InputBorder, count_classes, in_parts, one_each, to_scores
 from viewfinder.engines.pool import Pool
 from viewfinder.engines.saved_model import SIGNATURE, check_file, check_graph
 from viewfinder.errors import BundleError, SettingsError
@@ -37,7 +37,7 @@ class TensorFlowEngine:
         shape = _shape(image)
         self._border = InputBorder.of(shape, image.dtype.as_numpy_dtype, options.scaling)
         self.classes = count_classes(_shape(scores))
-        self.input_shape = (self._border.height, self._border.width, 3)
+        self.input_shape = self._border.input_shape
 
         # XLA compiles for each length of a batch anew, so for XLA there is one length.
         compiled = _is_compiled(options)
@@ -114,9 +114,7 @@ def _signature(path: Path, place: str) -> Any:
 def _border(function: Any) -> tuple[str, Any, Any]:
     """The name of the input, its `TensorSpec`, and that of the output."""
     inputs, outputs = function.structured_input_signature[1], function.structured_outputs
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise BundleError("a graph needs exactly one input and one output")
-    ((name, image),), (scores,) = inputs.items(), outputs.values()
+    (name, image), scores = one_each(inputs.items(), outputs.values())
     if not scores.dtype.is_floating:
         raise BundleError(f"the graph's output is {scores.dtype.name}, not scores")
     return name, image, scores

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viewfinder.datasets.photos import Photo, Skipped
-from viewfinder.datasets.reading import read_photo, side_by_side
+from viewfinder.datasets.reading import read_photo
 from viewfinder.engines.base import to_confidence
 from viewfinder.engines.loader import LoadedVariant
 from viewfinder.errors import BundleError, DatasetError, RequestError
@@ -15,6 +15,7 @@ from viewfinder.imaging.preprocess import preprocess
 from viewfinder.imaging.statistics import ImageStatistics, image_statistics
 from viewfinder.registry.reference import Reference
 from viewfinder.settings import Limits
+from viewfinder.shared.side_by_side import side_by_side
 
 
 @dataclass(frozen=True, slots=True, eq=False)

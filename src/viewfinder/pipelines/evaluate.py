@@ -10,8 +10,8 @@ import numpy as np
 
 from viewfinder import __version__
 from viewfinder.datasets.photos import SPLITS, Dataset, Photo
+from viewfinder.engines.apart.probe import probe
 from viewfinder.engines.loader import load_variant
-from viewfinder.engines.probe import probe
 from viewfinder.errors import DatasetError, InvalidParameterError
 from viewfinder.evaluation.document import Comparison, Evaluation, Part
 from viewfinder.evaluation.evaluate import evaluate, targets_of

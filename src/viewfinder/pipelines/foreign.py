@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viewfinder import __version__
+from viewfinder.engines.apart.inspection import Inspection, inspect
 from viewfinder.engines.base import to_confidence
-from viewfinder.engines.inspection import Inspection, inspect
 from viewfinder.errors import BundleError, InvalidParameterError, ScalingNeededError
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.pipelines.variants.golden import expected

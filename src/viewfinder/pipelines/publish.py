@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from viewfinder.engines.apart.probe import probe
 from viewfinder.engines.loader import RUNTIMES, check_installed
-from viewfinder.engines.probe import probe
 from viewfinder.errors import (
     BundleError,
     ConflictError,

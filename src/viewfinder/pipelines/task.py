@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viewfinder.datasets.photos import Dataset, Photo, Split
-from viewfinder.datasets.reading import read_photo, side_by_side
+from viewfinder.datasets.reading import read_photo
 from viewfinder.errors import RequestError
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.imaging.preprocess import preprocess
@@ -21,6 +21,7 @@ from viewfinder.pipelines.variants.judges import Judges
 from viewfinder.pipelines.variants.sealing import MOST_DROP
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.manifest import Calibration
+from viewfinder.shared.side_by_side import side_by_side
 from viewfinder.training.examples import Examples
 
 _REPRESENTATIVE = 64

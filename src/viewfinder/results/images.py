@@ -13,7 +13,7 @@ from viewfinder.errors import ViewfinderError
 from viewfinder.imaging.decode import decode
 from viewfinder.imaging.thumbnail import small_jpeg
 from viewfinder.results.losses import Losses
-from viewfinder.serving.scheduler import Scheduler
+from viewfinder.serving.queue.scheduler import Scheduler
 from viewfinder.settings import Limits
 from viewfinder.shared.seldom import Seldom
 

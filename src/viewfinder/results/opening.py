@@ -3,7 +3,7 @@
 from viewfinder.blobs.store import Blobs
 from viewfinder.results.images import ImageKeeper
 from viewfinder.results.recorder import ResultRecorder
-from viewfinder.serving.devices import Devices
+from viewfinder.serving.queue.devices import Devices
 from viewfinder.settings import Settings
 from viewfinder.storage.link import DatabaseLink
 

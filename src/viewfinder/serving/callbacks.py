@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Protocol
 
+from viewfinder.shared.seldom import Seldom
 from viewfinder.telemetry.tracing import Span, current, span
 from viewfinder.types import Prediction
 
 GROUP = "viewfinder.callbacks"
 _WAITING = 1000
 _CLOSE_S = 5.0
-_SILENCE_S = 60.0
 _FAILURES = (Exception, SystemExit)  # a plug-in does not end the server
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class _Listener:
         self.dropped = 0
         self.failed = 0
         self._callback = callback
-        self._spoke = -_SILENCE_S
+        self._log = Seldom()
         self._waiting: queue.Queue[tuple[CompletedPrediction, Span | None] | None]
         self._waiting = queue.Queue(_WAITING)
         self._thread = threading.Thread(target=self._run, name=f"callback-{name}", daemon=True)
@@ -69,7 +69,7 @@ class _Listener:
             self._waiting.put_nowait((event, current()))
         except queue.Full:
             self.dropped += 1
-            if self._may_speak():
+            if self._log.may_speak():
                 logger.warning(
                     "the callback %s is too slow; it has missed %d predictions",
                     self.name,
@@ -89,16 +89,8 @@ class _Listener:
                     self._callback.on_prediction_complete(event)
             except _FAILURES:
                 self.failed += 1
-                if self._may_speak():
+                if self._log.may_speak():
                     logger.exception("the callback %s has failed %d times", self.name, self.failed)
-
-    def _may_speak(self) -> bool:
-        """Whether to log it: not for each of many thousand predictions."""
-        now = time.monotonic()
-        if now - self._spoke < _SILENCE_S:
-            return False
-        self._spoke = now
-        return True
 
 
 class Callbacks:

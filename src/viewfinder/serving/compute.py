@@ -10,16 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from viewfinder.engines.loader import LoadedVariant
-from viewfinder.errors import MalformedRequestError, PayloadTooLargeError
 from viewfinder.imaging.preprocess import prepare
 from viewfinder.imaging.statistics import ImageStatistics, image_statistics
-from viewfinder.serving.devices import Devices
-from viewfinder.serving.lanes import Lane, Stage
+from viewfinder.serving.drift.sample import Sample
+from viewfinder.serving.queue.devices import Devices
+from viewfinder.serving.queue.lanes import Lane, Stage
 from viewfinder.settings import Limits
-from viewfinder.shared.sample import Sample
-
-MOST_CLASSES = 100
-"""As many classes as an answer may name."""
+from viewfinder.shared.options import MOST_CLASSES
 
 _BYTES_PER_CLASS = np.dtype(np.int32).itemsize + np.dtype(np.float32).itemsize
 
@@ -97,19 +94,6 @@ class Computed:
     inferred: float = 0.0
     pixels: int = 0
     statistics: ImageStatistics | None = None
-
-
-def check_length(data: bytes, limits: Limits) -> None:
-    """Refuse what need not be looked at.
-
-    Raises:
-        MalformedRequestError: There are no bytes.
-        PayloadTooLargeError: There are more than the limit.
-    """
-    if not data:
-        raise MalformedRequestError("The image is empty.")
-    if len(data) > limits.image_bytes:
-        raise PayloadTooLargeError(f"The image is over the limit of {limits.image_bytes:,} bytes.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Literal
 
-from viewfinder.engines.apart import stop_all
+from viewfinder.engines.apart.process import stop_all
 from viewfinder.errors import NotReadyError, OverloadedError, RequestError, StoreError
 from viewfinder.registry.catalog import Catalog
 from viewfinder.registry.routing import Routing

@@ -5,15 +5,18 @@ import time
 from contextlib import nullcontext
 from functools import partial
 
+from viewfinder.imaging.length import check_length
 from viewfinder.serving.answers import to_prediction, with_explanation
-from viewfinder.serving.cache import CachedComputation, digest_of, key_of, open_cache
+from viewfinder.serving.cache.keys import digest_of, key_of
+from viewfinder.serving.cache.opening import open_cache
+from viewfinder.serving.cache.single_flight import CachedComputation
 from viewfinder.serving.callbacks import Callbacks, CompletedPrediction
-from viewfinder.serving.compute import Computed, Scores, check_length
-from viewfinder.serving.devices import Devices
-from viewfinder.serving.drift import DriftMonitor
-from viewfinder.serving.explain import Turns
-from viewfinder.serving.lanes import Lane
+from viewfinder.serving.compute import Computed, Scores
+from viewfinder.serving.drift.monitor import DriftMonitor
+from viewfinder.serving.heatmaps.turns import Turns
 from viewfinder.serving.manager import ModelManager
+from viewfinder.serving.queue.devices import Devices
+from viewfinder.serving.queue.lanes import Lane
 from viewfinder.serving.recording import Answered, Recorder
 from viewfinder.serving.shadow import Shadows
 from viewfinder.serving.steps import note_steps
@@ -102,7 +105,7 @@ class ClassifyService:
             ServiceError: The service cannot answer now.
         """
         began = time.monotonic()
-        check_length(data, self._limits)
+        check_length(data, self._limits.image_bytes)
         slot = await self._models.get(model, caller, deadline=deadline)
         with slot.open():
             compute = partial(slot.computation.run, data, self._devices, deadline, lane)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from viewfinder.errors import DeadlineExceededError, OverloadedError, ViewfinderError
-from viewfinder.serving.devices import Devices
 from viewfinder.serving.manager import ModelManager
+from viewfinder.serving.queue.devices import Devices
 from viewfinder.types import Prediction
 
 logger = logging.getLogger(__name__)

@@ -58,7 +58,8 @@ class Cells:
 
     There is room for a fixed count of them: a server that runs for a year grows no further. What
     finds no room is counted nowhere, and the log says so once. Where no file can be had, the folder
-    being gone or the disk full, this process keeps them to itself: to serve comes first.
+    being gone or the disk full, this process keeps them to itself: to serve comes first. Files
+    stay open as long as the process lives.
 
     Args:
         place: Where others can read them; None keeps them in this process.
@@ -106,14 +107,6 @@ class Cells:
             self._used = run.stop
             known[labels] = run
             return run
-
-    def close(self) -> None:
-        """Let go of the files."""
-        if self._names is not None:
-            os.close(self._names)
-            self._names = None
-        self.values.release()
-        self._map.close()
 
     def _adopt(self, place: Place) -> int:
         """Go on with what the last process in this place has counted; the open file of names."""

@@ -68,10 +68,6 @@ class SharedTally:
         self._forgotten.add(name)
         self._starts = {key: start for key, start in self._starts.items() if key[0] != name}
 
-    def close(self) -> None:
-        """Let go of the files; nothing is counted after that."""
-        self._cells.close()
-
     def _workers(self) -> list[Numbers]:
         now = self._clock()
         if self._read_at is None or now - self._read_at >= _FRESH_S:

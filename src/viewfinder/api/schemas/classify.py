@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, model_validator
 from viewfinder.api.schemas.answer import Answer
 from viewfinder.api.schemas.heatmap import HeatMap
 from viewfinder.api.schemas.problem import Problem
+from viewfinder.shared.options import MOST_CLASSES
 from viewfinder.types import ClassScore, Explain, Prediction
 
 
@@ -19,7 +20,7 @@ class ClassifyOptions(BaseModel):
         examples=["efficientnet-lite0", "efficientnet-lite0@1"],
     )
     model_id: str | None = Field(None, description="A synonym of `model`.")
-    top_k: int = Field(5, ge=1, le=100, description="How many classes to name.")
+    top_k: int = Field(5, ge=1, le=MOST_CLASSES, description="How many classes to name.")
     min_confidence: float = Field(
         0.0, ge=0, le=1, description="Leaves less confident classes out of `classes`."
     )

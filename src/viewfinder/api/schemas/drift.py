@@ -5,8 +5,8 @@ from typing import Literal, Self, get_args
 from pydantic import Field
 
 from viewfinder.api.schemas.answer import Answer
-from viewfinder.serving.drift import Bin, Drift, Part
-from viewfinder.serving.stability import Level
+from viewfinder.serving.drift.comparison import Bin, Drift, Part
+from viewfinder.serving.drift.stability import Level
 
 PartName = Literal["classes", "confidence", "brightness", "contrast", "sharpness", "saturation"]
 

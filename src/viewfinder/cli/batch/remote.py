@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from viewfinder.cli.batch.answers import ANSWERED, Line
 from viewfinder.errors import NotReadyError, RemoteError
+from viewfinder.imaging.length import check_length
 from viewfinder.types import ServedModel
 
 if TYPE_CHECKING:
@@ -49,9 +50,7 @@ class Remote:
 
     async def answer(self, data: bytes) -> Line:
         """See `Answerer.answer`; the version that answers first is asked for all others."""
-        from viewfinder.serving.compute import check_length
-
-        check_length(data, self._limits)
+        check_length(data, self._limits.image_bytes)
         if self.model is None:
             async with self._first:
                 if (line := await self._ask_first(data)) is not None:

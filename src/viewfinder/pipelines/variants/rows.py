@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from viewfinder.engines.timing import Timing
+from viewfinder.engines.apart.timing import Timing
 from viewfinder.evaluation.evaluate import targets_of
 from viewfinder.evaluation.ladder import Difference, VariantRow
 from viewfinder.evaluation.metrics import expected_calibration_error

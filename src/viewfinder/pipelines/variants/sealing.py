@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from viewfinder.datasets.photos import Split
-from viewfinder.engines.timing import Timing
+from viewfinder.engines.apart.timing import Timing
 from viewfinder.errors import BundleError
 from viewfinder.evaluation.document import SplitEvaluation
 from viewfinder.evaluation.evaluate import evaluate

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import fields
 
-from viewfinder.engines.timing import Timing, time_variant
+from viewfinder.engines.apart.timing import Timing, time_variant
 from viewfinder.errors import OperatorError
 from viewfinder.evaluation.ladder import LeftOut
 from viewfinder.pipelines.variants.judges import Judges

@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Literal
 
-from viewfinder.engines.probe import load_probed
+from viewfinder.engines.apart.probe import load_probed
 from viewfinder.errors import (
     BundleError,
     DeadlineExceededError,
@@ -18,12 +18,12 @@ from viewfinder.errors import (
 )
 from viewfinder.registry.bundle import Bundle
 from viewfinder.serving.compute import Computation
-from viewfinder.serving.explain import Explainer
+from viewfinder.serving.drift.sample import Sample
+from viewfinder.serving.heatmaps.explainer import Explainer
 from viewfinder.serving.versions.following import FollowedStore
 from viewfinder.serving.versions.memory import Memory
 from viewfinder.serving.versions.slot import Slot
 from viewfinder.settings import Settings
-from viewfinder.shared.sample import Sample
 
 logger = logging.getLogger(__name__)
 

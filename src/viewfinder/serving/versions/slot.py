@@ -9,7 +9,7 @@ from typing import Literal
 from viewfinder.engines.loader import LoadedVariant
 from viewfinder.registry.bundle import Bundle
 from viewfinder.serving.compute import Computation
-from viewfinder.serving.explain import Explainer
+from viewfinder.serving.heatmaps.explainer import Explainer
 
 State = Literal["loading", "ready", "failed", "unloaded"]
 
