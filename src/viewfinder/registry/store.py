@@ -76,7 +76,7 @@ def open_store(address: str, home: Path) -> ModelStore:
     """
     if address.startswith("s3://"):
         try:
-            s3 = importlib.import_module("viewfinder.registry.s3")
+            s3 = importlib.import_module("viewfinder.registry.s3.store")
         except ModuleNotFoundError as error:
             raise MissingExtraError("A model store on S3", "s3") from error
         return cast("ModelStore", s3.S3Store(address, home / "stores"))

@@ -19,9 +19,9 @@ from viewfinder.registry.bundle import (
     write_durably,
 )
 from viewfinder.registry.manifest import File, Manifest
-from viewfinder.registry.mirror import Mirror
 from viewfinder.registry.routing import ROUTING_BYTES
-from viewfinder.registry.s3_listing import Listing
+from viewfinder.registry.s3.listing import Listing
+from viewfinder.registry.s3.mirror import Mirror
 
 # The name under which the log has known it from the first.
 logger = logging.getLogger("viewfinder.registry.s3")

@@ -159,7 +159,7 @@ def test_a_refused_file_fails_its_version_until_it_may_be_read(
 def test_a_broken_off_upload_is_in_the_way_only_for_a_while(
     meddling: Meddling, shop: ModelStore, address: str, tmp_path: Path
 ) -> None:
-    s3_module = pytest.importorskip("viewfinder.registry.s3")
+    s3_module = pytest.importorskip("viewfinder.registry.s3.store")
     meddling("fake/1/graph.json", b"of another training")
     with pytest.raises(BundleError, match="is being published by somebody else"):
         shop.add(*fake_version(tmp_path))
@@ -456,7 +456,7 @@ def test_an_address_of_another_form_is_refused_and_not_repeated(
 def test_without_the_package_its_extra_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    for module in ("viewfinder.registry.s3", "viewfinder.blobs.bucket"):
+    for module in ("viewfinder.registry.s3.store", "viewfinder.blobs.bucket"):
         monkeypatch.delitem(sys.modules, module, raising=False)
     for module in ("obstore", "obstore.store", "obstore.exceptions"):
         monkeypatch.setitem(sys.modules, module, None)

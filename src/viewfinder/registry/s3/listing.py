@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from viewfinder.blobs.bucket import Listed
-from viewfinder.registry.bundle import (
-    MANIFEST,
-)
+from viewfinder.registry.bundle import MANIFEST
 from viewfinder.registry.routing import ROUTING
 from viewfinder.types import is_model_name, parse_version
 

@@ -21,10 +21,10 @@ from viewfinder.registry.bundle import (
     write_durably,
 )
 from viewfinder.registry.manifest import Manifest
-from viewfinder.registry.mirror import Mirror
 from viewfinder.registry.routing import ROUTING, ROUTING_BYTES, Routing
-from viewfinder.registry.s3_copying import Copying
-from viewfinder.registry.s3_listing import Listing
+from viewfinder.registry.s3.copying import Copying
+from viewfinder.registry.s3.listing import Listing
+from viewfinder.registry.s3.mirror import Mirror
 from viewfinder.types import is_model_name
 
 _random = secrets.SystemRandom()
