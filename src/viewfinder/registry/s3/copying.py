@@ -69,9 +69,8 @@ class Copying:
             document = self._bucket.read(f"{path}/{MANIFEST}", MANIFEST_BYTES).data
         except FileNotFoundError:  # deleted since it was listed
             return
-        if _is_copy(
-            self._mirror.folder / path, document
-        ):  # published from here: nobody is disturbed
+        # Published from here: nobody is disturbed.
+        if _is_copy(self._mirror.folder / path, document):
             self._mirror.mark(path, mark)
             return
         with self._mirror.replacing(path) as partial:
