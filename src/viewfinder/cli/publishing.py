@@ -165,9 +165,9 @@ def roll_back(
 
     Example:  viewfinder models rollback shoes
     """
-    from viewfinder.registry.rollback import rolled_back
+    from viewfinder.registry.rollback import rollback_target
 
-    version = rolled_back(read_catalog(), model)
+    version = rollback_target(read_catalog(), model)
     routing = model_store().route(model, lambda routing: routing.rolled_back(version))
     _report_routing(model, dict(routing.aliases), as_json=as_json)
 

@@ -20,7 +20,7 @@ from viewfinder.api.schemas.models import (
 )
 from viewfinder.errors import ConflictError, VersionNotFoundError
 from viewfinder.registry.bundle import Bundle
-from viewfinder.registry.rollback import rolled_back
+from viewfinder.registry.rollback import rollback_target
 from viewfinder.registry.routing import Traffic
 from viewfinder.serving import rerouting
 from viewfinder.serving.manager import ModelManager
@@ -191,7 +191,7 @@ def _model(services: Services, name: str) -> ModelAnswer:
 
 def _rollback(models: ModelManager, name: str) -> int | None:
     try:
-        return rolled_back(models.catalog, name)
+        return rollback_target(models.catalog, name)
     except ConflictError:
         return None
 
