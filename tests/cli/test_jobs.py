@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 from viewfinder.cli.main import app
 from viewfinder.errors import ConflictError, JobNotFoundError
 from viewfinder.settings import Settings
-from viewfinder.storage.jobs import Job, Jobs
-from viewfinder.storage.queue import JobQueue
+from viewfinder.storage.jobs.queue import JobQueue
+from viewfinder.storage.jobs.table import Job, Jobs
 from viewfinder.storage.schema import open_database
 
 

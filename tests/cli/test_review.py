@@ -11,7 +11,7 @@ from tests.support import run_command
 from viewfinder.blobs.store import open_blobs
 from viewfinder.results.images import image_key
 from viewfinder.settings import Settings
-from viewfinder.storage.results import Results
+from viewfinder.storage.results.table import Results
 from viewfinder.storage.schema import open_database
 
 

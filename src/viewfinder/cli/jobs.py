@@ -12,7 +12,7 @@ from viewfinder.cli.console import Json, print_json, print_table, say
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from viewfinder.storage.jobs import Job, Jobs
+    from viewfinder.storage.jobs.table import Job, Jobs
 
 app = typer.Typer(help="List, show and cancel jobs.", no_args_is_help=True)
 
@@ -107,14 +107,14 @@ def _moment(moment: datetime | None) -> str:
 
 
 def _as_json(job: "Job") -> dict[str, Any]:
-    from viewfinder.storage.messages import describe
+    from viewfinder.storage.jobs.messages import describe
 
     return describe(job)
 
 
 def _with_jobs(ask: "Callable[[Jobs], Awaitable[_T]]") -> _T:
     from viewfinder.settings import load_settings
-    from viewfinder.storage.jobs import Jobs
+    from viewfinder.storage.jobs.table import Jobs
     from viewfinder.storage.schema import open_database
 
     settings = load_settings()

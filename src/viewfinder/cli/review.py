@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from viewfinder.results.export import Exported
     from viewfinder.settings import Settings
-    from viewfinder.storage.wanted import Wanted
+    from viewfinder.storage.results.wanted import Wanted
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([Tt ].+)?")
 
@@ -81,7 +81,7 @@ async def _export(
 ) -> "Exported":
     from viewfinder.blobs.store import open_blobs
     from viewfinder.results.export import export_reviewed
-    from viewfinder.storage.results import Results
+    from viewfinder.storage.results.table import Results
     from viewfinder.storage.schema import open_database
 
     blobs = open_blobs(settings)
@@ -93,7 +93,7 @@ async def _export(
 
 
 def _wanted(model: str | None, since: str | None) -> "Wanted":
-    from viewfinder.storage.wanted import Wanted
+    from viewfinder.storage.results.wanted import Wanted
     from viewfinder.types import ModelRef
 
     name, version = None, None

@@ -25,7 +25,7 @@ from viewfinder.shared.ids import first_id
 from viewfinder.storage.link import DatabaseLink
 
 if TYPE_CHECKING:
-    from viewfinder.storage.retention import OldResults
+    from viewfinder.storage.results.retention import OldResults
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ class Retention:
             OSError: Images cannot be deleted.
         """
         database = await self._link.open()
-        old: OldResults = import_module("viewfinder.storage.retention").OldResults(database)
+        old: OldResults = import_module("viewfinder.storage.results.retention").OldResults(database)
         swept = Swept()
         oldest = datetime.fromtimestamp(self._clock(), UTC) - timedelta(days=self._limits.keep_days)
         for bound in (first_id(oldest), await old.beyond(self._limits.keep_rows)):

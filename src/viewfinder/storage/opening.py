@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from viewfinder.storage.link import DatabaseLink
 
 if TYPE_CHECKING:
-    from viewfinder.storage.jobs import Jobs
-    from viewfinder.storage.results import Results
+    from viewfinder.storage.jobs.table import Jobs
+    from viewfinder.storage.results.table import Results
 
 
 async def open_jobs(database: DatabaseLink) -> "Jobs":
@@ -18,12 +18,12 @@ async def open_jobs(database: DatabaseLink) -> "Jobs":
         OperatorError: It is asked for in a way that makes no sense, or not installed.
     """
     opened = await database.open()
-    table: Jobs = import_module("viewfinder.storage.jobs").Jobs(opened)
+    table: Jobs = import_module("viewfinder.storage.jobs.table").Jobs(opened)
     return table
 
 
 async def open_results(database: DatabaseLink) -> "Results":
     """The table of results; as `open_jobs`."""
     opened = await database.open()
-    table: Results = import_module("viewfinder.storage.results").Results(opened)
+    table: Results = import_module("viewfinder.storage.results.table").Results(opened)
     return table

@@ -43,7 +43,7 @@ from viewfinder.jobs.order import Order, make_request_key
 from viewfinder.storage.opening import open_jobs
 
 if TYPE_CHECKING:
-    from viewfinder.storage.jobs import Jobs
+    from viewfinder.storage.jobs.table import Jobs
 
 router = APIRouter(prefix=JOBS, tags=["jobs"])
 

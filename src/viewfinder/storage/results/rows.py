@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
-from viewfinder.storage.wanted import Place
+from viewfinder.storage.results.wanted import Place
 from viewfinder.types import ClassScore
 
 

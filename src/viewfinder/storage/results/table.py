@@ -11,11 +11,11 @@ from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from viewfinder.errors import DatabaseError
-from viewfinder.storage import paging
 from viewfinder.storage.database import SQLITE, Database
-from viewfinder.storage.result_rows import Page, Result, Tally, result_of, row_of
+from viewfinder.storage.results import paging
+from viewfinder.storage.results.rows import Page, Result, Tally, result_of, row_of
+from viewfinder.storage.results.wanted import Place, Wanted
 from viewfinder.storage.tables import job_items, results
-from viewfinder.storage.wanted import Place, Wanted
 
 _OF_AN_IMAGE = 500
 # Rows that are made at once: a hundred hold up the event loop for a few milliseconds.

@@ -4,9 +4,9 @@ from sqlalchemy import update
 from tests.jobs.making import a_job, added, after, count_in
 
 from viewfinder.storage.database import Database
-from viewfinder.storage.finished import FinishedJobs
-from viewfinder.storage.jobs import JobItem, Jobs, input_key
-from viewfinder.storage.queue import JobQueue, Waiting
+from viewfinder.storage.jobs.finished import FinishedJobs
+from viewfinder.storage.jobs.queue import JobQueue, Waiting
+from viewfinder.storage.jobs.table import JobItem, Jobs, input_key
 from viewfinder.storage.tables import deliveries, job_items, jobs
 
 

@@ -10,8 +10,8 @@ from tests.jobs.making import a_job, added, after, answered, broken, count_in
 
 from viewfinder.settings import Settings
 from viewfinder.storage.database import Database
-from viewfinder.storage.jobs import Jobs
-from viewfinder.storage.queue import JobQueue, Waiting
+from viewfinder.storage.jobs.queue import JobQueue, Waiting
+from viewfinder.storage.jobs.table import Jobs
 from viewfinder.storage.schema import open_database
 from viewfinder.storage.tables import JOB_LEFTOVER, JOB_OPEN, deliveries, jobs
 

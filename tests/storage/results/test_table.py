@@ -10,12 +10,11 @@ from sqlalchemy import Select, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.results.making import a_result, result_id
 
-from viewfinder.storage import paging
 from viewfinder.storage.database import SQLITE, Database
-from viewfinder.storage.result_rows import Result, Tally
-from viewfinder.storage.results import Results
-from viewfinder.storage.tables import job_items, jobs, results
-from viewfinder.storage.wanted import (
+from viewfinder.storage.results import paging
+from viewfinder.storage.results.rows import Result, Tally
+from viewfinder.storage.results.table import Results
+from viewfinder.storage.results.wanted import (
     Order,
     Place,
     Wanted,
@@ -23,6 +22,7 @@ from viewfinder.storage.wanted import (
     read_cursor,
     write_cursor,
 )
+from viewfinder.storage.tables import job_items, jobs, results
 from viewfinder.types import ClassScore
 
 NOW = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)

@@ -16,8 +16,8 @@ from viewfinder.errors import (
     OverloadedError,
 )
 from viewfinder.storage.database import Database
-from viewfinder.storage.jobs import Job, JobItem, Jobs
-from viewfinder.storage.queue import JobQueue
+from viewfinder.storage.jobs.queue import JobQueue
+from viewfinder.storage.jobs.table import Job, JobItem, Jobs
 from viewfinder.storage.tables import job_items
 
 

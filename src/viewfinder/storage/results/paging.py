@@ -15,8 +15,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from viewfinder.shared.ids import first_id
+from viewfinder.storage.results.wanted import Wanted
 from viewfinder.storage.tables import results
-from viewfinder.storage.wanted import Wanted
 
 RARE = 2000
 """So many rows are rather sorted than waited for on a walk through all."""
