@@ -25,7 +25,8 @@ from viewfinder.app.running import running
 from viewfinder.app.services import build_services
 from viewfinder.registry.scanning import BUILTIN_MODEL
 from viewfinder.settings import CacheSettings, Settings, available_cores
-from viewfinder.storage.jobs.table import Job, JobItem, Jobs, input_key
+from viewfinder.storage.jobs.rows import Job, JobItem, input_key
+from viewfinder.storage.jobs.table import Jobs
 
 _LOAD = 0.3
 _CALIBRATION_S = 6

@@ -15,7 +15,8 @@ from viewfinder.cli.main import app
 from viewfinder.errors import ConflictError, JobNotFoundError
 from viewfinder.settings import Settings
 from viewfinder.storage.jobs.queue import JobQueue
-from viewfinder.storage.jobs.table import Job, Jobs
+from viewfinder.storage.jobs.rows import Job
+from viewfinder.storage.jobs.table import Jobs
 from viewfinder.storage.schema import open_database
 
 

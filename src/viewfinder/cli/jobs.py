@@ -12,7 +12,8 @@ from viewfinder.cli.console import Json, print_json, print_table, say
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from viewfinder.storage.jobs.table import Job, Jobs
+    from viewfinder.storage.jobs.rows import Job
+    from viewfinder.storage.jobs.table import Jobs
 
 app = typer.Typer(help="List, show and cancel jobs.", no_args_is_help=True)
 

@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 
 from viewfinder.errors import DatabaseError
 from viewfinder.storage.jobs.queue import Claimed, JobQueue
-from viewfinder.storage.jobs.table import Job, JobItem
+from viewfinder.storage.jobs.rows import Job, JobItem
 
 # Of the turn that holds it: one name in the log for both.
 logger = logging.getLogger("viewfinder.jobs.turn")

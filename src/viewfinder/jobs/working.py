@@ -13,7 +13,7 @@ from viewfinder.jobs.runner import Parts
 from viewfinder.jobs.sweeper import Sweeper
 from viewfinder.jobs.turn import Pace, Turn
 from viewfinder.storage.jobs.queue import JobQueue
-from viewfinder.storage.jobs.table import Job
+from viewfinder.storage.jobs.rows import Job
 from viewfinder.storage.link import DatabaseLink
 
 logger = logging.getLogger(__name__)

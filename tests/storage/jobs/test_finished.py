@@ -6,7 +6,8 @@ from tests.jobs.making import a_job, added, after, count_in
 from viewfinder.storage.database import Database
 from viewfinder.storage.jobs.finished import FinishedJobs
 from viewfinder.storage.jobs.queue import JobQueue, Waiting
-from viewfinder.storage.jobs.table import JobItem, Jobs, input_key
+from viewfinder.storage.jobs.rows import JobItem, input_key
+from viewfinder.storage.jobs.table import Jobs
 from viewfinder.storage.tables import deliveries, job_items, jobs
 
 

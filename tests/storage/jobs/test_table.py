@@ -17,7 +17,8 @@ from viewfinder.errors import (
 )
 from viewfinder.storage.database import Database
 from viewfinder.storage.jobs.queue import JobQueue
-from viewfinder.storage.jobs.table import Job, JobItem, Jobs
+from viewfinder.storage.jobs.rows import Job, JobItem
+from viewfinder.storage.jobs.table import Jobs
 from viewfinder.storage.tables import job_items
 
 

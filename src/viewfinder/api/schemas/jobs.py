@@ -12,7 +12,7 @@ from viewfinder.api.schemas.classify import Classification, ClassifyOptions
 from viewfinder.api.schemas.problem import Problem
 
 if TYPE_CHECKING:
-    from viewfinder.storage.jobs.table import Job, JobItem
+    from viewfinder.storage.jobs.rows import Job, JobItem
 
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 

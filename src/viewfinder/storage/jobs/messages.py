@@ -6,7 +6,7 @@ from typing import Any
 
 import uuid_utils
 
-from viewfinder.storage.jobs.table import Job
+from viewfinder.storage.jobs.rows import Job
 
 
 def delivery_of(job: Job, now: datetime) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from viewfinder.storage.database import Database
 from viewfinder.storage.jobs.messages import delivery_of
-from viewfinder.storage.jobs.table import Job, JobItem, to_item, to_job
+from viewfinder.storage.jobs.rows import Job, JobItem, to_item, to_job
 from viewfinder.storage.tables import JOB_LEFTOVER, JOB_OPEN, deliveries, job_items, jobs
 
 
