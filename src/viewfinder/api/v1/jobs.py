@@ -117,7 +117,7 @@ async def show_job(job_id: str, services: ServicesDep) -> JobAnswer:
     job = await jobs.get(_checked(job_id))
     if job.callback_url is None:
         return JobAnswer.of(job)
-    return JobAnswer.of(job, await callback_of(await services.database.open(), job.id))
+    return JobAnswer.of(job, await callback_of(services.database, job.id))
 
 
 @router.get(
