@@ -13,7 +13,7 @@ from tests.jobs.receiver import put
 from typer.testing import CliRunner, Result
 
 from viewfinder.access.keys import make_key
-from viewfinder.cli import callbacks
+from viewfinder.cli.database import callbacks
 from viewfinder.settings import Settings
 from viewfinder.storage.database import Database
 from viewfinder.storage.deliveries import Attempt, Deliveries

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from viewfinder.cli.console import Json, fail, print_json, say
-from viewfinder.cli.models import model_store, read_catalog
+from viewfinder.cli.models.inventory import model_store, read_catalog
 from viewfinder.shared.paths import absence
 
 if TYPE_CHECKING:

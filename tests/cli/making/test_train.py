@@ -6,7 +6,7 @@ import pytest
 from tests.datasets.sets import write_set
 from tests.support import run_command
 
-from viewfinder.cli.train import _seconds
+from viewfinder.cli.making.train import _seconds
 
 pytestmark = pytest.mark.train
 

@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from tests.support import (
     COMMAND,
+    DATA,
     PHOTOS,
     environment,
     fake_bundle,
@@ -19,8 +20,6 @@ from tests.support import (
     run_command,
     serving,
 )
-
-DATA = Path(__file__).parents[1] / "data"
 
 
 def _json(*arguments: str | Path, home: Path) -> Any:

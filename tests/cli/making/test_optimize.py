@@ -6,7 +6,7 @@ import pytest
 from tests.datasets.sets import write_set
 from tests.support import run_command
 
-from viewfinder.cli.optimize import show
+from viewfinder.cli.making.optimize import show
 from viewfinder.evaluation.estimate import Estimate
 from viewfinder.evaluation.ladder import Difference, Ladder, VariantRow
 

@@ -70,7 +70,7 @@ def check(
 
 def _ask(model: str, dataset: "Dataset", settings: "Settings") -> tuple[str, tuple["Suspect", ...]]:
     """The model's full name, and the labels that it does not believe."""
-    from viewfinder.cli.models import read_catalog
+    from viewfinder.cli.models.inventory import read_catalog
     from viewfinder.engines.loader import load_variant
     from viewfinder.pipelines.labels import suspect_labels
 

@@ -57,7 +57,7 @@ def train(
     """
     from datetime import UTC, datetime
 
-    from viewfinder.cli.training import stopping, view
+    from viewfinder.cli.making.progress import stopping, view
     from viewfinder.pipelines.run import workplace
     from viewfinder.pipelines.train import train as carry_out
     from viewfinder.settings import load_settings
@@ -115,7 +115,7 @@ def _print_machine_line(trained: "Trained") -> None:
 
 
 def _print_summary(trained: "Trained") -> None:
-    from viewfinder.cli.evaluate import show
+    from viewfinder.cli.making.evaluate import show
 
     manifest, folder = trained.bundle.manifest, trained.bundle.folder
     model = f"{manifest.name}@{manifest.version}"

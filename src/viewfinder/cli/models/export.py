@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from viewfinder.cli.console import Json, fail, print_json, print_table, say
-from viewfinder.cli.models import read_catalog
+from viewfinder.cli.models.inventory import read_catalog
 
 if TYPE_CHECKING:
     from viewfinder.registry.bundle import Bundle
