@@ -9,11 +9,10 @@ import typer
 from viewfinder import __version__
 from viewfinder.cli import bench, classify, doctor, serve, worker
 from viewfinder.cli.console import fail, prepare
-from viewfinder.cli.data import check as data
-from viewfinder.cli.data import export as data_export
+from viewfinder.cli.data import group as data
 from viewfinder.cli.database import callbacks, jobs, keys, upkeep
 from viewfinder.cli.making import evaluate, optimize, train
-from viewfinder.cli.models import backbones, export, inventory, publishing
+from viewfinder.cli.models import group as models
 from viewfinder.errors import SettingsError, ViewfinderError
 
 _DEBUG = "--debug"
@@ -31,11 +30,7 @@ app.command("classify")(classify.classify)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("optimize")(optimize.optimize)
-publishing.add_to(inventory.app)
-inventory.app.command("export")(export.export_model)
-inventory.app.command("backbones")(backbones.list_backbones)
-app.add_typer(inventory.app, name="models")
-data.app.command("export")(data_export.export_photos)
+app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 callbacks.add_to_keys(keys.app)
 app.add_typer(keys.app, name="keys")

@@ -1,19 +1,16 @@
 """Callbacks at the command line: what they are signed with, and those that did not arrive."""
 
-import asyncio
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from viewfinder.cli.console import Json, fail, print_json, print_table, say
+from viewfinder.cli.database.asking import with_database
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from viewfinder.storage.database import Database
 
-_T = TypeVar("_T")
 _JobId = Annotated[str, typer.Argument(metavar="JOB_ID", help="Which job.")]
 
 
@@ -43,7 +40,7 @@ def webhook_secret(
         is_over = len(found.at(now)) == 1
         return found.secret, found.created, None if is_over else found.previous_until
 
-    secret, created, until = _with_database(ask)
+    secret, created, until = with_database(ask)
     if as_json:
         times = {"created": created, "previous_until": until}
         print_json({"secret": secret} | {name: at and at.isoformat() for name, at in times.items()})
@@ -61,7 +58,7 @@ def redeliver(job: _JobId, *, as_json: Json = False) -> None:
     from viewfinder.storage.deliveries import Deliveries
 
     now = datetime.now(UTC)
-    found = _with_database(lambda database: Deliveries(database).redeliver(job, now))
+    found = with_database(lambda database: Deliveries(database).redeliver(job, now))
     if not found:
         fail(_NONE.format(job))
     if as_json:
@@ -78,7 +75,7 @@ def list_deliveries(job: _JobId, *, as_json: Json = False) -> None:
     from viewfinder.api.callbacks import answer_of
     from viewfinder.storage.deliveries import Deliveries
 
-    found = _with_database(lambda database: Deliveries(database).of_job(job))
+    found = with_database(lambda database: Deliveries(database).of_job(job))
     if not found:
         fail(_NONE.format(job))
     callbacks = [answer_of(delivery, attempts) for delivery, attempts in found]
@@ -132,20 +129,6 @@ async def _owner(database: "Database", name: str, now: datetime) -> str:
     if name != BOOTSTRAP and not name.startswith("oidc:"):
         fail(f"there is no key {name} in use; `viewfinder keys list` shows what there is")
     return name
-
-
-def _with_database(ask: "Callable[[Database], Awaitable[_T]]") -> _T:
-    from viewfinder.settings import load_settings
-    from viewfinder.storage.schema import open_database
-
-    async def asked() -> _T:
-        database = await open_database(load_settings())
-        try:
-            return await ask(database)
-        finally:
-            await database.close()
-
-    return asyncio.run(asked())
 
 
 def _time(moment: datetime) -> str:

@@ -1,6 +1,5 @@
 """`viewfinder jobs`: the jobs of the database that the settings name."""
 
-import asyncio
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from viewfinder.cli.console import Json, print_json, print_table, say
+from viewfinder.cli.database.asking import with_database
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -114,17 +114,6 @@ def _as_json(job: "Job") -> dict[str, Any]:
 
 
 def _with_jobs(ask: "Callable[[Jobs], Awaitable[_T]]") -> _T:
-    from viewfinder.settings import load_settings
     from viewfinder.storage.jobs.table import Jobs
-    from viewfinder.storage.schema import open_database
 
-    settings = load_settings()
-
-    async def asked() -> _T:
-        database = await open_database(settings)
-        try:
-            return await ask(Jobs(database))
-        finally:
-            await database.close()
-
-    return asyncio.run(asked())
+    return with_database(lambda database: ask(Jobs(database)))

@@ -1,6 +1,5 @@
 """`viewfinder keys`: who may ask a server, and what."""
 
-import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from viewfinder.cli.console import Json, fail, print_json, print_table, say
+from viewfinder.cli.database.asking import with_database
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -119,18 +119,9 @@ def revoke(
 
 
 def _with_keys(ask: "Callable[[ApiKeys], Awaitable[_T]]") -> _T:
-    from viewfinder.settings import load_settings
     from viewfinder.storage.keys import ApiKeys
-    from viewfinder.storage.schema import open_database
 
-    async def asked() -> _T:
-        database = await open_database(load_settings())
-        try:
-            return await ask(ApiKeys(database))
-        finally:
-            await database.close()
-
-    return asyncio.run(asked())
+    return with_database(lambda database: ask(ApiKeys(database)))
 
 
 def _known_scopes(words: list[str]) -> "list[AccessScope]":

@@ -52,7 +52,7 @@ def evaluate(
     """
     from datetime import UTC, datetime
 
-    from viewfinder.cli.models.inventory import read_catalog
+    from viewfinder.cli.catalog import read_catalog
     from viewfinder.datasets.source import read_dataset
     from viewfinder.evaluation.report import render_report
     from viewfinder.pipelines.evaluate import PARTS, evaluate_model, photos_root

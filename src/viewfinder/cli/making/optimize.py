@@ -64,8 +64,8 @@ def optimize(
     """
     from datetime import UTC, datetime
 
+    from viewfinder.cli.catalog import read_catalog
     from viewfinder.cli.making.progress import stopping, view
-    from viewfinder.cli.models.inventory import read_catalog
     from viewfinder.pipelines.optimize import optimize as carry_out
     from viewfinder.pipelines.run import workplace
     from viewfinder.pipelines.task import OptimizeOptions

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from viewfinder.cli.catalog import read_catalog
 from viewfinder.cli.console import Json, fail, print_json, print_table, say
-from viewfinder.cli.models.inventory import read_catalog
 
 if TYPE_CHECKING:
     from viewfinder.registry.bundle import Bundle

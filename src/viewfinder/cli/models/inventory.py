@@ -6,16 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from viewfinder.cli.catalog import read_catalog
 from viewfinder.cli.console import Json, print_json, print_table, say
 
 if TYPE_CHECKING:
     from viewfinder.registry.catalog import Catalog
-    from viewfinder.registry.store import ModelStore
-
-app = typer.Typer(help="Look at the models, and change what is in the store.", no_args_is_help=True)
 
 
-@app.command("list")
 def list_models(*, as_json: Json = False) -> None:
     """List the models and their versions.
 
@@ -43,7 +40,6 @@ def list_models(*, as_json: Json = False) -> None:
     )
 
 
-@app.command("show")
 def show_model(
     model: Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="Which model.")],
     *,
@@ -83,7 +79,6 @@ def show_model(
     )
 
 
-@app.command("verify")
 def verify_models(
     model: Annotated[
         str | None, typer.Argument(metavar="NAME[@VERSION]", help="Default: all of them.")
@@ -129,22 +124,6 @@ def _or_dash(value: object) -> str:
     if value is None or value == []:
         return "-"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def model_store() -> "ModelStore":
-    """The store that the settings name."""
-    from viewfinder.registry.store import open_store
-    from viewfinder.settings import load_settings
-
-    settings = load_settings()
-    return open_store(settings.store, settings.home)
-
-
-def read_catalog() -> "Catalog":
-    """All models there are."""
-    from viewfinder.registry.store import look
-
-    return look(model_store())
 
 
 def _as_json(catalog: "Catalog", name: str) -> dict[str, object]:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from viewfinder.cli.catalog import model_store, read_catalog
 from viewfinder.cli.console import Json, fail, print_json, say
-from viewfinder.cli.models.inventory import model_store, read_catalog
 from viewfinder.shared.paths import absence
 
 if TYPE_CHECKING:
@@ -195,15 +195,6 @@ def delete_model(
         print_json({"name": ref.name, "version": ref.version})
     else:
         say(f"{model} is deleted; {_FOLLOWS}")
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add these commands to `viewfinder models`."""
-    app.command("publish")(publish_model)
-    app.command("import")(import_model)
-    app.command("alias")(set_alias)
-    app.command("rollback")(roll_back)
-    app.command("delete")(delete_model)
 
 
 def _report(bundle: "Bundle", *, as_json: bool) -> None:
