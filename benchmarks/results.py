@@ -20,11 +20,11 @@ from benchmarks.harness import Figure, median, parse, parser, save
 from viewfinder.settings import DatabaseSettings, Settings
 from viewfinder.shared.ids import first_id
 from viewfinder.storage.database import SQLITE, Database
-from viewfinder.storage.result_rows import Result
-from viewfinder.storage.results import Results
+from viewfinder.storage.results.rows import Result
+from viewfinder.storage.results.table import Results
+from viewfinder.storage.results.wanted import Place, Wanted
 from viewfinder.storage.schema import open_database, upgrade
 from viewfinder.storage.tables import results
-from viewfinder.storage.wanted import Place, Wanted
 from viewfinder.types import ClassScore
 
 _SMALL = 10_000

@@ -24,8 +24,8 @@ from viewfinder.settings import AuthSettings, DatabaseSettings, Settings
 from viewfinder.shared.ids import first_id
 from viewfinder.storage.keys import ApiKeys
 from viewfinder.storage.link import DatabaseLink
-from viewfinder.storage.result_rows import Result
-from viewfinder.storage.results import Results
+from viewfinder.storage.results.rows import Result
+from viewfinder.storage.results.table import Results
 from viewfinder.storage.schema import open_database, upgrade
 from viewfinder.types import AccessScope, ClassScore
 

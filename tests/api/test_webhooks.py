@@ -16,6 +16,7 @@ from viewfinder.api.webhooks import callback_of
 from viewfinder.settings import AuthSettings, Settings, WebhookSettings
 from viewfinder.storage.deliveries import Attempt, Deliveries
 from viewfinder.storage.keys import ApiKeys
+from viewfinder.storage.link import DatabaseLink
 from viewfinder.storage.schema import open_database
 from viewfinder.storage.secrets import WebhookSecrets
 
@@ -133,15 +134,16 @@ def _client(server: LocalServer) -> httpx2.Client:
 
 
 async def test_a_job_says_how_its_callback_stands(tmp_path: Path) -> None:
-    database = await open_database(Settings(home=tmp_path))
-    assert await callback_of(database, "j") is None
+    link = DatabaseLink(Settings(home=tmp_path))
+    assert await callback_of(link, "j") is None
+    database = await link.open()
     identifier = await put(database, "https://example.com/hook", NOW, job="j")
     deliveries = Deliveries(database)
     (claimed,) = await deliveries.claim(NOW, 30, "one", 1)
     later = NOW + timedelta(seconds=5)
     failed = Attempt(NOW, 0.25, None, "no answer")
     await deliveries.record(claimed, "one", failed, "waiting", next_due=later, now=NOW)
-    shown = await callback_of(database, "j")
+    shown = await callback_of(link, "j")
     assert shown is not None
     assert shown.model_dump(mode="json") == {
         "id": identifier,
@@ -152,4 +154,4 @@ async def test_a_job_says_how_its_callback_stands(tmp_path: Path) -> None:
         ],
         "next_attempt": "2026-05-01T12:00:05Z",
     }
-    await database.close()
+    await link.close()

@@ -9,7 +9,8 @@ import uuid_utils
 from sqlalchemy import Table, func, select
 
 from viewfinder.storage.database import Database
-from viewfinder.storage.jobs import Job, JobItem, Jobs
+from viewfinder.storage.jobs.rows import Job, JobItem
+from viewfinder.storage.jobs.table import Jobs
 
 NOW = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
 

@@ -12,7 +12,8 @@ from viewfinder.errors import DatabaseError
 from viewfinder.jobs.orphans import sweep
 from viewfinder.settings import BlobSettings, DatabaseSettings, JobSettings, Settings
 from viewfinder.storage.database import Database
-from viewfinder.storage.jobs import Job, JobItem, Jobs, input_key
+from viewfinder.storage.jobs.rows import Job, JobItem, input_key
+from viewfinder.storage.jobs.table import Jobs
 from viewfinder.storage.link import DatabaseLink
 
 __all__ = ["bucket", "s3"]

@@ -36,8 +36,9 @@ from viewfinder.jobs import working as working_module
 from viewfinder.jobs.images import ImageWork
 from viewfinder.settings import DatabaseSettings, FetchSettings, JobSettings, Settings
 from viewfinder.storage.database import Database
-from viewfinder.storage.jobs import Job, JobItem, Jobs, input_key
-from viewfinder.storage.queue import JobQueue
+from viewfinder.storage.jobs.queue import JobQueue
+from viewfinder.storage.jobs.rows import Job, JobItem, input_key
+from viewfinder.storage.jobs.table import Jobs
 from viewfinder.storage.schema import open_database, upgrade
 
 LONG = JobSettings(lease_s=3600)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from viewfinder.shared.ids import first_id
-from viewfinder.storage.result_rows import Result
+from viewfinder.storage.results.rows import Result
 from viewfinder.types import ClassScore
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)

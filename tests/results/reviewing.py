@@ -14,9 +14,9 @@ from viewfinder.blobs.store import FolderBlobs
 from viewfinder.results.export import Exported, export_reviewed
 from viewfinder.results.images import image_key
 from viewfinder.settings import DatabaseSettings, Settings
-from viewfinder.storage.results import Results
+from viewfinder.storage.results.table import Results
+from viewfinder.storage.results.wanted import Wanted
 from viewfinder.storage.schema import open_database, upgrade
-from viewfinder.storage.wanted import Wanted
 
 if TYPE_CHECKING:
     from tests.postgres import PostgresServer

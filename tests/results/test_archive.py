@@ -20,7 +20,7 @@ from viewfinder.blobs.store import FolderBlobs
 from viewfinder.results.archive import zip_reviewed
 from viewfinder.results.images import image_key
 from viewfinder.results.reviewed import SIDE_BY_SIDE
-from viewfinder.storage.wanted import Wanted
+from viewfinder.storage.results.wanted import Wanted
 
 
 async def _parts(reviewed: Reviewed, wanted: Wanted | None = None) -> list[bytes]:

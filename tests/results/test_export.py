@@ -11,7 +11,7 @@ from viewfinder.datasets.source import read_dataset
 from viewfinder.errors import DatasetError
 from viewfinder.results.export import Exported
 from viewfinder.results.images import image_key
-from viewfinder.storage.wanted import Wanted
+from viewfinder.storage.results.wanted import Wanted
 
 
 async def test_each_photo_lies_under_its_label_once(reviewed: Reviewed) -> None:

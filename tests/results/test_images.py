@@ -22,7 +22,7 @@ from viewfinder.results.images import ImageKeeper, image_key, stored_form
 from viewfinder.serving.queue.scheduler import Scheduler
 from viewfinder.settings import BlobSettings, Limits, Settings
 from viewfinder.storage.database import Database
-from viewfinder.storage.retention import OldResults
+from viewfinder.storage.results.retention import OldResults
 
 MARKER = b"Xq7-whose-photo-is-this"
 LIMITS = Limits()

@@ -20,9 +20,9 @@ from viewfinder.settings import ResultSettings, Settings
 from viewfinder.shared.ids import first_id, moment_of
 from viewfinder.storage.database import Database
 from viewfinder.storage.link import DatabaseLink
-from viewfinder.storage.result_rows import Result
-from viewfinder.storage.results import Results
-from viewfinder.storage.retention import OldResults
+from viewfinder.storage.results.retention import OldResults
+from viewfinder.storage.results.rows import Result
+from viewfinder.storage.results.table import Results
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

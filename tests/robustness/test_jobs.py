@@ -18,7 +18,7 @@ from tests.support import COMMAND, FULL, environment, fake_bundle, in_full
 
 from viewfinder.settings import Settings
 from viewfinder.storage.database import Database
-from viewfinder.storage.jobs import Jobs
+from viewfinder.storage.jobs.table import Jobs
 from viewfinder.storage.tables import deliveries, jobs
 
 __all__ = ["database", "settings"]

@@ -8,11 +8,11 @@ from viewfinder.api.services import Services
 from viewfinder.errors import NotReadyError, RequestError, ResultNotFoundError, ServiceError
 from viewfinder.results.labels import in_one_form
 from viewfinder.storage.opening import open_results
-from viewfinder.storage.wanted import is_result_id
+from viewfinder.storage.results.wanted import is_result_id
 
 if TYPE_CHECKING:
-    from viewfinder.storage.result_rows import Result
-    from viewfinder.storage.results import Results
+    from viewfinder.storage.results.rows import Result
+    from viewfinder.storage.results.table import Results
 
 _NONE = (
     "There is no such result: it was never recorded, has been erased, or is older than results "

@@ -1,24 +1,22 @@
 """What the API says of the callback of a job."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from viewfinder.api.schemas.webhooks import CallbackAnswer, CallbackAttempt
+from viewfinder.storage.link import DatabaseLink
+from viewfinder.storage.opening import open_deliveries
 
 if TYPE_CHECKING:
-    from viewfinder.storage.database import Database
-    from viewfinder.storage.deliveries import Attempt, Deliveries, Delivery
+    from viewfinder.storage.deliveries import Attempt, Delivery
 
 
-async def callback_of(database: "Database", job: str) -> CallbackAnswer | None:
+async def callback_of(database: DatabaseLink, job: str) -> CallbackAnswer | None:
     """How the callback of a job stands; None as long as there is nothing to tell, or nobody to.
 
     Raises:
         DatabaseError: The database cannot be read.
     """
-    # Not before: it brings SQLAlchemy along.
-    deliveries: Deliveries = import_module("viewfinder.storage.deliveries").Deliveries(database)
-    found = await deliveries.of_job(job)
+    found = await (await open_deliveries(database)).of_job(job)
     return answer_of(*found[-1]) if found else None
 
 

@@ -14,8 +14,6 @@ from typing import IO, Any
 from obstore.exceptions import AlreadyExistsError, BaseError, InvalidPathError, PreconditionError
 from obstore.store import S3Store
 
-from viewfinder.shared.breaker import Breaker, LeftAloneError
-
 _ADDRESS = re.compile(r"s3://([A-Za-z0-9][A-Za-z0-9._-]{1,62})(/[A-Za-z0-9!_.*'()/-]*)?")
 _CODE = re.compile(r"<Code>(\w{1,64})</Code>")
 _STATUS = re.compile(r"status code: (\d{3})")
@@ -35,11 +33,7 @@ _STALLED = {"read_timeout": "20s"}
 # A blob is an image: to upload one takes no half minute.
 _BLOB_READS = _CLIENT | {"read_timeout": "5s", "timeout": "30s"}
 _BLOB_WRITES = _CLIENT | {"timeout": "30s"}
-# Longer than a try that S3 refuses, and one more.
-_HANGS_S = 4.0
 _PAGE = 1000
-# Nothing larger is ever put there.
-_LARGEST = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,61 +161,6 @@ class Bucket:
         with _told():
             etag: str | None = self._writes.put(key, data, **how)["e_tag"]
             return etag or ""
-
-
-class BucketBlobs:
-    """Blobs as objects: see `viewfinder.blobs.store.Blobs`.
-
-    Of those who need a bucket that hangs, one waits at a time: the others are refused at once.
-
-    Args:
-        address: `s3://bucket/prefix`.
-
-    Raises:
-        ValueError: The address has another form.
-    """
-
-    def __init__(self, address: str) -> None:
-        self._bucket = Bucket(address, of_blobs=True)
-        self._breaker = Breaker(OSError, but=(FileNotFoundError, PermissionError), slow_s=_HANGS_S)
-
-    @property
-    def is_near(self) -> bool:
-        """See `Blobs.is_near`."""
-        return False
-
-    def put(self, key: str, data: bytes) -> None:
-        """See `Blobs.put`."""
-        with self._guarded():
-            self._bucket.overwrite(key, data)
-
-    def get(self, key: str) -> bytes:
-        """See `Blobs.get`."""
-        with self._guarded():
-            return self._bucket.read(key, _LARGEST).data
-
-    def delete(self, keys: Iterable[str]) -> None:
-        """See `Blobs.delete`."""
-        with self._guarded():
-            self._bucket.delete(keys)
-
-    def folders(self, prefix: str) -> Sequence[str]:
-        """See `Blobs.folders`."""
-        with self._guarded():
-            return self._bucket.folders(prefix)
-
-    def clear(self, prefix: str) -> None:
-        """See `Blobs.clear`."""
-        with self._guarded():
-            self._bucket.delete(listed.key for listed in self._bucket.list(prefix))
-
-    @contextlib.contextmanager
-    def _guarded(self) -> Iterator[None]:
-        try:
-            with self._breaker.guarding():
-                yield
-        except LeftAloneError as error:
-            raise OSError("S3 does not answer") from error
 
 
 def _listed(entry: Mapping[str, Any]) -> Listed:

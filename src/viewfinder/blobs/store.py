@@ -144,10 +144,10 @@ def open_blobs(settings: Settings) -> Blobs:
             )
         return FolderBlobs(Path(address))
     try:
-        bucket = import_module("viewfinder.blobs.bucket")
+        s3 = import_module("viewfinder.blobs.s3")
     except ModuleNotFoundError as error:
         raise MissingExtraError("Blobs on S3", "s3") from error
     try:
-        return cast("Blobs", bucket.BucketBlobs(address))
+        return cast("Blobs", s3.S3Blobs(address))
     except ValueError as error:
         raise SettingsError(f"the setting blobs.url is not valid: {error}") from error

@@ -9,11 +9,13 @@ from typing import TypeVar
 
 _T = TypeVar("_T")
 
-# Threads are started when they are needed.
-_THREADS = ThreadPoolExecutor(16, "blobs")
+THREADS = 16
+"""How many there are; each is started when it is needed."""
+
+_pool = ThreadPoolExecutor(THREADS, "blobs")
 
 
 async def in_thread(work: Callable[..., _T], *arguments: object) -> _T:
     """As `asyncio.to_thread`, in one of these threads."""
     running = partial(contextvars.copy_context().run, work, *arguments)
-    return await asyncio.get_running_loop().run_in_executor(_THREADS, running)
+    return await asyncio.get_running_loop().run_in_executor(_pool, running)

@@ -1,4 +1,5 @@
-"""The command `viewfinder`. Each file is a command; nothing heavy is imported before it runs.
+"""The command `viewfinder`: a file for each command, a folder for each group of them.
 
-Here is what is asked and printed; what a command does is in `pipelines/` and the rooms below.
+Nothing heavy is imported before one runs. Here is what is asked and printed; what a command does
+is in `pipelines/` and the rooms below.
 """

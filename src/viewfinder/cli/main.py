@@ -7,27 +7,12 @@ from typing import Annotated
 import typer
 
 from viewfinder import __version__
-from viewfinder.cli import (
-    backbones,
-    bench,
-    callbacks,
-    classify,
-    data,
-    database,
-    doctor,
-    evaluate,
-    export,
-    jobs,
-    keys,
-    models,
-    optimize,
-    publishing,
-    review,
-    serve,
-    train,
-    worker,
-)
+from viewfinder.cli import bench, classify, doctor, serve, worker
 from viewfinder.cli.console import fail, prepare
+from viewfinder.cli.data import group as data
+from viewfinder.cli.database import callbacks, jobs, keys, upkeep
+from viewfinder.cli.making import evaluate, optimize, train
+from viewfinder.cli.models import group as models
 from viewfinder.errors import SettingsError, ViewfinderError
 
 _DEBUG = "--debug"
@@ -45,18 +30,14 @@ app.command("classify")(classify.classify)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("optimize")(optimize.optimize)
-publishing.add_to(models.app)
-models.app.command("export")(export.export_model)
-models.app.command("backbones")(backbones.list_backbones)
 app.add_typer(models.app, name="models")
-data.app.command("export")(review.export_photos)
 app.add_typer(data.app, name="data")
 callbacks.add_to_keys(keys.app)
 app.add_typer(keys.app, name="keys")
 callbacks.add_to(jobs.app)
 app.add_typer(jobs.app, name="jobs")
 app.command("worker")(worker.worker)
-app.add_typer(database.app, name="db")
+app.add_typer(upkeep.app, name="db")
 app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)
 

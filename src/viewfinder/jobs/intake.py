@@ -30,7 +30,8 @@ from viewfinder.jobs.archive import Archive, Entry, open_archive
 from viewfinder.jobs.order import Order
 from viewfinder.jobs.spool import no_room
 from viewfinder.settings import Settings
-from viewfinder.storage.jobs import Job, JobItem, Jobs, input_key
+from viewfinder.storage.jobs.rows import Job, JobItem, input_key
+from viewfinder.storage.jobs.table import Jobs
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Literal, TypeVar
 
 from viewfinder.errors import DatabaseError
-from viewfinder.storage.jobs import Job, JobItem
-from viewfinder.storage.queue import Claimed, JobQueue
+from viewfinder.storage.jobs.queue import Claimed, JobQueue
+from viewfinder.storage.jobs.rows import Job, JobItem
 
 logger = logging.getLogger(__name__)
 

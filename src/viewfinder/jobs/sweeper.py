@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from viewfinder.blobs.store import Blobs
 from viewfinder.blobs.threads import in_thread
 from viewfinder.settings import JobSettings
-from viewfinder.storage.finished import FinishedJobs
+from viewfinder.storage.jobs.finished import FinishedJobs
 from viewfinder.storage.link import DatabaseLink
 
 _OLD_S = 600.0

@@ -13,8 +13,8 @@ from typing import Any
 from viewfinder.jobs.counts import JobCounts
 from viewfinder.jobs.images import FATAL, ImageWork, ModelGoneError
 from viewfinder.jobs.lease import Lease, LostError
-from viewfinder.storage.jobs import Job, JobItem
-from viewfinder.storage.queue import Claimed, JobQueue
+from viewfinder.storage.jobs.queue import Claimed, JobQueue
+from viewfinder.storage.jobs.rows import Job, JobItem
 
 logger = logging.getLogger(__name__)
 

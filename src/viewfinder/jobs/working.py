@@ -12,9 +12,9 @@ from viewfinder.jobs.images import ImageWork
 from viewfinder.jobs.runner import Parts
 from viewfinder.jobs.sweeper import Sweeper
 from viewfinder.jobs.turn import Pace, Turn
-from viewfinder.storage.jobs import Job
+from viewfinder.storage.jobs.queue import JobQueue
+from viewfinder.storage.jobs.rows import Job
 from viewfinder.storage.link import DatabaseLink
-from viewfinder.storage.queue import JobQueue
 
 logger = logging.getLogger(__name__)
 

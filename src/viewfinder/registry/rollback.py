@@ -5,7 +5,7 @@ from viewfinder.registry.catalog import Catalog
 from viewfinder.registry.routing import LATEST, STABLE
 
 
-def rolled_back(catalog: Catalog, name: str) -> int:
+def rollback_target(catalog: Catalog, name: str) -> int:
     """The version that answers after a step back.
 
     Where a split gives others a share beside `stable`, that is `stable` alone. Else it is what

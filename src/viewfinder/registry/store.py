@@ -76,7 +76,7 @@ def open_store(address: str, home: Path) -> ModelStore:
     """
     if address.startswith("s3://"):
         try:
-            s3 = importlib.import_module("viewfinder.registry.s3")
+            s3 = importlib.import_module("viewfinder.registry.s3.store")
         except ModuleNotFoundError as error:
             raise MissingExtraError("A model store on S3", "s3") from error
         return cast("ModelStore", s3.S3Store(address, home / "stores"))
@@ -101,13 +101,13 @@ def look_at_start(store: ModelStore) -> Catalog:
     Raises:
         StoreError: The store cannot be reached, and nothing was ever copied.
     """
-    try:
-        return look(store)
-    except StoreError as error:
-        if not scan([store.folder]).models:
-            raise
-        logger.warning("%s; the models are those of the last look at it", error.detail)
-        return open_catalog(store.folder)
+    catalog, problem = look_without(store)
+    if problem is None:
+        return catalog
+    if not catalog.is_whole:
+        raise problem
+    logger.warning("%s; the models are those of the last look at it", problem.detail)
+    return catalog
 
 
 def look_without(store: ModelStore) -> tuple[Catalog, StoreError | None]:
@@ -120,12 +120,17 @@ def look_without(store: ModelStore) -> tuple[Catalog, StoreError | None]:
     try:
         return look(store), None
     except StoreError as error:
-        try:
-            if scan([store.folder]).models:
-                return open_catalog(store.folder), error
-        except StoreError:  # the folder is the store
-            pass
-        return replace(scan([BUILTIN_STORE]), is_whole=False), error
+        return _last_seen(store) or replace(scan([BUILTIN_STORE]), is_whole=False), error
+
+
+def _last_seen(store: ModelStore) -> Catalog | None:
+    """What an earlier look has copied, if it has copied anything."""
+    try:
+        if scan([store.folder]).models:
+            return open_catalog(store.folder)
+    except StoreError:  # the folder is the store
+        pass
+    return None
 
 
 def default_model(settings: Settings) -> str:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from viewfinder.blobs.store import Blobs
 from viewfinder.blobs.threads import in_thread
 from viewfinder.results.reviewed import SIDE_BY_SIDE, place_of, reviewed_of, stored_image
-from viewfinder.storage.wanted import Wanted
+from viewfinder.storage.results.wanted import Wanted
 
 if TYPE_CHECKING:
-    from viewfinder.storage.result_rows import Result
-    from viewfinder.storage.results import Results
+    from viewfinder.storage.results.rows import Result
+    from viewfinder.storage.results.table import Results
 
 _MODE = 0o644 << 16
 

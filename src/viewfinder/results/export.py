@@ -13,9 +13,9 @@ from viewfinder.blobs.store import Blobs
 from viewfinder.datasets.labels import split_named
 from viewfinder.errors import DatasetError
 from viewfinder.results.reviewed import SIDE_BY_SIDE, place_of, reviewed_of, stored_image
-from viewfinder.storage.result_rows import Result
-from viewfinder.storage.results import Results
-from viewfinder.storage.wanted import Wanted
+from viewfinder.storage.results.rows import Result
+from viewfinder.storage.results.table import Results
+from viewfinder.storage.results.wanted import Wanted
 
 _OURS = re.compile(r"reviewed-([0-9a-f-]{36})\.jpg")
 

@@ -2,13 +2,12 @@
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Callable
 from functools import partial
 
 from viewfinder.blobs.store import Blobs
-from viewfinder.blobs.threads import in_thread
+from viewfinder.blobs.threads import THREADS, in_thread
 from viewfinder.errors import ViewfinderError
 from viewfinder.imaging.decode import decode
 from viewfinder.imaging.thumbnail import small_jpeg
@@ -28,8 +27,8 @@ _QUALITY = 90
 _BESIDE_BYTES = 4096
 # As long as an image may wait for idle capacity.
 _PATIENCE_S = 60.0
-# At most half of the threads that asyncio has for what blocks: others wait for one, too.
-_WRITING = max(2, min(16, ((os.cpu_count() or 1) + 4) // 2))
+# At most half of the threads that there are for blobs: others wait for one, too.
+_WRITING = THREADS // 2
 
 
 def image_key(result: str) -> str:

@@ -12,7 +12,7 @@ from viewfinder.evaluation.estimate import Estimate
 from viewfinder.results.labels import in_one_form
 
 if TYPE_CHECKING:
-    from viewfinder.storage.result_rows import Tally
+    from viewfinder.storage.results.rows import Tally
 
 CAUTION: Final = (
     "This counts the photos that somebody has reviewed. Where these were chosen because the model "

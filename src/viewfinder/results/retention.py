@@ -13,8 +13,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
-from typing import TYPE_CHECKING
 
 from viewfinder.blobs.store import Blobs
 from viewfinder.blobs.threads import in_thread
@@ -23,9 +21,7 @@ from viewfinder.results.images import image_key
 from viewfinder.settings import ResultSettings
 from viewfinder.shared.ids import first_id
 from viewfinder.storage.link import DatabaseLink
-
-if TYPE_CHECKING:
-    from viewfinder.storage.retention import OldResults
+from viewfinder.storage.opening import open_old_results
 
 logger = logging.getLogger(__name__)
 
@@ -114,8 +110,7 @@ class Retention:
             OperatorError: The database cannot be used.
             OSError: Images cannot be deleted.
         """
-        database = await self._link.open()
-        old: OldResults = import_module("viewfinder.storage.retention").OldResults(database)
+        old = await open_old_results(self._link)
         swept = Swept()
         oldest = datetime.fromtimestamp(self._clock(), UTC) - timedelta(days=self._limits.keep_days)
         for bound in (first_id(oldest), await old.beyond(self._limits.keep_rows)):

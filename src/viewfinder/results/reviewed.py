@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 from viewfinder.blobs.store import Blobs
 from viewfinder.results.images import image_key
 from viewfinder.results.labels import tidy_feedback
-from viewfinder.storage.wanted import Wanted
+from viewfinder.storage.results.wanted import Wanted
 
 if TYPE_CHECKING:
-    from viewfinder.storage.result_rows import Result
+    from viewfinder.storage.results.rows import Result
 
 SIDE_BY_SIDE = 8
 """Images that are fetched at once: S3 takes its time for each."""

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from viewfinder.results.waiting import Waiting
 from viewfinder.shared.ids import moment_of
 from viewfinder.storage.database import Database
-from viewfinder.storage.result_rows import Result
-from viewfinder.storage.results import Results
+from viewfinder.storage.results.rows import Result
+from viewfinder.storage.results.table import Results
 
 
 async def write(database: Database, answers: Iterable[Waiting]) -> frozenset[str]:

@@ -4,7 +4,7 @@ What is to answer is loaded and found good before the store hears of the change.
 """
 
 from viewfinder.errors import InvalidParameterError
-from viewfinder.registry.rollback import rolled_back
+from viewfinder.registry.rollback import rollback_target
 from viewfinder.registry.routing import Routing, Traffic, check_alias
 from viewfinder.serving.manager import ModelManager
 
@@ -49,7 +49,7 @@ async def set_traffic(models: ModelManager, name: str, traffic: Traffic | None) 
 
 
 async def roll_back(models: ModelManager, name: str) -> Routing:
-    """Let the version before answer: see `rolled_back`.
+    """Let the version before answer: see `rollback_target`.
 
     Raises:
         ModelNotFoundError: There is no such model.
@@ -57,6 +57,6 @@ async def roll_back(models: ModelManager, name: str) -> Routing:
         NotReadyError: The version before is broken, or the store cannot be written.
     """
     await models.reload()  # another replica may have changed the routing a moment ago
-    version = rolled_back(models.catalog, name)
+    version = rollback_target(models.catalog, name)
     await models.load(name, version)
     return await models.route(name, lambda routing: routing.rolled_back(version))

@@ -1,4 +1,4 @@
-"""Every query. Rows come out as frozen records; nobody else writes SQL."""
+"""Keys, as they are kept: without their secrets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -88,7 +88,7 @@ results = Table(
     Column("reviewed", Time),
     Column("reviewer", String(255)),
 )
-# Each order of a page is that of an index; `storage/paging.py` says which serves what.
+# Each order of a page is that of an index; `storage/results/paging.py` says which serves what.
 Index("results_by_model", results.c.model, results.c.id)
 Index("results_by_version", results.c.model, results.c.version, results.c.id)
 Index("results_by_label", results.c.label, results.c.id)

@@ -12,7 +12,7 @@ from viewfinder.api.schemas.problem import Problem
 from viewfinder.api.schemas.webhooks import CallbackAnswer
 
 if TYPE_CHECKING:
-    from viewfinder.storage.jobs import Job, JobItem
+    from viewfinder.storage.jobs.rows import Job, JobItem
 
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 

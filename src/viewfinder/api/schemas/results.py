@@ -18,11 +18,11 @@ from viewfinder.api.schemas.answer import Answer
 from viewfinder.api.schemas.classify import Model, Score, TimingMs
 from viewfinder.results.labels import tidy_feedback
 from viewfinder.results.live import CAUTION, VersionAccuracy, is_correct
-from viewfinder.storage.wanted import Order
+from viewfinder.storage.results.wanted import Order
 from viewfinder.types import ModelRef
 
 if TYPE_CHECKING:
-    from viewfinder.storage.result_rows import Result
+    from viewfinder.storage.results.rows import Result
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 _LONGEST_LABEL, _LONGEST_NOTE = 200, 1000

@@ -12,7 +12,7 @@ from viewfinder.api.schemas.results import ModelQuery
 from viewfinder.api.services import ServicesDep
 from viewfinder.results.archive import zip_reviewed
 from viewfinder.storage.opening import open_results
-from viewfinder.storage.wanted import Wanted
+from viewfinder.storage.results.wanted import Wanted
 
 router = APIRouter(prefix="/v1", tags=["results"])
 

@@ -34,7 +34,7 @@ from viewfinder.jobs.order import Order, make_request_key
 from viewfinder.storage.opening import open_jobs
 
 if TYPE_CHECKING:
-    from viewfinder.storage.jobs import Jobs
+    from viewfinder.storage.jobs.table import Jobs
 
 router = APIRouter(prefix=JOBS, tags=["jobs"])
 
@@ -108,7 +108,7 @@ async def show_job(job_id: str, services: ServicesDep) -> JobAnswer:
     job = await jobs.get(_checked(job_id))
     if job.callback_url is None:
         return JobAnswer.of(job)
-    return JobAnswer.of(job, await callback_of(await services.database.open(), job.id))
+    return JobAnswer.of(job, await callback_of(services.database, job.id))
 
 
 @router.get(

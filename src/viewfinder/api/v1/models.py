@@ -21,7 +21,7 @@ from viewfinder.api.services import ManagerDep, Services, ServicesDep
 from viewfinder.api.versions import bundle_of, number_of
 from viewfinder.errors import ConflictError
 from viewfinder.registry.bundle import Bundle
-from viewfinder.registry.rollback import rolled_back
+from viewfinder.registry.rollback import rollback_target
 from viewfinder.registry.routing import Traffic
 from viewfinder.serving import rerouting
 from viewfinder.serving.manager import ModelManager
@@ -172,7 +172,7 @@ def _model(services: Services, name: str) -> ModelAnswer:
 
 def _rollback(models: ModelManager, name: str) -> int | None:
     try:
-        return rolled_back(models.catalog, name)
+        return rollback_target(models.catalog, name)
     except ConflictError:
         return None
 

@@ -15,7 +15,7 @@ from viewfinder.errors import RequestError, ResultNotFoundError
 from viewfinder.results.images import image_key, stored_form
 
 if TYPE_CHECKING:
-    from viewfinder.storage.result_rows import Result
+    from viewfinder.storage.results.rows import Result
 
 router = APIRouter(prefix="/v1", tags=["results"])
 

@@ -13,11 +13,11 @@ from viewfinder.blobs.threads import in_thread
 from viewfinder.errors import InvalidParameterError, NotReadyError
 from viewfinder.results.images import image_key
 from viewfinder.storage.opening import open_results
-from viewfinder.storage.wanted import Wanted, read_cursor, write_cursor
+from viewfinder.storage.results.wanted import Wanted, read_cursor, write_cursor
 
 if TYPE_CHECKING:
-    from viewfinder.storage.result_rows import Result
-    from viewfinder.storage.results import Results
+    from viewfinder.storage.results.rows import Result
+    from viewfinder.storage.results.table import Results
 
 router = APIRouter(prefix="/v1", tags=["results"])
 

@@ -14,12 +14,12 @@ from viewfinder.api.services import Services, ServicesDep, owner_of, principal_o
 from viewfinder.errors import ModelNotFoundError
 from viewfinder.results.live import live_accuracy
 from viewfinder.storage.opening import open_results
-from viewfinder.storage.wanted import Wanted
+from viewfinder.storage.results.wanted import Wanted
 from viewfinder.types import is_model_name
 
 if TYPE_CHECKING:
-    from viewfinder.storage.result_rows import Result
-    from viewfinder.storage.results import Results
+    from viewfinder.storage.results.rows import Result
+    from viewfinder.storage.results.table import Results
 
 router = APIRouter(prefix="/v1", tags=["results"])
 

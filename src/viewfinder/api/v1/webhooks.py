@@ -1,17 +1,16 @@
 """`/v1/webhooks`: the secret by which a receiver knows that a callback is from here."""
 
 from datetime import UTC, datetime
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 
 from viewfinder.api.schemas.webhooks import SecretAnswer
 from viewfinder.api.services import ServicesDep, owner_of
+from viewfinder.storage.opening import open_secrets
 
 if TYPE_CHECKING:
-    from viewfinder.api.services import Services
-    from viewfinder.storage.secrets import WebhookSecret, WebhookSecrets
+    from viewfinder.storage.secrets import WebhookSecret
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
@@ -22,7 +21,7 @@ _NOBODY_KEEPS_IT = {"Cache-Control": "no-store"}
 async def show_secret(request: Request, response: Response, services: ServicesDep) -> SecretAnswer:
     """What callbacks of the caller's jobs are signed with; each key has a secret of its own."""
     response.headers.update(_NOBODY_KEEPS_IT)
-    secrets = await _secrets(services)
+    secrets = await open_secrets(services.database)
     now = datetime.now(UTC)
     return _answer(await secrets.of(owner_of(request.scope), now), now)
 
@@ -33,15 +32,9 @@ async def rotate_secret(
 ) -> SecretAnswer:
     """Make another; for 24 hours callbacks are signed with the one before too."""
     response.headers.update(_NOBODY_KEEPS_IT)
-    secrets = await _secrets(services)
+    secrets = await open_secrets(services.database)
     now = datetime.now(UTC)
     return _answer(await secrets.rotate(owner_of(request.scope), now), now)
-
-
-async def _secrets(services: "Services") -> "WebhookSecrets":
-    database = await services.database.open()
-    secrets: WebhookSecrets = import_module("viewfinder.storage.secrets").WebhookSecrets(database)
-    return secrets
 
 
 def _answer(found: "WebhookSecret", now: datetime) -> SecretAnswer:

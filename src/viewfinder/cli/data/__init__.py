@@ -1,0 +1,1 @@
+"""`viewfinder data`: labelled photos, before a model learns from them."""

@@ -1,0 +1,1 @@
+"""The queries on results: kept, found page by page, reviewed, and let go of."""
