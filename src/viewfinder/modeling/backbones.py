@@ -6,7 +6,9 @@ others are built by keras.applications, and their weights are files that Keras' 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 
+from viewfinder.errors import InvalidParameterError
 from viewfinder.modeling.scaling import CAFFE, STANDARDISED, SYMMETRIC, Scaling
 
 _PUBLISHED = "https://storage.googleapis.com"
@@ -202,3 +204,18 @@ BACKBONES: Mapping[str, Backbone] = {
         _resnet(50, 23_564_800, "fac2f116257151a9d068a22e544a4917", v2=True),
     )
 }
+
+
+def check_backbone(name: str) -> None:
+    """Refuse what is none.
+
+    Raises:
+        InvalidParameterError: No backbone has this name.
+    """
+    if name in BACKBONES:
+        return
+    near = get_close_matches(name.lower(), BACKBONES, n=1)
+    meant = f" (did you mean {near[0]}?)" if near else ""
+    raise InvalidParameterError(
+        f"there is no backbone {name!r}{meant}; `viewfinder models backbones` lists them"
+    )

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import get_close_matches
 from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -20,7 +19,7 @@ from viewfinder.evaluation.evaluate import targets_of
 from viewfinder.evaluation.ladder import LeftOut
 from viewfinder.evaluation.verdict import count
 from viewfinder.imaging.preprocess import preprocess
-from viewfinder.modeling.backbones import BACKBONES
+from viewfinder.modeling.backbones import BACKBONES, check_backbone
 from viewfinder.modeling.saving import pack_weights
 from viewfinder.pipelines.material import Material, prepare
 from viewfinder.pipelines.run import Job, Workplace, geometry, publish_run
@@ -133,19 +132,10 @@ def train(
     return Trained(bundle, evaluation, took, job.logs)
 
 
-def _meant(backbone: str) -> str:
-    near = get_close_matches(backbone, BACKBONES, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
-
-
 def _check(name: str, options: TrainingOptions) -> None:
     if not is_model_name(name):
         raise InvalidParameterError(f"{name!r} cannot be a model's name: 1-64 of a-z 0-9 . _ -")
-    if options.backbone not in BACKBONES:
-        raise InvalidParameterError(
-            f"there is no backbone {options.backbone!r}{_meant(options.backbone)}; "
-            "`viewfinder models backbones` lists them"
-        )
+    check_backbone(options.backbone)
     if options.head not in get_args(Head):
         raise InvalidParameterError(f"there is no head {options.head!r}: linear or mlp")
     if options.epochs is not None and options.epochs < 1:

@@ -213,7 +213,7 @@ class Variant(_Part):
 
     @model_validator(mode="after")
     def _check(self) -> "Variant":
-        if self.engine in ENGINES and self.format not in ENGINES.values():
+        if self.format != ENGINES.get(self.engine, self.format):
             raise ValueError(f"the engine {self.engine} runs no graphs of the format {self.format}")
         return self
 

@@ -56,4 +56,6 @@ def test_a_damaged_memory_is_as_none(tmp_path: Path, text: str) -> None:
 def test_an_unknown_backbone_is_wrong_usage(tmp_path: Path) -> None:
     result = run_command("models", "backbones", "resnet51", home=tmp_path)
     assert result.returncode == 2
-    assert result.stderr.startswith("viewfinder: no backbone is called 'resnet51'")
+    assert result.stderr.startswith(
+        "viewfinder: there is no backbone 'resnet51' (did you mean resnet"
+    )

@@ -131,4 +131,4 @@ def _print(exported: "Exported", folder: Path) -> None:
     if exported.unfit:
         say(f"{exported.unfit:,} have a label that cannot be the name of a folder")
     if not exported.looked_at:
-        say("nothing is reviewed yet: PUT /v1/results/{id}/feedback does that")
+        say("nothing is reviewed yet: the page /review does that, or PUT /v1/results/{id}/feedback")

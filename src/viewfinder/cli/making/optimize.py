@@ -122,17 +122,18 @@ def _print_summary(made: "Optimized") -> None:
     from viewfinder.evaluation.ladder_words import verdicts
 
     manifest, ladder = made.bundle.manifest, made.sealed.ladder
+    model = f"{manifest.name}@{manifest.version}"
     show(ladder)
     typer.echo()
     for sentence in verdicts(ladder):
         typer.echo(sentence)
     say("")
     say(
-        f"{manifest.name}@{manifest.version} is published with {len(ladder.rows)} variants; a "
+        f"{model} is published with {len(ladder.rows)} variants; a "
         "running server follows within seconds"
     )
     say(f"report   {made.bundle.folder / 'report.html'}")
-    say(f"try it   viewfinder classify PHOTO --model {manifest.name}")
+    say(f"try it   viewfinder classify PHOTO --model {model}")
 
 
 def show(ladder: "Ladder") -> None:

@@ -124,4 +124,4 @@ def _print_summary(trained: "Trained") -> None:
     say(f"{model} is published; a running server follows within seconds")
     say(f"report   {folder / 'report.html'}")
     say(f"curves   tensorboard --logdir {trained.logs.parent}")
-    say(f"try it   viewfinder classify PHOTO --model {manifest.name}")
+    say(f"try it   viewfinder classify PHOTO --model {model}")

@@ -33,12 +33,16 @@ def list_backbones(
 
     Example:  viewfinder models backbones efficientnet-lite0 resnet50 --measure
     """
-    from viewfinder.modeling.backbones import BACKBONES
+    from viewfinder.errors import InvalidParameterError
+    from viewfinder.modeling.backbones import BACKBONES, check_backbone
     from viewfinder.pipelines.speeds import read_speeds
     from viewfinder.settings import load_settings
 
-    if unknown := [name for name in names or () if name not in BACKBONES]:
-        fail(f"no backbone is called {unknown[0]!r}: viewfinder models backbones", code=2)
+    for name in names or ():
+        try:
+            check_backbone(name)
+        except InvalidParameterError as error:
+            fail(str(error), code=2)
     chosen = [BACKBONES[name] for name in names or BACKBONES]
     home = load_settings().home
     if measure:

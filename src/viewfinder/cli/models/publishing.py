@@ -13,6 +13,7 @@ from viewfinder.shared.paths import absence
 if TYPE_CHECKING:
     from viewfinder.registry.bundle import Bundle
     from viewfinder.registry.manifest import Scaling
+    from viewfinder.registry.routing import Routing
 
 _FOLLOWS = "a running server follows within seconds"
 
@@ -153,7 +154,7 @@ def set_alias(
     else:
         catalog.bundle(model, version)
         routing = model_store().route(model, lambda routing: routing.with_alias(alias, version))
-    _report_routing(model, dict(routing.aliases), as_json=as_json)
+    _report_routing(model, routing, as_json=as_json)
 
 
 def roll_back(
@@ -169,7 +170,7 @@ def roll_back(
 
     version = rollback_target(read_catalog(), model)
     routing = model_store().route(model, lambda routing: routing.rolled_back(version))
-    _report_routing(model, dict(routing.aliases), as_json=as_json)
+    _report_routing(model, routing, as_json=as_json)
 
 
 def delete_model(
@@ -205,14 +206,15 @@ def _report(bundle: "Bundle", *, as_json: bool) -> None:
         say(f"{name}@{version} is published; {_FOLLOWS}")
 
 
-def _report_routing(name: str, aliases: dict[str, int], *, as_json: bool) -> None:
+def _report_routing(name: str, routing: "Routing", *, as_json: bool) -> None:
     if as_json:
-        print_json({"name": name, "aliases": aliases})
-    else:
-        shown = (
-            ", ".join(f"{alias}: {version}" for alias, version in aliases.items()) or "no aliases"
-        )
-        say(f"{name} ({shown}); {_FOLLOWS}")
+        print_json({"name": name, "aliases": dict(routing.aliases)})
+        return
+    aliases = ", ".join(f"{alias}: {version}" for alias, version in routing.aliases.items())
+    say(f"{name} ({aliases or 'no aliases'}); {_FOLLOWS}")
+    if routing.traffic is not None and routing.traffic.split:
+        shares = ", ".join(f"{s.percent:g}% to {s.version}" for s in routing.traffic.split)
+        say(f"the bare name is still split, {shares}: DELETE /v1/models/{name}/traffic ends that")
 
 
 def _model_name(given: str | None, graph: Path) -> str:
