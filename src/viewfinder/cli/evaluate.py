@@ -55,7 +55,7 @@ def evaluate(
     from viewfinder.cli.models import read_catalog
     from viewfinder.datasets.source import read_dataset
     from viewfinder.evaluation.report import render_report
-    from viewfinder.pipelines.evaluate import PARTS, evaluate_model, photos_root
+    from viewfinder.pipelines.evaluate import PARTS, evaluate_model
     from viewfinder.pipelines.sources import has_learned_from
     from viewfinder.settings import load_settings
 
@@ -92,7 +92,7 @@ def evaluate(
     else:
         show(found)
     if report is not None:
-        html = render_report(found, photos=photos_root(dataset), limits=settings.limits)
+        html = render_report(found, photos=dataset.root, limits=settings.limits)
         with written(report) as file:
             file.write(html)
         with written(report.with_name(_DOCUMENT)) as file:

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 
@@ -94,11 +93,6 @@ def evaluate_model(
     return found.model_copy(update={"comparison": Comparison.of(other, compared)})
 
 
-def photos_root(dataset: Dataset) -> Path:
-    """The folder from which an evaluation tells the paths of photos."""
-    return dataset.source if dataset.source.is_dir() else dataset.source.parent
-
-
 def choose(
     dataset: Dataset, part: Part | None, models: Sequence[Manifest], *, known_only: bool
 ) -> Chosen:
@@ -157,15 +151,16 @@ class _Bench:
         used = manifest.variant(variant)
         labels = [label.name for label in manifest.labels]
         scored = self._score(bundle, used)
-        root = photos_root(self.dataset)
         evaluation = Evaluation(
             name=manifest.name,
             version=manifest.version,
             variant=used.name,
             created=self.created,
-            data=self.dataset.source.resolve().name.encode(errors="backslashreplace").decode(),
+            data=self.dataset.name,
             labels=len(labels),
-            splits={self.chosen.part: evaluate(used, labels, scored, seed=_SEED, root=root)},
+            splits={
+                self.chosen.part: evaluate(used, labels, scored, seed=_SEED, root=self.dataset.root)
+            },
             ignored=self.chosen.ignored,
             variants=tuple(map(_row, manifest.variants)),
             provenance={

@@ -121,7 +121,7 @@ def optimize(
             notes=[*trained.notes, *rungs.notes],
         )
         took = clock() - start
-        finished = _Finished(task, trained, sealed, pack_weights(model), now(), took)
+        finished = Finished(task, trained, sealed, pack_weights(model), now(), took)
         published = add_numbered(workplace.store, bundle.manifest.name, finished.of_version)
         for run in trained.runs:
             run.drop()
@@ -212,7 +212,7 @@ def _make(task: Task, model: Any, trained: Retrained, listener: Listener) -> Run
 
 
 @dataclass(frozen=True, slots=True)
-class _Finished:
+class Finished:
     """All that a new version is made of."""
 
     task: Task
@@ -230,7 +230,7 @@ class _Finished:
             **parent.provenance,
             "parent": parent.version,
             "optimized": {
-                "dataset": {"name": task.dataset.source.resolve().name, **task.material.facts()},
+                "dataset": {"name": task.dataset.name, **task.material.facts()},
                 "max_drop": self.sealed.ladder.max_drop,
                 **self.trained.facts,
                 "seconds": round(self.seconds, 1),
@@ -268,7 +268,9 @@ class _Finished:
             report = render_ladder(ladder, f"{name}@{version}", self.created)
             return {LADDER: ladder.model_dump_json(indent=1).encode(), REPORT: report.encode()}
         evaluation = self._evaluation(version)
-        report = render_report(evaluation, photos=self.task.root, limits=self.task.workplace.limits)
+        report = render_report(
+            evaluation, photos=self.task.dataset.root, limits=self.task.workplace.limits
+        )
         return {
             EVALUATION: evaluation.model_dump_json(indent=1).encode(),
             REPORT: report.encode(),
@@ -280,7 +282,7 @@ class _Finished:
             version=version,
             variant=self.sealed.recommended.name,
             created=self.created,
-            data=self.task.dataset.source.resolve().name,
+            data=self.task.dataset.name,
             labels=len(self.task.labels),
             splits=dict(self.sealed.splits),
             unseen=self.task.as_trained,

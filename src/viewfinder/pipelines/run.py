@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from viewfinder import __version__
+from viewfinder.datasets.photos import Dataset
 from viewfinder.engines.base import Device
 from viewfinder.evaluation.document import Epoch as EpochRow
 from viewfinder.evaluation.document import Evaluation
@@ -25,6 +26,7 @@ from viewfinder.registry.manifest import Label, Manifest
 from viewfinder.registry.store import ModelStore, open_store
 from viewfinder.settings import Limits, Settings
 from viewfinder.shared.machine import machine
+from viewfinder.shared.plain import encodable
 from viewfinder.training.examples import MARGIN
 from viewfinder.training.options import TrainingOptions
 from viewfinder.training.progress import Epoch
@@ -70,7 +72,7 @@ def described_weights(weights: str) -> str | dict[str, str]:
     path = Path(weights)
     if weights in {"imagenet", "none"} or not path.is_file():
         return weights
-    return {"file": path.name, "sha256": file_sha256(path)}
+    return {"file": encodable(path.name), "sha256": file_sha256(path)}
 
 
 def workplace(settings: Settings) -> Workplace:
@@ -88,7 +90,7 @@ def workplace(settings: Settings) -> Workplace:
 class Job:
     """What is asked for, and what it is made of."""
 
-    source: Path
+    dataset: Dataset
     name: str
     options: TrainingOptions
     workplace: Workplace
@@ -104,11 +106,6 @@ class Job:
     def logs(self) -> Path:
         """Where its curves go."""
         return self.workplace.home / "logs" / self.name / self.key
-
-    @property
-    def root(self) -> Path:
-        """The folder from which photos' paths are told."""
-        return self.source if self.source.is_dir() else self.source.parent
 
     @property
     def key(self) -> str:
@@ -152,7 +149,7 @@ def publish_run(
             version=version,
             variant=sealed.recommended.name,
             created=job.began,
-            data=job.source.resolve().name,
+            data=job.dataset.name,
             labels=len(job.material.labels),
             splits=dict(sealed.splits),
             unseen=True,
@@ -165,7 +162,7 @@ def publish_run(
         documents = {
             EVALUATION: evaluation.model_dump_json(indent=1).encode(),
             REPORT: render_report(
-                evaluation, photos=job.root, limits=job.workplace.limits
+                evaluation, photos=job.dataset.root, limits=job.workplace.limits
             ).encode(),
             WEIGHTS: weights,
         }
@@ -204,7 +201,7 @@ def epoch_row(epoch: Epoch) -> EpochRow:
 def _provenance(job: Job, history: Sequence[Epoch], version: int, seconds: float) -> dict[str, Any]:
     options = job.options
     return {
-        "dataset": {"name": job.source.resolve().name, **job.material.facts()},
+        "dataset": {"name": job.dataset.name, **job.material.facts()},
         "backbone": options.backbone,
         "weights": described_weights(options.weights),
         "head": options.head,

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,11 +70,6 @@ class Task:
         return set(self.material.labels) <= set(self.labels)
 
     @property
-    def root(self) -> Path:
-        """The folder from which photos' paths are told."""
-        return self.dataset.source if self.dataset.source.is_dir() else self.dataset.source.parent
-
-    @property
     def as_trained(self) -> bool:
         """Whether these are the photos of its training, divided as they were then."""
         known = self.bundle.manifest.provenance.get("dataset")
@@ -102,7 +96,7 @@ class Task:
             labels=self.labels,
             limits=self.workplace.limits,
             threads=self.workplace.threads,
-            root=self.root,
+            root=self.dataset.root,
             seed=self.options.seed,
             labelled=self.labelled,
             device=self.workplace.device,

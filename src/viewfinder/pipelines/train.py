@@ -118,7 +118,7 @@ def train(
     )
     remember_source(workplace.home, material.digest, source)
     _tell(material, heard)
-    job = Job(source, name, options, workplace, material, now())
+    job = Job(dataset, name, options, workplace, material, now())
     run = RunFolder(workplace.home / "runs" / name / job.key)
     with run.held():
         deadline = start + options.budget_s if options.budget_s is not None else None
@@ -253,7 +253,7 @@ def _judges(job: Job) -> Judges:
         labels=job.material.labels,
         limits=job.workplace.limits,
         threads=job.workplace.threads,
-        root=job.root,
+        root=job.dataset.root,
         seed=job.options.seed,
         device=job.workplace.device,
         cache=job.workplace.compiled,
