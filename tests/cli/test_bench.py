@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import resource
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -136,6 +137,28 @@ async def test_a_server_that_dies_is_no_measurement(store: Path, tmp_path: Path)
     settings = Settings(home=tmp_path, model_store=str(store), default_model="fake")
     with pytest.raises(MeasuringError, match="died while it was measured"):
         await bench.measure_here(bench.Task(settings, None, None, 0.1, tell))
+    assert spawned(os.getpid()) == []
+
+
+async def test_clients_that_cannot_be_opened_are_not_taken_for_a_dead_server(
+    store: Path, tmp_path: Path
+) -> None:
+    fake_bundle(store)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def tell(what: str, done: int, _total: int) -> None:
+        if (what, done) == ("served", 1):  # the server has its files; here is room for three
+            last = [os.open(os.devnull, os.O_RDONLY) for _ in range(3)]
+            for file in last:
+                os.close(file)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (last[-1] + 1, hard))
+
+    settings = Settings(home=tmp_path, model_store=str(store), default_model="fake")
+    try:
+        with pytest.raises(MeasuringError, match="could not be measured: Too many open files"):
+            await bench.measure_here(bench.Task(settings, None, None, 0.1, tell))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert spawned(os.getpid()) == []
 
 

@@ -1,5 +1,6 @@
-"""What is written about a run, where the photos lie in a folder that is not called in UTF-8."""
+"""What is written about a run, also where photos' folder is not called in UTF-8, or they go."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from viewfinder.pipelines.optimize import Finished
 from viewfinder.pipelines.retraining import Retrained
 from viewfinder.pipelines.run import Job, described_weights, publish_run, workplace
 from viewfinder.pipelines.task import OptimizeOptions, Task
+from viewfinder.pipelines.train import _check_conversion
 from viewfinder.pipelines.variants.sealing import Sealed
 from viewfinder.registry.bundle import Bundle
 from viewfinder.settings import Settings
@@ -88,6 +90,31 @@ def test_what_was_optimised_can_be_published(
     assert published.manifest.provenance["optimized"]["dataset"]["name"] == "caf\\udce9"
     written = (published.folder / "evaluation.json").read_bytes()
     assert Evaluation.model_validate_json(written).data == "caf\\udce9"
+
+
+@pytest.mark.train
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_photo_that_vanishes_does_not_keep_what_was_learned_from_being_published(
+    tmp_path: Path, dataset: Dataset, material: Material, sealed: Sealed
+) -> None:
+    import keras
+
+    from viewfinder.training.trainer import Learned
+
+    image = keras.Input((224, 224, 3), dtype="uint8")
+    model = keras.Model(image, keras.layers.Dense(STEPS)(keras.ops.mean(image, (1, 2)) / 255))
+    scores = np.tile(np.eye(STEPS, dtype=np.float32)[0], (len(dataset.photos), 1))
+    sealed = replace(sealed, reference={"validation": Scored(dataset.photos, scores, ())})
+    place = workplace(Settings(home=tmp_path / "home"))
+    job = Job(dataset, "shades", TrainingOptions(), place, material, NOW)
+    dataset.photos[0].path.unlink()
+    checked = _check_conversion(job, Learned(model, ()), sealed)
+    assert checked["photos"] == len(dataset.photos) - 1
+    assert checked["accuracy_of_float32"] == pytest.approx(2 / 11)  # of step-0, one is gone
+    for photo in dataset.photos[1:]:
+        photo.path.unlink()
+    checked = _check_conversion(job, Learned(model, ()), sealed)
+    assert checked == {"photos": 0, "split": "validation"}
 
 
 def test_weights_from_a_file_are_named_in_what_can_be_written(tmp_path: Path) -> None:

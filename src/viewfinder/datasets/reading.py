@@ -6,7 +6,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from viewfinder.errors import InvalidImageError, MalformedRequestError, PayloadTooLargeError
+import numpy as np
+from numpy.typing import NDArray
+
+from viewfinder.datasets.photos import Photo
+from viewfinder.errors import (
+    InvalidImageError,
+    MalformedRequestError,
+    PayloadTooLargeError,
+    RequestError,
+)
+from viewfinder.imaging.geometry import PreprocessSpec
+from viewfinder.imaging.preprocess import preprocess
+from viewfinder.settings import Limits
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -36,6 +48,14 @@ def read_photo(path: Path, most: int) -> bytes:
     if len(data) > most:
         raise PayloadTooLargeError(f"The image is over the limit of {most:,} bytes.")
     return data
+
+
+def read_pixels(photo: Photo, spec: PreprocessSpec, limits: Limits) -> NDArray[np.uint8] | None:
+    """A photo as a graph sees it, uint8 `[height, width, 3]`; None if it can be used no longer."""
+    try:
+        return preprocess(read_photo(photo.path, limits.image_bytes), spec, limits)
+    except RequestError:
+        return None
 
 
 def side_by_side(

@@ -7,11 +7,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from viewfinder.datasets.photos import Dataset, Photo, Split
-from viewfinder.datasets.reading import read_photo, side_by_side
-from viewfinder.errors import RequestError
+from viewfinder.datasets.photos import Dataset, Split
+from viewfinder.datasets.reading import read_pixels, side_by_side
 from viewfinder.imaging.geometry import PreprocessSpec
-from viewfinder.imaging.preprocess import preprocess
 from viewfinder.modeling.backbones import Backbone
 from viewfinder.pipelines.material import Material
 from viewfinder.pipelines.run import Workplace, described_weights, packages
@@ -121,14 +119,9 @@ class Task:
         train, limits = self.material.of("train"), self.workplace.limits
         chosen = np.linspace(0, len(train) - 1, min(len(train), _REPRESENTATIVE)).astype(int)
         photos = [train[place] for place in chosen.tolist()]
-
-        def read(photo: Photo) -> NDArray[np.uint8] | None:
-            try:
-                return preprocess(read_photo(photo.path, limits.image_bytes), spec, limits)
-            except RequestError:  # it was there when the photos were read; others will do
-                return None
-
-        found = side_by_side(read, photos, threads=self.workplace.threads)
+        found = side_by_side(
+            lambda photo: read_pixels(photo, spec, limits), photos, threads=self.workplace.threads
+        )
         return [pixels for pixels in found if pixels is not None]
 
 

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from viewfinder.conversion.quantization import quantize_int8
-from viewfinder.datasets.reading import read_photo
+from viewfinder.datasets.reading import read_pixels
 from viewfinder.datasets.source import read_dataset
 from viewfinder.errors import ConversionError, InvalidParameterError, MissingExtraError
 from viewfinder.evaluation.document import Evaluation
 from viewfinder.evaluation.evaluate import targets_of
 from viewfinder.evaluation.ladder import LeftOut
 from viewfinder.evaluation.verdict import count
-from viewfinder.imaging.preprocess import preprocess
 from viewfinder.modeling.backbones import BACKBONES
 from viewfinder.modeling.saving import pack_weights
 from viewfinder.pipelines.material import Material, prepare
@@ -264,13 +263,20 @@ def _check_conversion(job: Job, learned: "Learned", sealed: Sealed) -> dict[str,
     """What Keras itself says of some photos, beside what the float32 graph says."""
     split: Split = "test" if "test" in sealed.reference else "validation"
     scored = sealed.reference[split]
-    chosen, graph = scored.photos[:_CHECKED], scored.scores[:_CHECKED]
     limits, spec = job.workplace.limits, geometry(job.backbone)
-    pixels = [preprocess(read_photo(p.path, limits.image_bytes), spec, limits) for p in chosen]
-    logits = np.asarray(learned.model(np.stack(pixels), training=False))
-    targets = targets_of(chosen, job.material.labels)
+    read = {
+        place: pixels
+        for place, photo in enumerate(scored.photos[:_CHECKED])
+        if (pixels := read_pixels(photo, spec, limits)) is not None
+    }
+    if not read:  # they are gone; what has been learned from them is not
+        return {"photos": 0, "split": split}
+    places = list(read)
+    logits = np.asarray(learned.model(np.stack(list(read.values())), training=False))
+    graph = scored.scores[places]
+    targets = targets_of([scored.photos[place] for place in places], job.material.labels)
     return {
-        "photos": len(chosen),
+        "photos": len(places),
         "split": split,
         "accuracy": float((logits.argmax(axis=1) == targets).mean()),
         "accuracy_of_float32": float((graph.argmax(axis=1) == targets).mean()),
