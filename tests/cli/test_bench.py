@@ -294,7 +294,7 @@ def test_a_slow_model_does_more_than_nothing(capsys: pytest.CaptureFixture[str])
         (("--rate", "inf"), 2, "--rate"),
         (("--model", "nope"), 1, "no model 'nope'"),
         (("--model", "fake@9"), 1, "9"),
-        (("--photos", "nowhere"), 1, "nowhere does not exist"),
+        (("--photos", "nowhere"), 2, "nowhere does not exist"),
         (("--photos", "{}/empty"), 1, "there are none"),
         (("--photos", "{}/broken"), 1, "The image is not JPEG"),
         (("--out", "{}/file"), 1, "cannot write to"),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from viewfinder.cli.console import Json, print_json, progress_bar
+from viewfinder.cli.console import Json, fail, print_json, progress_bar
+from viewfinder.shared.paths import absence
 from viewfinder.shared.plain import printable
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def check(
     from viewfinder.datasets.source import read_dataset
     from viewfinder.settings import load_settings
 
+    if not data.exists():
+        fail(absence(data), code=2)
     settings = load_settings()
     dataset = read_dataset(data)
     with _told("looking", dataset) as progress:

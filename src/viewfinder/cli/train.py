@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from viewfinder.cli.console import Json, fail, print_json, say
+from viewfinder.shared.paths import absence
 
 if TYPE_CHECKING:
     from viewfinder.pipelines.train import Trained
@@ -65,6 +66,8 @@ def train(
 
     if head not in _HEADS:
         fail(f"--head takes {' or '.join(_HEADS)}", code=2)
+    if not data.exists():
+        fail(absence(data), code=2)
     options = TrainingOptions(
         backbone=backbone,
         weights=weights,
