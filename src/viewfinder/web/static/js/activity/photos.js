@@ -100,7 +100,7 @@ function tryLater(id) {
 /** Let go of all thumbnails but those of these results. */
 export function keepOnly(ids) {
   const kept = new Set(ids);
-  for (const ids of [waiting, failed]) for (const id of ids) if (!kept.has(id)) ids.delete(id);
+  for (const some of [waiting, failed]) for (const id of some) if (!kept.has(id)) some.delete(id);
   for (const [id, url] of urls) {
     if (kept.has(id)) continue;
     URL.revokeObjectURL(url);
