@@ -119,7 +119,7 @@ def _print_machine_line(made: "Optimized") -> None:
 
 
 def _print_summary(made: "Optimized") -> None:
-    from viewfinder.evaluation.ladder_words import verdicts
+    from viewfinder.evaluation.report.ladder_words import verdicts
 
     manifest, ladder = made.bundle.manifest, made.sealed.ladder
     show(ladder)
@@ -144,7 +144,7 @@ def show(ladder: "Ladder") -> None:
 
 
 def _rows(ladder: "Ladder", *, with_labels: bool) -> "Iterator[list[str]]":
-    from viewfinder.evaluation.verdict import percent
+    from viewfinder.evaluation.report.verdict import percent
 
     for row in ladder.rows:
         mark = "* " if row.name == ladder.recommended else "  "

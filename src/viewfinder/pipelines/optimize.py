@@ -14,7 +14,7 @@ from viewfinder.datasets.photos import Dataset
 from viewfinder.datasets.source import read_dataset
 from viewfinder.errors import DatasetError, InvalidParameterError, MissingExtraError
 from viewfinder.evaluation.document import Evaluation
-from viewfinder.evaluation.report import render_ladder, render_report
+from viewfinder.evaluation.report.page import render_ladder, render_report
 from viewfinder.modeling.backbones import BACKBONES, Backbone
 from viewfinder.modeling.saving import pack_weights
 from viewfinder.pipelines.material import Material, prepare

@@ -14,7 +14,7 @@ from viewfinder.datasets.photos import Dataset
 from viewfinder.engines.base import Device
 from viewfinder.evaluation.document import Epoch as EpochRow
 from viewfinder.evaluation.document import Evaluation
-from viewfinder.evaluation.report import render_report
+from viewfinder.evaluation.report.page import render_report
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.modeling.backbones import BACKBONES, Backbone
 from viewfinder.pipelines.material import Material

@@ -18,7 +18,7 @@ from viewfinder.errors import ConversionError, InvalidParameterError, MissingExt
 from viewfinder.evaluation.document import Evaluation
 from viewfinder.evaluation.evaluate import targets_of
 from viewfinder.evaluation.ladder import LeftOut
-from viewfinder.evaluation.verdict import count
+from viewfinder.evaluation.report.verdict import count
 from viewfinder.modeling.backbones import BACKBONES
 from viewfinder.modeling.saving import pack_weights
 from viewfinder.pipelines.material import Material, prepare

@@ -12,7 +12,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from viewfinder import __version__
 from viewfinder.datasets.reading import read_photo
 from viewfinder.errors import RequestError
-from viewfinder.evaluation import verdict
 from viewfinder.evaluation.document import (
     ClassEvaluation,
     Epoch,
@@ -22,7 +21,8 @@ from viewfinder.evaluation.document import (
 )
 from viewfinder.evaluation.frame import Frame
 from viewfinder.evaluation.ladder import Ladder
-from viewfinder.evaluation.ladder_plot import picture
+from viewfinder.evaluation.report import verdict
+from viewfinder.evaluation.report.ladder_plot import picture
 from viewfinder.imaging.decode import decode
 from viewfinder.imaging.thumbnail import small_jpeg
 from viewfinder.settings import Limits, flatten
