@@ -18,10 +18,11 @@ from viewfinder.modeling.backbones import BACKBONES
 from viewfinder.pipelines.material import Material
 from viewfinder.pipelines.optimize import Finished
 from viewfinder.pipelines.retraining import Retrained
-from viewfinder.pipelines.run import Job, described_weights, publish_run, workplace
+from viewfinder.pipelines.run import Job, publish_run
 from viewfinder.pipelines.task import OptimizeOptions, Task
 from viewfinder.pipelines.train import _check_conversion
 from viewfinder.pipelines.variants.sealing import Sealed
+from viewfinder.pipelines.workplace import described_weights, workplace
 from viewfinder.registry.bundle import Bundle
 from viewfinder.settings import Settings
 from viewfinder.training.options import TrainingOptions

@@ -51,7 +51,7 @@ def check(
     Example:  viewfinder data check photos/ --model shoes@3
     """
     from viewfinder.datasets.check import check_dataset
-    from viewfinder.datasets.source import read_dataset
+    from viewfinder.datasets.sources.source import read_dataset
     from viewfinder.settings import load_settings
 
     if not data.exists():

@@ -53,7 +53,7 @@ def evaluate(
     from datetime import UTC, datetime
 
     from viewfinder.cli.models import read_catalog
-    from viewfinder.datasets.source import read_dataset
+    from viewfinder.datasets.sources.source import read_dataset
     from viewfinder.evaluation.report.page import render_report
     from viewfinder.pipelines.evaluate import PARTS, evaluate_model
     from viewfinder.pipelines.sources import has_learned_from

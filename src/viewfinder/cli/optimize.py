@@ -67,8 +67,8 @@ def optimize(
     from viewfinder.cli.models import read_catalog
     from viewfinder.cli.training import stopping, view
     from viewfinder.pipelines.optimize import optimize as carry_out
-    from viewfinder.pipelines.run import workplace
     from viewfinder.pipelines.task import OptimizeOptions
+    from viewfinder.pipelines.workplace import workplace
     from viewfinder.settings import load_settings
 
     if not prune and sparsity != _SPARSITY:

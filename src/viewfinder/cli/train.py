@@ -59,8 +59,8 @@ def train(
     from datetime import UTC, datetime
 
     from viewfinder.cli.training import stopping, view
-    from viewfinder.pipelines.run import workplace
     from viewfinder.pipelines.train import train as carry_out
+    from viewfinder.pipelines.workplace import workplace
     from viewfinder.settings import load_settings
     from viewfinder.training.options import TrainingOptions
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from viewfinder.datasets.photos import Dataset
-from viewfinder.datasets.source import read_dataset
+from viewfinder.datasets.sources.source import read_dataset
 from viewfinder.errors import DatasetError, InvalidParameterError, MissingExtraError
 from viewfinder.evaluation.document import Evaluation
 from viewfinder.evaluation.report.page import render_ladder, render_report
@@ -21,13 +21,14 @@ from viewfinder.pipelines.material import Material, prepare
 from viewfinder.pipelines.original import WEIGHTS, original_backbone, original_model
 from viewfinder.pipelines.publish import add_numbered
 from viewfinder.pipelines.retraining import Retrained, retrain
-from viewfinder.pipelines.run import EVALUATION, REPORT, Workplace, epoch_row, geometry, packages
+from viewfinder.pipelines.run import EVALUATION, REPORT
 from viewfinder.pipelines.sources import recall_source
 from viewfinder.pipelines.task import OptimizeOptions, Task
 from viewfinder.pipelines.variants.graphs import FLOAT32
 from viewfinder.pipelines.variants.rungs import STEPS, Rungs
 from viewfinder.pipelines.variants.sealing import Sealed, seal
 from viewfinder.pipelines.variants.worth import Worth
+from viewfinder.pipelines.workplace import Workplace, epoch_row, geometry, packages
 from viewfinder.registry.bundle import Bundle, describe
 from viewfinder.registry.manifest import Manifest
 from viewfinder.shared.machine import machine

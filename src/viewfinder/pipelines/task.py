@@ -12,10 +12,10 @@ from viewfinder.datasets.reading import read_pixels, side_by_side
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.modeling.backbones import Backbone
 from viewfinder.pipelines.material import Material
-from viewfinder.pipelines.run import Workplace, described_weights, packages
 from viewfinder.pipelines.variants.graphs import FLOAT32
 from viewfinder.pipelines.variants.judges import Judges
 from viewfinder.pipelines.variants.sealing import MOST_DROP
+from viewfinder.pipelines.workplace import Workplace, described_weights, packages
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.manifest import Calibration
 from viewfinder.training.examples import Examples

@@ -13,7 +13,7 @@ import numpy as np
 
 from viewfinder.conversion.quantization import quantize_int8
 from viewfinder.datasets.reading import read_pixels
-from viewfinder.datasets.source import read_dataset
+from viewfinder.datasets.sources.source import read_dataset
 from viewfinder.errors import ConversionError, InvalidParameterError, MissingExtraError
 from viewfinder.evaluation.document import Evaluation
 from viewfinder.evaluation.evaluate import targets_of
@@ -22,11 +22,12 @@ from viewfinder.evaluation.report.verdict import count
 from viewfinder.modeling.backbones import BACKBONES
 from viewfinder.modeling.saving import pack_weights
 from viewfinder.pipelines.material import Material, prepare
-from viewfinder.pipelines.run import Job, Workplace, geometry, publish_run
+from viewfinder.pipelines.run import Job, publish_run
 from viewfinder.pipelines.sources import remember_source
 from viewfinder.pipelines.variants.graphs import FLOAT32, INT8, litert, one_file
 from viewfinder.pipelines.variants.judges import Judges
 from viewfinder.pipelines.variants.sealing import Sealed, seal
+from viewfinder.pipelines.workplace import Workplace, geometry
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.store import look
 from viewfinder.training.examples import Examples

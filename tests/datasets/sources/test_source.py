@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.datasets.sets import blobs, write, write_set
 
-from viewfinder.datasets.source import read_dataset
+from viewfinder.datasets.sources.source import read_dataset
 from viewfinder.errors import DatasetError
 
 _PHOTO = b"nobody looks inside"
