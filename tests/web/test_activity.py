@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -171,12 +172,15 @@ def test_photos_that_are_refused_are_asked_for_ever_less_often(
             page.wait_for_load_state("networkidle")
             return len(asked) - than
 
+        def all_again(before: int, *, after_ms: int) -> bool:
+            return more(before, after_ms=after_ms) == 3
+
         eventually(lambda: more(0, after_ms=1) == 5)
         for pause in (5_000, 10_000, 20_000, 40_000, 60_000, 60_000):
             before = len(asked)
             assert more(before, after_ms=pause // 2) == 0
             step = pause // 10  # the answers may have come late, when some of it was over
-            eventually(lambda step=step, before=before: more(before, after_ms=step) == 3)
+            eventually(partial(all_again, before, after_ms=step))
         assert len(set(asked[5:])) == 3, "only those that failed"
 
 

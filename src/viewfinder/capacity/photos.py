@@ -1,4 +1,4 @@
-"""The photos to measure with: decoding depends on them, so they are told of."""
+"""The photos to measure with: decoding depends on them, so the report says what they were."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
