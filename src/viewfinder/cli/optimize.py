@@ -7,6 +7,7 @@ import typer
 
 from viewfinder.cli.console import Json, fail, print_json, print_table, say
 from viewfinder.shared.paths import absence
+from viewfinder.training.options import MOST_SEED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +52,7 @@ def optimize(
         int, typer.Option(min=1, max=100, help="How often each is timed, in turns.")
     ] = 3,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="Of everything left to chance.")
+        int, typer.Option(min=0, max=MOST_SEED, help="Of everything left to chance.")
     ] = 0,
     as_json: Json = False,
 ) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from viewfinder.cli.console import Json, fail, print_json, say
 from viewfinder.shared.paths import absence
+from viewfinder.training.options import MOST_SEED
 
 if TYPE_CHECKING:
     from viewfinder.pipelines.train import Trained
@@ -45,7 +46,7 @@ def train(
         str | None, typer.Option(metavar="10m", help="The time that the whole may take.")
     ] = None,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="Of everything left to chance.")
+        int, typer.Option(min=0, max=MOST_SEED, help="Of everything left to chance.")
     ] = 0,
     int8: Annotated[bool, typer.Option("--int8/--no-int8", help="Quantise the model too.")] = True,
     as_json: Json = False,

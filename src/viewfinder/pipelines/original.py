@@ -4,7 +4,7 @@ from importlib import util
 from typing import Any
 
 from viewfinder.errors import ConversionError, MissingExtraError
-from viewfinder.modeling.backbones import BACKBONES, Backbone
+from viewfinder.modeling.backbones import BACKBONES, Backbone, Head
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.store import is_builtin
 
@@ -47,7 +47,7 @@ def original_model(bundle: Bundle) -> Any:
     if util.find_spec("tensorflow") is None:
         raise MissingExtraError("Making other graphs of a model", "train")
     # Keras takes seconds to import.
-    from viewfinder.modeling.classifier import Head, build_classifier, imagenet_classifier
+    from viewfinder.modeling.classifier import build_classifier, imagenet_classifier
     from viewfinder.modeling.saving import unpack_weights
 
     if document is None:

@@ -19,7 +19,7 @@ from viewfinder.evaluation.document import Evaluation
 from viewfinder.evaluation.evaluate import targets_of
 from viewfinder.evaluation.ladder import LeftOut
 from viewfinder.evaluation.report.verdict import count
-from viewfinder.modeling.backbones import BACKBONES
+from viewfinder.modeling.backbones import BACKBONES, Head
 from viewfinder.modeling.saving import pack_weights
 from viewfinder.pipelines.material import Material, prepare
 from viewfinder.pipelines.run import Job, publish_run
@@ -31,7 +31,7 @@ from viewfinder.pipelines.workplace import Workplace, geometry
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.store import look
 from viewfinder.training.examples import Examples
-from viewfinder.training.options import MOST_SEED, Head, TrainingOptions
+from viewfinder.training.options import MOST_SEED, TrainingOptions
 from viewfinder.training.progress import Attentive, Listener
 from viewfinder.training.run import RunFolder
 from viewfinder.types import is_model_name

@@ -1,14 +1,10 @@
 """Which graph is exported: a variant of the version, or one that is made from its weights."""
 
-from typing import Literal
-
 from viewfinder.errors import ConversionError, InvalidParameterError
 from viewfinder.pipelines.original import original_backbone
-from viewfinder.pipelines.variants.graphs import FLOAT32
+from viewfinder.pipelines.variants.graphs import FLOAT32, Format
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.manifest import Variant
-
-Format = Literal["litert", "onnx", "openvino", "saved_model"]
 
 
 def choose(bundle: Bundle, format_: Format, name: str | None) -> Variant | None:
