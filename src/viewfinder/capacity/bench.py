@@ -86,7 +86,7 @@ async def measure_here(task: Task) -> Measured:
         )
     finally:
         stop.set()  # its threads would go on, and whoever pressed Ctrl-C would wait for them
-    model = f"{bundle.manifest.name}@{bundle.manifest.version}"
+    model = bundle.manifest.called
     most = max(_LEAST_CLIENTS, _CLIENTS_PER_CORE * max(cores, largest))
 
     async def serve(workers: int, clients: int | None) -> Served:

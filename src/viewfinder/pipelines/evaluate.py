@@ -79,7 +79,7 @@ def evaluate_model(
     """
     if variant is not None and variant not in (names := _variants(bundle.manifest)):
         raise InvalidParameterError(
-            f"{_called(bundle.manifest)} has no variant {variant!r}; it has {', '.join(names)}"
+            f"{bundle.manifest.called} has no variant {variant!r}; it has {', '.join(names)}"
         )
     bundles = [bundle] if against is None else [bundle, against]
     chosen = choose(dataset, part, [one.manifest for one in bundles], known_only=known_only)
@@ -125,7 +125,7 @@ def _check_labels(photos: Sequence[Photo], manifest: Manifest, *, known_only: bo
         return
     hint = "" if unknown.total() == len(photos) else "; --known-only leaves them out"
     raise DatasetError(
-        f"{_called(manifest)} does not know {_few(list(unknown))} "
+        f"{manifest.called} does not know {_few(list(unknown))} "
         f"({unknown.total():,} of {len(photos):,} photos); it knows {_few(labels)}{hint}"
     )
 
@@ -177,7 +177,7 @@ class _Bench:
         return evaluation, dict(zip(scored.photos, right.tolist(), strict=True))
 
     def _score(self, bundle: Bundle, variant: Variant) -> Scored:
-        settings, called = self.settings, _called(bundle.manifest)
+        settings, called = self.settings, bundle.manifest.called
         threads = settings.compute_threads
         # As serving does: what comes with the package is trusted as the package is.
         if not is_builtin(bundle) and variant.engine != "fake":
@@ -216,7 +216,3 @@ def _flags(right: dict[Photo, bool], photos: Sequence[Photo]) -> Bools:
 
 def _variants(manifest: Manifest) -> list[str]:
     return [variant.name for variant in manifest.variants]
-
-
-def _called(manifest: Manifest) -> str:
-    return f"{manifest.name}@{manifest.version}"

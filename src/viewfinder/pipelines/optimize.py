@@ -166,7 +166,7 @@ def _material(
 
 def _check_labels(task: Task, listener: Listener) -> None:
     """Say what the photos cannot tell, and refuse to teach what they do not show."""
-    model, source = _called(task.bundle), task.dataset.source
+    model, source = task.bundle.manifest.called, task.dataset.source
     learns = task.options.prune is not None or task.options.distill is not None
     if not task.labelled:
         strange = _some(set(task.material.labels) - set(task.labels))
@@ -291,7 +291,3 @@ class Finished:
             history=tuple(map(epoch_row, self.trained.history)),
             provenance=self.provenance,
         )
-
-
-def _called(bundle: Bundle) -> str:
-    return f"{bundle.manifest.name}@{bundle.manifest.version}"

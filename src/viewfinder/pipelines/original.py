@@ -21,7 +21,8 @@ def original_backbone(bundle: Bundle) -> Backbone:
     backbone = BACKBONES.get(str(bundle.manifest.provenance.get("backbone")))
     if backbone is None:
         raise ConversionError(
-            f"{_called(bundle)} was not trained by Viewfinder: other graphs cannot be made of it"
+            f"{bundle.manifest.called} was not trained by Viewfinder: "
+            "other graphs cannot be made of it"
         )
     return backbone
 
@@ -42,7 +43,7 @@ def original_model(bundle: Bundle) -> Any:
     document = next((one for one in bundle.manifest.documents if one.path == WEIGHTS), None)
     if document is None and not is_builtin(bundle):
         raise ConversionError(
-            f"{_called(bundle)} holds no weights to make other graphs of; train it again"
+            f"{bundle.manifest.called} holds no weights to make other graphs of; train it again"
         )
     if util.find_spec("tensorflow") is None:
         raise MissingExtraError("Making other graphs of a model", "train")
@@ -56,7 +57,3 @@ def original_model(bundle: Bundle) -> Any:
     model = build_classifier(backbone, len(bundle.manifest.labels), head=head)
     unpack_weights(model, bundle.verified(document).read_bytes())
     return model
-
-
-def _called(bundle: Bundle) -> str:
-    return f"{bundle.manifest.name}@{bundle.manifest.version}"

@@ -20,8 +20,6 @@ from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.manifest import Calibration
 from viewfinder.training.examples import Examples
 
-_REPRESENTATIVE = 64
-
 
 @dataclass(frozen=True, slots=True)
 class OptimizeOptions:
@@ -117,8 +115,7 @@ class Task:
     def representative(self, spec: PreprocessSpec) -> list[NDArray[np.uint8]]:
         """Photos to calibrate with, spread over all that was learned from, uint8 `[S, S, 3]`."""
         train, limits = self.material.of("train"), self.workplace.limits
-        chosen = np.linspace(0, len(train) - 1, min(len(train), _REPRESENTATIVE)).astype(int)
-        photos = [train[place] for place in chosen.tolist()]
+        photos = [train[place] for place in self.material.representative.tolist()]
         found = side_by_side(
             lambda photo: read_pixels(photo, spec, limits), photos, threads=self.workplace.threads
         )

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from viewfinder.datasets.photos import Split
     from viewfinder.training.trainer import Beginning, Learned
 
-_REPRESENTATIVE = 64
 _CHECKED = 32
 
 
@@ -242,8 +241,7 @@ def _representative(job: Job) -> list[Any]:
     """Photos to calibrate int8 with: spread over all that was learned from."""
     train = job.material.rows("train")
     examples = Examples(job.material.pixels, train, np.zeros(len(train), np.int64))
-    chosen = np.linspace(0, len(train) - 1, min(len(train), _REPRESENTATIVE)).astype(np.int64)
-    return list(examples.centre(chosen))
+    return list(examples.centre(job.material.representative))
 
 
 def _judges(job: Job) -> Judges:

@@ -16,7 +16,7 @@ def choose(bundle: Bundle, format_: Format, name: str | None) -> Variant | None:
         except KeyError as error:
             known = ", ".join(f"{one.name} ({one.format})" for one in manifest.variants)
             raise InvalidParameterError(
-                f"{called(bundle)} has no variant '{name}'; it has {known}"
+                f"{bundle.manifest.called} has no variant '{name}'; it has {known}"
             ) from error
         if named.format != format_:
             raise InvalidParameterError(f"the variant '{name}' is {named.format}, not {format_}")
@@ -51,7 +51,7 @@ def check_made_here(bundle: Bundle, format_: Format) -> None:
     if is_foreign(bundle):
         held = sorted({one.format for one in bundle.manifest.variants})
         raise ConversionError(
-            f"{called(bundle)} was not trained by Viewfinder: it can be exported only as "
+            f"{bundle.manifest.called} was not trained by Viewfinder: it can be exported only as "
             f"{' or '.join(held)}, which it holds, not as {format_}"
         )
 
@@ -68,8 +68,3 @@ def float_variant(bundle: Bundle, format_: Format) -> Variant:
             "latency": None,
         }
     )
-
-
-def called(bundle: Bundle) -> str:
-    """`name@version`."""
-    return f"{bundle.manifest.name}@{bundle.manifest.version}"
