@@ -17,7 +17,7 @@ from viewfinder.registry.manifest import Manifest
 from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE
 
 
-def _edit(folder: Path, change: Callable[[Any], object]) -> None:
+def edit(folder: Path, change: Callable[[Any], object]) -> None:
     """Change what `bundle.json` says."""
     document = json.loads((folder / MANIFEST).read_text())
     change(document)
@@ -25,11 +25,11 @@ def _edit(folder: Path, change: Callable[[Any], object]) -> None:
 
 
 def _edit_variant(folder: Path, **changes: object) -> None:
-    _edit(folder, lambda document: document["variants"][0].update(changes))
+    edit(folder, lambda document: document["variants"][0].update(changes))
 
 
 def _edit_file(folder: Path, **changes: object) -> None:
-    _edit(folder, lambda document: document["variants"][0]["file"].update(changes))
+    edit(folder, lambda document: document["variants"][0]["file"].update(changes))
 
 
 def _resealed(folder: Path, name: str, content: bytes) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def _flip(path: Path) -> None:
 def becomes_litert(folder: Path, graph: bytes) -> None:
     """The builtin model under this name and version, with another graph, sealed well."""
     shutil.copytree(BUILTIN_STORE / BUILTIN_MODEL / "1", folder, dirs_exist_ok=True)
-    _edit(folder, lambda d: d.update(name=folder.parent.name, version=int(folder.name)))
+    edit(folder, lambda d: d.update(name=folder.parent.name, version=int(folder.name)))
     _edit_variant(folder, file=_resealed(folder, "model.int8.tflite", graph))
 
 
@@ -117,18 +117,18 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: _instead(f / MANIFEST, lambda path: path.symlink_to(MANIFEST)),
         "cannot be read",
     ),
-    "another schema": (lambda f: _edit(f, lambda d: d.update(schema_version=2)), "schema_version"),
-    "another name": (lambda f: _edit(f, lambda d: d.update(name="hats")), "says hats/"),
-    "another version": (lambda f: _edit(f, lambda d: d.update(version=7)), "fake/7"),
-    "a field too many": (lambda f: _edit(f, lambda d: d.update(surprise=1)), "surprise"),
-    "no labels": (lambda f: _edit(f, lambda d: d.update(labels=[])), "labels"),
-    "no variants": (lambda f: _edit(f, lambda d: d.update(variants=[])), "variants"),
-    "recommended missing": (lambda f: _edit(f, lambda d: d.update(recommended="x")), "recommended"),
+    "another schema": (lambda f: edit(f, lambda d: d.update(schema_version=2)), "schema_version"),
+    "another name": (lambda f: edit(f, lambda d: d.update(name="hats")), "says hats/"),
+    "another version": (lambda f: edit(f, lambda d: d.update(version=7)), "fake/7"),
+    "a field too many": (lambda f: edit(f, lambda d: d.update(surprise=1)), "surprise"),
+    "no labels": (lambda f: edit(f, lambda d: d.update(labels=[])), "labels"),
+    "no variants": (lambda f: edit(f, lambda d: d.update(variants=[])), "variants"),
+    "recommended missing": (lambda f: edit(f, lambda d: d.update(recommended="x")), "recommended"),
     "label twice": (
-        lambda f: _edit(f, lambda d: d["labels"].append(d["labels"][0])),
+        lambda f: edit(f, lambda d: d["labels"].append(d["labels"][0])),
         "same name",
     ),
-    "label missing": (lambda f: _edit(f, lambda d: d["labels"].pop()), "16 classes"),
+    "label missing": (lambda f: edit(f, lambda d: d["labels"].pop()), "16 classes"),
     "unknown engine": (lambda f: _edit_variant(f, engine="pickle"), "engine"),
     "another geometry": (
         lambda f: _edit_variant(f, preprocess={"width": 9, "height": 8}),
@@ -161,14 +161,14 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "golden no photo": (lambda f: _golden(f, b"hello", 0.9993), "no photo"),
     "golden answer off": (lambda f: _golden(f, grey(0), 0.9), "off by"),
     "golden of no class": (
-        lambda f: _edit(
+        lambda f: edit(
             f,
             lambda d: d["variants"][0]["golden"]["samples"][0]["top"][0].update(index=16),
         ),
         "lacks",
     ),
     "variant twice": (
-        lambda f: _edit(f, lambda d: d["variants"].append(d["variants"][0])),
+        lambda f: edit(f, lambda d: d["variants"].append(d["variants"][0])),
         "same name",
     ),
     "unknown format": (lambda f: _edit_variant(f, format="keras"), "format"),

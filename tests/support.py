@@ -510,10 +510,12 @@ def running_redis(folder: Path, *, started: bool = True) -> Iterator[RedisServer
         met=importlib.util.find_spec("redis") is not None,
     )
     server = RedisServer(folder)
-    if started:
-        server.start()
-    yield server
-    server.close()
+    try:
+        if started:
+            server.start()
+        yield server
+    finally:
+        server.close()
 
 
 def request_of(photo: bytes, *headers: str, path: str = "/v1/classify") -> bytes:

@@ -3,18 +3,19 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from viewfinder.datasets.source import read_dataset
+from viewfinder.datasets.sources.source import read_dataset
 from viewfinder.evaluation.document import Evaluation, Part
+from viewfinder.modeling.backbones import Head
 from viewfinder.pipelines.evaluate import evaluate_model
 from viewfinder.pipelines.optimize import Optimized
 from viewfinder.pipelines.optimize import optimize as carry_out_optimization
-from viewfinder.pipelines.run import workplace
 from viewfinder.pipelines.task import OptimizeOptions
 from viewfinder.pipelines.train import Trained
 from viewfinder.pipelines.train import train as carry_out
+from viewfinder.pipelines.workplace import workplace
 from viewfinder.registry.store import look, open_store
 from viewfinder.settings import load_settings
-from viewfinder.training.options import Head, TrainingOptions
+from viewfinder.training.options import TrainingOptions
 from viewfinder.training.progress import Listener, Logged
 
 

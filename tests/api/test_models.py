@@ -1,14 +1,13 @@
 """`/v1/models` and below."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from tests.support import Server, fake_bundle, grey, serving
+from tests.support import Server, eventually, fake_bundle, grey, serving
 
 
 def test_every_model_is_listed(client: httpx2.Client) -> None:
@@ -107,13 +106,6 @@ def _version(client: httpx2.Client, model: str = "fake", key: str | None = None)
     return version
 
 
-def _until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not happened():
-        assert time.monotonic() < deadline, "it has not happened"
-        time.sleep(0.02)
-
-
 def test_an_alias_is_set_moved_and_taken_away(changing: httpx2.Client) -> None:
     answer = changing.put("/v1/models/fake/aliases/stable", json={"version": 2})
     assert answer.status_code == 200
@@ -142,7 +134,7 @@ def test_traffic_is_split_by_key_and_taken_back(changing: httpx2.Client) -> None
     answer = changing.delete("/v1/models/fake/traffic")
     assert (answer.status_code, answer.json()["traffic"]) == (200, None)
     # A version of the split stands in until version 3 has been loaded again.
-    _until(lambda: {_version(changing, key=key) for key in seen} == {3})
+    eventually(lambda: {_version(changing, key=key) for key in seen} == {3})
 
 
 def test_a_shadow_is_compared_where_the_model_is_shown(changing: httpx2.Client) -> None:
@@ -154,7 +146,7 @@ def test_a_shadow_is_compared_where_the_model_is_shown(changing: httpx2.Client) 
         told: dict[str, Any] = changing.get("/v1/models/fake").json()["shadow"]
         return told
 
-    _until(lambda: shadow()["compared"] == 1)
+    eventually(lambda: shadow()["compared"] == 1)
     assert shadow() == {
         "version": 2,
         "compared": 1,
@@ -341,9 +333,9 @@ def test_a_version_that_is_written_to_the_store_takes_over_by_itself(tmp_path: P
     ):
         assert _version(client) == 1
         fake_bundle(store, version=2)
-        _until(lambda: _version(client) == 2)
+        eventually(lambda: _version(client) == 2)
         (fake_bundle(store, version=3).folder / "graph.json").write_text("{}")
-        _until(lambda: _states(client)[-1]["state"] == "failed")
+        eventually(lambda: _states(client)[-1]["state"] == "failed")
         assert _version(client) == 2
 
 
@@ -361,9 +353,9 @@ def test_servers_on_one_store_follow_each_others_changes(tmp_path: Path) -> None
         assert (_version(first), _version(second)) == (2, 2)
         first.put("/v1/models/fake/aliases/stable", json={"version": 1})
         assert _version(first) == 1
-        _until(lambda: _version(second) == 1)
+        eventually(lambda: _version(second) == 1)
         second.put("/v1/models/fake/aliases/stable", json={"version": 2})
         assert _version(second) == 2
-        _until(lambda: _version(first) == 2)
+        eventually(lambda: _version(first) == 2)
         second.delete("/v1/models/fake/aliases/stable")
-        _until(lambda: first.get("/v1/models/fake").json()["aliases"] == {"latest": 2})
+        eventually(lambda: first.get("/v1/models/fake").json()["aliases"] == {"latest": 2})

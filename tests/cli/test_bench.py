@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import resource
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -139,6 +140,28 @@ async def test_a_server_that_dies_is_no_measurement(store: Path, tmp_path: Path)
     assert spawned(os.getpid()) == []
 
 
+async def test_clients_that_cannot_be_opened_are_not_taken_for_a_dead_server(
+    store: Path, tmp_path: Path
+) -> None:
+    fake_bundle(store)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def tell(what: str, done: int, _total: int) -> None:
+        if (what, done) == ("served", 1):  # the server has its files; here is room for three
+            last = [os.open(os.devnull, os.O_RDONLY) for _ in range(3)]
+            for file in last:
+                os.close(file)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (last[-1] + 1, hard))
+
+    settings = Settings(home=tmp_path, model_store=str(store), default_model="fake")
+    try:
+        with pytest.raises(MeasuringError, match="could not be measured: Too many open files"):
+            await bench.measure_here(bench.Task(settings, None, None, 0.1, tell))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert spawned(os.getpid()) == []
+
+
 def test_a_server_elsewhere_is_loaded_and_its_cache_is_passed_by(
     commands: Commands, server: LocalServer, engine: Engine, tmp_path: Path
 ) -> None:
@@ -271,7 +294,7 @@ def test_a_slow_model_does_more_than_nothing(capsys: pytest.CaptureFixture[str])
         (("--rate", "inf"), 2, "--rate"),
         (("--model", "nope"), 1, "no model 'nope'"),
         (("--model", "fake@9"), 1, "9"),
-        (("--photos", "nowhere"), 1, "nowhere does not exist"),
+        (("--photos", "nowhere"), 2, "nowhere does not exist"),
         (("--photos", "{}/empty"), 1, "there are none"),
         (("--photos", "{}/broken"), 1, "The image is not JPEG"),
         (("--out", "{}/file"), 1, "cannot write to"),

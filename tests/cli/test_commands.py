@@ -132,7 +132,7 @@ def test_classify_fails_when_nothing_could_be_classified(tmp_path: Path) -> None
 def test_classify_what_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     result = run_command("classify", tmp_path / "none.jpg", home=tmp_path)
-    assert "does not exist" in _failed(result)
+    assert "does not exist" in _failed(result, 2)
     assert "no photos found" in _failed(run_command("classify", tmp_path / "empty", home=tmp_path))
     result = run_command("classify", PHOTOS / "cat.jpg", "--model", "nope", home=tmp_path)
     assert "efficientnet-lite0" in _failed(result)

@@ -60,13 +60,20 @@ def test_a_feature_map_beside_the_logits_changes_none_of_them(kind: str) -> None
     from viewfinder.conversion.layers import layers_of
     from viewfinder.conversion.litert import check_contract, to_litert
     from viewfinder.conversion.outputs import scores_only
-    from viewfinder.conversion.quantization import quantize_int8, to_dynamic, to_float16
+    from viewfinder.conversion.quantization import (
+        calibrate,
+        quantize_calibrated,
+        quantize_int8,
+        to_dynamic,
+        to_float16,
+    )
 
     photos, model = pictures(8), classifier()
 
     def mixed(graph: bytes) -> bytes:
         kept = next(layer.name for layer in layers_of(graph) if layer.kind == "DEPTHWISE_CONV_2D")
-        return quantize_int8(graph, list(photos), keep_float=[kept])
+        ranges = calibrate(graph, list(photos))
+        return quantize_calibrated(graph, ranges, keep_float=[kept])
 
     recipes: dict[str, Callable[[bytes], bytes]] = {
         "float32": lambda graph: graph,
@@ -104,10 +111,11 @@ def test_without_its_feature_map_a_graph_has_one_output_by_its_name() -> None:
 
 
 def test_a_layer_that_is_not_there_cannot_be_kept(graph: bytes) -> None:
-    from viewfinder.conversion.quantization import quantize_int8
+    from viewfinder.conversion.quantization import calibrate, quantize_calibrated
 
+    ranges = calibrate(graph, list(pictures(2)))
     with pytest.raises(ConversionError, match="no layer nowhere"):
-        quantize_int8(graph, list(pictures(2)), keep_float=["nowhere"])
+        quantize_calibrated(graph, ranges, keep_float=["nowhere"])
 
 
 def test_what_litert_lacks_is_named() -> None:

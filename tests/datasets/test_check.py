@@ -11,7 +11,7 @@ from tests.support import encode, photo
 
 from viewfinder.datasets.check import check_dataset
 from viewfinder.datasets.findings import Copy, Findings
-from viewfinder.datasets.source import read_dataset
+from viewfinder.datasets.sources.source import read_dataset
 from viewfinder.datasets.suspects import wrong_labels
 from viewfinder.settings import Limits
 

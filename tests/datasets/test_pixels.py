@@ -18,7 +18,7 @@ from tests.support import PHOTOS, encode, photo
 from viewfinder.datasets import pixels as module
 from viewfinder.datasets.photos import Photo
 from viewfinder.datasets.pixels import Pixels, open_pixels
-from viewfinder.datasets.source import read_dataset
+from viewfinder.datasets.sources.source import read_dataset
 from viewfinder.errors import DatasetError
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.imaging.preprocess import preprocess
@@ -260,7 +260,7 @@ _ELSEWHERE = """
 import os, signal, sys
 from pathlib import Path
 from viewfinder.datasets import pixels
-from viewfinder.datasets.source import read_dataset
+from viewfinder.datasets.sources.source import read_dataset
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.settings import Limits
 

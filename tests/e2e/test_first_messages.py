@@ -217,26 +217,26 @@ def test_doctor_calls_nothing_missing_that_nobody_asked_for(bare: Bare, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("named", "words"),
+    ("named", "code", "words"),
     [
-        ("empty", ("no photos found in", "which is empty", "these are looked for")),
-        ("texts", ("no photos found in", "1 other file, such as texts/notes.txt")),
-        ("photso", ("does not exist in", "did you mean photos?")),
-        ("photos/1.jpeg", ("does not exist in", "did you mean photos/1.jpg?")),
-        ("far/away.jpg", ("does not exist in",)),
-        ("~/photos", ("the shell expands ~ only where it stands without quotes",)),
-        ("photos/*.png", ("no file matches",)),
+        ("empty", 1, ("no photos found in", "which is empty", "these are looked for")),
+        ("texts", 1, ("no photos found in", "1 other file, such as texts/notes.txt")),
+        ("photso", 2, ("does not exist in", "did you mean photos?")),
+        ("photos/1.jpeg", 2, ("does not exist in", "did you mean photos/1.jpg?")),
+        ("far/away.jpg", 2, ("does not exist in",)),
+        ("~/photos", 2, ("the shell expands ~ only where it stands without quotes",)),
+        ("photos/*.png", 2, ("no file matches",)),
     ],
 )
 def test_where_no_photo_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, words: tuple[str, ...]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, code: int, words: tuple[str, ...]
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "notes.txt").touch()
     _photos(tmp_path, "photos/1.jpg")
     monkeypatch.chdir(tmp_path)
-    said = _told(run_command("classify", named, "--json", home=tmp_path), *words)
+    said = _told(run_command("classify", named, "--json", home=tmp_path), *words, code=code)
     assert said.count("\n") == 1
 
 

@@ -7,7 +7,7 @@ import httpx2
 from tests.datasets.sets import blobs
 from tests.support import encode, eventually, fake_bundle, run_command, serving
 
-from viewfinder.datasets.source import read_dataset
+from viewfinder.datasets.sources.source import read_dataset
 
 
 def test_corrected_photos_are_there_to_be_trained_with(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from viewfinder.evaluation.ladder import (
     choose,
     front,
 )
-from viewfinder.evaluation.ladder_plot import picture
-from viewfinder.evaluation.ladder_words import verdicts
+from viewfinder.evaluation.report.ladder_plot import picture
+from viewfinder.evaluation.report.ladder_words import verdicts
 
 
 def _row(

@@ -72,6 +72,15 @@ def test_what_is_no_graph_is_refused(tmp_path: Path) -> None:
             make_bundle(ForeignGraph(path, COLOURS), "colours", NOW)
 
 
+def test_a_path_that_no_runtime_opens_is_named(tmp_path: Path) -> None:
+    odd = tmp_path / "caf\udce9.tflite"
+    odd.write_bytes((DATA / "foreign-uint8.tflite").read_bytes())
+    (tmp_path / "link.tflite").symlink_to(odd)
+    for path in (odd, tmp_path / "link.tflite"):
+        with pytest.raises(BundleError, match="not UTF-8; rename it"):
+            make_bundle(ForeignGraph(path, COLOURS), "colours", NOW)
+
+
 def test_labels_are_lines_or_json(tmp_path: Path) -> None:
     files = {
         "a.txt": "red\ngreen\nblue\n",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.datasets.sets import write_set
 
-from viewfinder.datasets.source import read_dataset
+from viewfinder.datasets.sources.source import read_dataset
 from viewfinder.errors import DatasetError
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.pipelines.material import prepare

@@ -16,8 +16,8 @@ from viewfinder.modeling.backbones import BACKBONES
 from viewfinder.pipelines.material import Material
 from viewfinder.pipelines.optimize import optimize
 from viewfinder.pipelines.original import original_model
-from viewfinder.pipelines.run import workplace
 from viewfinder.pipelines.task import OptimizeOptions, Task
+from viewfinder.pipelines.workplace import workplace
 from viewfinder.registry.bundle import Bundle, describe, write_bundle
 from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE
 from viewfinder.settings import Settings

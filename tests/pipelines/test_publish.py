@@ -3,16 +3,16 @@
 import json
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.broken import edit
 from tests.support import fake_bundle, grey, run_command
 
 from viewfinder.errors import BundleError
 from viewfinder.pipelines.publish import publish, verify
-from viewfinder.registry.bundle import MANIFEST, describe
+from viewfinder.registry.bundle import describe
 from viewfinder.registry.store import look, open_store
 
 BLACK = {"index": 0, "confidence": 0.9993}  # what the fake engine says of a black photo
@@ -30,14 +30,8 @@ def source(tmp_path: Path) -> Path:
         first["golden"] = {"tolerance": 0.01, "samples": [sample]}
         document["variants"].append({**first, "name": "second"})
 
-    _edit(folder, add)
+    edit(folder, add)
     return folder
-
-
-def _edit(folder: Path, change: Callable[[Any], object]) -> None:
-    document = json.loads((folder / MANIFEST).read_text())
-    change(document)
-    (folder / MANIFEST).write_text(json.dumps(document))
 
 
 def _falsify(folder: Path, variant: int) -> None:
@@ -46,11 +40,11 @@ def _falsify(folder: Path, variant: int) -> None:
         golden["samples"][0]["top"][0]["confidence"] = 0.5
         document["variants"][variant]["golden"] = golden
 
-    _edit(folder, change)
+    edit(folder, change)
 
 
 def _needs_onnx(folder: Path, variant: int) -> None:
-    _edit(folder, lambda d: d["variants"][variant].update(engine="onnx", format="onnx"))
+    edit(folder, lambda d: d["variants"][variant].update(engine="onnx", format="onnx"))
 
 
 def _without_onnx(monkeypatch: pytest.MonkeyPatch) -> None:

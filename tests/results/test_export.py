@@ -7,7 +7,7 @@ from tests.datasets.sets import write, write_set
 from tests.results.making import NOW
 from tests.results.reviewing import Reviewed
 
-from viewfinder.datasets.source import read_dataset
+from viewfinder.datasets.sources.source import read_dataset
 from viewfinder.errors import DatasetError
 from viewfinder.results.export import Exported
 from viewfinder.results.images import image_key

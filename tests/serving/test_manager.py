@@ -6,14 +6,13 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from tests.broken import BROKEN, becomes_litert, builtin_graph, good
-from tests.support import ROOT, fake_bundle
+from tests.support import ROOT, fake_bundle, soon
 
 from viewfinder.engines.base import EngineOptions
 from viewfinder.engines.fake import FakeEngine
@@ -32,6 +31,9 @@ from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.rerouting import delete_alias, roll_back, set_alias, set_traffic
 from viewfinder.serving.versions.slot import Slot
 from viewfinder.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.fixture
@@ -108,14 +110,6 @@ async def _answers(manager: ModelManager, text: str | None = "fake") -> int:
 async def _followed(manager: ModelManager) -> None:
     await manager.reload()
     await manager.settled()
-
-
-async def _until(happened: Callable[[], bool]) -> None:
-    for _ in range(4000):
-        if happened():
-            return
-        await asyncio.sleep(0.005)
-    pytest.fail("it has not happened")
 
 
 async def test_a_model_is_loaded_once_when_it_is_first_needed(
@@ -645,9 +639,9 @@ async def test_a_model_nobody_asks_for_leaves_the_memory_and_those_of_the_start_
     held = await manager.get("held")
     watching = asyncio.create_task(manager.watch())
     with held.open():
-        await _until(lambda: manager.status("idle", 1).state == "unloaded")
+        await soon(lambda: manager.status("idle", 1).state == "unloaded")
         assert manager.status("held", 1).state == "ready"
-    await _until(lambda: manager.status("held", 1).state == "unloaded")
+    await soon(lambda: manager.status("held", 1).state == "unloaded")
     assert manager.status("fake", 1).state == "ready"
     assert manager.status("wanted", 1).state == "ready"
     watching.cancel()

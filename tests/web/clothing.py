@@ -14,7 +14,7 @@ from typing import Any
 from tests.support import DATA, grey
 
 from viewfinder.evaluation.document import Evaluation
-from viewfinder.evaluation.report import render_report
+from viewfinder.evaluation.report.page import render_report
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.registry.bundle import Bundle, describe, write_bundle
 from viewfinder.registry.manifest import (

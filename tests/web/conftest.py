@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support import needs
+from tests.support import Server, needs
+from tests.web.browser import Visitor, visiting
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -31,3 +32,10 @@ def browser() -> Iterator["Browser"]:
         )
         yield running
         running.close()
+
+
+@pytest.fixture
+def visitor(browser: "Browser", server: Server) -> Iterator[Visitor]:
+    """Someone who looks at the pages of the test's own server."""
+    with visiting(browser, server.url) as someone:
+        yield someone

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ from tests.support import (
 from tests.web.browser import NARROW, Visitor, drop, expect, visiting
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, Locator, Page, Route
 
 FILES = sorted(PHOTOS.glob("*.jpg"))
 GREYS = 40
@@ -149,6 +150,38 @@ def test_answers_are_shown_newest_first_with_their_photos(visitor: Visitor) -> N
     visitor.check_usable()
     visitor.check_fits()
     visitor.picture("activity")
+
+
+def test_photos_that_are_refused_are_asked_for_ever_less_often(
+    browser: "Browser", place: Place
+) -> None:
+    asked: list[str] = []
+
+    def refuse(route: "Route") -> None:
+        asked.append(route.request.url)
+        route.fulfill(status=503 if len(asked) > 2 else 404, json={"detail": "Not now."})
+
+    with visiting(browser, place.server.url, expected_errors=["503", "404"]) as visitor:
+        visitor.page.clock.install(time=0)
+        visitor.page.clock.pause_at(1_000)
+        visitor.page.route("**/image?side=160", refuse)
+        page = visitor.open("/activity?model=efficientnet-lite0")
+
+        def more(than: int, *, after_ms: int) -> int:
+            page.clock.run_for(after_ms)
+            page.wait_for_load_state("networkidle")
+            return len(asked) - than
+
+        def all_again(before: int, *, after_ms: int) -> bool:
+            return more(before, after_ms=after_ms) == 3
+
+        eventually(lambda: more(0, after_ms=1) == 5)
+        for pause in (5_000, 10_000, 20_000, 40_000, 60_000, 60_000):
+            before = len(asked)
+            assert more(before, after_ms=pause // 2) == 0
+            step = pause // 10  # the answers may have come late, when some of it was over
+            eventually(partial(all_again, before, after_ms=step))
+        assert len(set(asked[5:])) == 3, "only those that failed"
 
 
 def test_an_answer_opens_with_all_that_is_known_of_it(visitor: Visitor, place: Place) -> None:

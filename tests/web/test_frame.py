@@ -18,12 +18,6 @@ if TYPE_CHECKING:
 PATHS = [page.path for page in PAGES]
 
 
-@pytest.fixture
-def visitor(browser: "Browser", server: Server) -> Iterator[Visitor]:
-    with visiting(browser, server.url) as someone:
-        yield someone
-
-
 @pytest.mark.parametrize("path", PATHS)
 def test_a_page_is_usable_in_both_themes_and_on_a_phone(
     browser: "Browser", server: Server, path: str

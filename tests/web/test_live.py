@@ -64,12 +64,6 @@ def client(server: Server) -> Iterator[httpx2.Client]:
         yield http
 
 
-@pytest.fixture
-def visitor(browser: "Browser", server: Server) -> Iterator[Visitor]:
-    with visiting(browser, server.url) as someone:
-        yield someone
-
-
 def _send(client: httpx2.Client, answered: int, refused: int = 0) -> None:
     """Photos to the fake model, and files that are none."""
     for number in range(answered):

@@ -7,6 +7,8 @@ import httpx2
 import pytest
 from tests.support import ROOT
 
+from viewfinder.imaging.suffixes import HEIC, SUFFIXES
+
 STATIC = ROOT / "src" / "viewfinder" / "web" / "static"
 OWN = [path for path in STATIC.rglob("*") if path.is_file() and "vendor" not in path.parts]
 
@@ -31,6 +33,18 @@ def test_a_page_and_all_it_links_are_served_from_here(client: httpx2.Client, pag
 def test_no_asset_of_ours_names_another_host(path: Path) -> None:
     text = path.read_text().replace("http://www.w3.org/2000/svg", "")
     assert not re.search(r"(?:https?:)?//[a-z0-9-]+\.[a-z]", text)
+
+
+def test_what_is_a_photo_to_the_package_is_one_to_the_pages() -> None:
+    script = (STATIC / "js" / "classify" / "intake.js").read_text()
+    found = re.search(r"IMAGE = /(.+)/i;", script)
+    assert found
+    assert [suffix for suffix in SUFFIXES if not re.search(found[1], f"photo{suffix}")] == []
+    assert not re.search(found[1], "photo.avif")
+    for name in ("activity", "classify"):
+        page = (STATIC.parent / "templates" / f"{name}.html.j2").read_text()
+        (accepted,) = re.findall(r'type="file"[^>]* accept="([^"]+)"', page)
+        assert HEIC | {"image/*"} == set(accepted.split(",")) - {".zip"}
 
 
 def test_static_serves_nothing_but_the_assets(client: httpx2.Client) -> None:

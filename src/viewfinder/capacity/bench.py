@@ -47,6 +47,7 @@ _TIMEOUT_S = 120.0
 _LONGEST_ANSWER = 1024 * 1024
 # Of one that needs no server: it is steady after that.
 _LONGEST_FIGURE_S = 2.0
+_DIED = "the server died while it was measured"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ async def measure_here(task: Task) -> Measured:
         )
     finally:
         stop.set()  # its threads would go on, and whoever pressed Ctrl-C would wait for them
-    model = f"{bundle.manifest.name}@{bundle.manifest.version}"
+    model = bundle.manifest.called
     most = max(_LEAST_CLIENTS, _CLIENTS_PER_CORE * max(cores, largest))
 
     async def serve(workers: int, clients: int | None) -> Served:
@@ -99,13 +100,15 @@ async def measure_here(task: Task) -> Measured:
                 threads=max(1, cores // workers),
             )
             async with serving(measured) as child:
-                with contextlib.suppress(OSError):
+                try:
                     served = await _serve(
                         task, photos, child, settings=measured, most=most, clients=clients
                     )
-                    if child.is_alive():
-                        return served
-                raise MeasuringError("the server died while it was measured")
+                except OSError as error:
+                    raise _why(error, child) from error
+                if child.is_alive():
+                    return served
+                raise MeasuringError(_DIED)
 
     served = await serve(1, None)
     if not any(step.answered for step in served.steps):
@@ -124,6 +127,15 @@ async def measure_here(task: Task) -> Measured:
     if workers == 1:
         return measured
     return replace(measured, split=await serve(workers, served.best.clients))
+
+
+def _why(error: OSError, child: Child) -> MeasuringError:
+    """Why the clients could not go on: it may be this process that can open no more of them."""
+    if isinstance(error, ConnectionError) or not child.is_alive():
+        return MeasuringError(_DIED)
+    if isinstance(error, TimeoutError):
+        return MeasuringError("the server took no more connections while it was measured")
+    return MeasuringError(f"the server could not be measured: {error.strerror or error}")
 
 
 def _compute(

@@ -135,7 +135,7 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """What the photos were like, of which decoding depends.
+    """What the photos were like, on which decoding depends.
 
     Attributes:
         source: Where they are from.

@@ -1,4 +1,4 @@
-"""The photos to measure with: decoding depends on them, so they are told of."""
+"""The photos to measure with: decoding depends on them, so the report says what they were."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ def golden_of(bundle: Bundle | None, limits: Limits) -> Photos:
         samples = one.manifest.variant().golden.samples
         data = [one.verified(sample.file).read_bytes() for sample in samples]
         if data:
-            name = f"{one.manifest.name}@{one.manifest.version}"
+            name = one.manifest.called
             return gather(data, f"golden photos of {name}", limits)
     raise DatasetError("there are no photos to measure with; give some with --photos")
 

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from viewfinder.capacity.measured import Measured
 from viewfinder.evaluation.frame import Frame
+from viewfinder.evaluation.report.environment import environment_of
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _LEFT, _WIDTH, _HEIGHT = 64, 600, 170
@@ -48,13 +47,7 @@ def plot(measured: Measured) -> str:
     times = _frame(_TOP + _HEIGHT + _GAP, [step.p99_ms for step in steps], len(steps))
     slow = Line("p99", "second", tuple((n, step.p99_ms) for n, step in enumerate(steps)))
     usual = Line("p50", "first", tuple((n, step.p50_ms) for n, step in enumerate(steps)))
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = environment_of(_TEMPLATES)
     environment.globals["ticks"] = _ticks
     head = f"{measured.model} {measured.variant}: {measured.capacity:.3g} photos/s"
     return environment.get_template("bench.svg.j2").render(

@@ -74,25 +74,22 @@ def to_dynamic(graph: bytes) -> bytes:
         return _finished(recipe)
 
 
-def quantize_int8(
-    graph: bytes, photos: Sequence[NDArray[np.uint8]], *, keep_float: Collection[str] = ()
-) -> bytes:
+def quantize_int8(graph: bytes, photos: Sequence[NDArray[np.uint8]]) -> bytes:
     """Quantise a float graph to int8 activations and per-channel int8 weights.
 
     Args:
         graph: What `to_litert` returned.
         photos: Representative images, uint8 `[H, W, 3]`, through the serving geometry.
-        keep_float: See `quantize_calibrated`.
 
     Returns:
         The flatbuffer: uint8 in, float32 logits out.
 
     Raises:
-        ConversionError: There are no photos, the graph cannot be quantised, what came of it
-            breaks the contract, or it has no layer of such a name.
+        ConversionError: There are no photos, the graph cannot be quantised, or what came of it
+            breaks the contract.
         MissingExtraError: litert-quantizer is not installed.
     """
-    return quantize_calibrated(graph, calibrate(graph, photos), keep_float=keep_float)
+    return quantize_calibrated(graph, calibrate(graph, photos))
 
 
 def calibrate(graph: bytes, photos: Sequence[NDArray[np.uint8]]) -> Ranges:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from viewfinder.shared.plain import encodable
+
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -53,6 +55,16 @@ class Dataset:
     photos: tuple[Photo, ...]
     skipped: tuple[Skipped, ...] = ()
     passed_over: tuple[Path, ...] = ()
+
+    @property
+    def root(self) -> Path:
+        """The folder from which photos' paths are told."""
+        return self.source if self.source.is_dir() else self.source.parent
+
+    @property
+    def name(self) -> str:
+        """What it is called, in characters that JSON can hold."""
+        return encodable(self.source.resolve().name)
 
     def of(self, split: Split) -> tuple[Photo, ...]:
         """The photos of a split."""

@@ -2,8 +2,15 @@
 
 from pathlib import Path
 
-from viewfinder.errors import InvalidImageError
+import numpy as np
+from numpy.typing import NDArray
+
+from viewfinder.datasets.photos import Photo
+from viewfinder.errors import InvalidImageError, RequestError
+from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.imaging.length import check_length
+from viewfinder.imaging.preprocess import preprocess
+from viewfinder.settings import Limits
 
 
 def read_photo(path: Path, most: int) -> bytes:
@@ -27,3 +34,11 @@ def read_photo(path: Path, most: int) -> bytes:
         raise InvalidImageError("The file cannot be read.") from error
     check_length(data, most)
     return data
+
+
+def read_pixels(photo: Photo, spec: PreprocessSpec, limits: Limits) -> NDArray[np.uint8] | None:
+    """A photo as a graph sees it, uint8 `[height, width, 3]`; None if it can be used no longer."""
+    try:
+        return preprocess(read_photo(photo.path, limits.image_bytes), spec, limits)
+    except RequestError:
+        return None

@@ -25,6 +25,7 @@ from viewfinder.evaluation.estimate import Estimate
 from viewfinder.evaluation.metrics import Bools, Floats, Ints
 from viewfinder.evaluation.scoring import Scored, confidences
 from viewfinder.registry.manifest import Variant
+from viewfinder.shared.plain import encodable
 
 MOST_MISTAKES = 24
 MOST_PAIRS = 20
@@ -126,8 +127,7 @@ class _Teller:
 
     def path(self, photo: Photo) -> str:
         """The path, in characters that JSON can hold: a file's name may be any bytes."""
-        path = Path(os.path.relpath(photo.path, self._root)).as_posix()
-        return path.encode(errors="backslashreplace").decode()
+        return encodable(Path(os.path.relpath(photo.path, self._root)).as_posix())
 
 
 def _top(confidence: Floats) -> NDArray[np.float64]:

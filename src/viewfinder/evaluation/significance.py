@@ -55,7 +55,7 @@ def compare(first: Bools, second: Bools, *, seed: int) -> Compared:
     )
 
 
-def mcnemar(only_first: int, only_second: int, *, mid_p: bool = False) -> float:
+def mcnemar(only_first: int, only_second: int) -> float:
     """The p-value of McNemar's exact test, two-sided.
 
     If both were as good, each photo that only one has right would be the one's or the other's like
@@ -64,7 +64,6 @@ def mcnemar(only_first: int, only_second: int, *, mid_p: bool = False) -> float:
     Args:
         only_first: Photos that only the first has right.
         only_second: Photos that only the second has right.
-        mid_p: Count the outcome itself by half (Fagerland et al., 2013): less cautious.
     """
     tosses, fewer = only_first + only_second, min(only_first, only_second)
     if tosses == 0:
@@ -75,5 +74,4 @@ def mcnemar(only_first: int, only_second: int, *, mid_p: bool = False) -> float:
     likely = np.exp(
         factorials[tosses] - factorials[heads] - factorials[tosses - heads] - tosses * np.log(2)
     )
-    p = 2 * likely.sum() - (likely[-1] if mid_p else 0.0)
-    return float(min(1.0, p))
+    return float(min(1.0, 2 * likely.sum()))

@@ -81,8 +81,7 @@ class Lease:
 
     async def others_wait(self) -> bool:
         """Whether there are open jobs that nobody works on."""
-        waiting = await self._insist(lambda q: q.look(self._now()))
-        return waiting.jobs
+        return await self._insist(lambda q: q.look(self._now()))
 
     async def finish(
         self, state: Literal["succeeded", "failed"], error: dict[str, str] | None = None

@@ -9,6 +9,7 @@ import uuid_utils
 from viewfinder.blobs.store import Blobs
 from viewfinder.blobs.threads import in_thread
 from viewfinder.errors import JobNotFoundError, ViewfinderError
+from viewfinder.jobs.intake import folder_of
 from viewfinder.jobs.pace import longest_s
 from viewfinder.settings import Settings
 from viewfinder.storage.link import DatabaseLink
@@ -16,7 +17,7 @@ from viewfinder.storage.opening import open_jobs
 
 logger = logging.getLogger(__name__)
 
-_FOLDER = "jobs"
+_FOLDER = folder_of("").rstrip("/")  # of all jobs
 _LEAST_AGE = timedelta(days=1)
 _PAUSE_S = 3600
 
@@ -89,7 +90,7 @@ async def sweep(settings: Settings, blobs: Blobs, database: DatabaseLink, now: d
         try:
             await jobs.get(name)
         except JobNotFoundError:
-            await in_thread(blobs.clear, f"{_FOLDER}/{name}")
+            await in_thread(blobs.clear, folder_of(name))
             swept += 1
     return swept
 

@@ -127,7 +127,11 @@ class Turn:
         """Find the image that a process has died of, if it was one, and leave it out."""
         if self._claim.fruitless >= _GIVES_UP_IMAGE:
             for item in await self._lease.page(self._done, 1):
-                logger.error("the job %s: nobody survives %d", self._claim.job.id, item.position)
+                logger.error(
+                    "the job %s: no process survives its image %d",
+                    self._claim.job.id,
+                    item.position,
+                )
                 self._chunk.append(replace(item, error=FATAL))
                 await self._record(fruitful=False)
         self._unrecorded = asyncio.Semaphore(1)

@@ -66,7 +66,7 @@ class Working:
             DatabaseError: The database cannot be used.
         """
         queue = await self._queue()
-        if self._stop.is_set() or not (await queue.look(self._now())).jobs:
+        if self._stop.is_set() or not await queue.look(self._now()):
             return False
         claim = await queue.claim(self._now(), self._pace.lease_s, str(uuid.uuid4()))
         if claim is None:

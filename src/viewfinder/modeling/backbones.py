@@ -7,9 +7,13 @@ others are built by keras.applications, and their weights are files that Keras' 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Literal
 
 from viewfinder.errors import InvalidParameterError
 from viewfinder.modeling.scaling import CAFFE, STANDARDISED, SYMMETRIC, Scaling
+
+Head = Literal["linear", "mlp"]
+"""What stands on a backbone: one dense layer, or a hidden one before it."""
 
 _PUBLISHED = "https://storage.googleapis.com"
 _EFFICIENTNET = f"{_PUBLISHED}/keras-applications/"

@@ -1,16 +1,15 @@
 """A classifier: uint8 photos in, scaling inside, backbone, pooling, head, float32 logits out."""
 
-from typing import Any, Literal
+from typing import Any
 
 from viewfinder.modeling.applications import stack_application
-from viewfinder.modeling.backbones import Backbone, Lite
+from viewfinder.modeling.backbones import Backbone, Head, Lite
 from viewfinder.modeling.efficientnet_lite import load_efficientnet, stack_lite
 from viewfinder.modeling.extra import keras
 from viewfinder.modeling.features import POOL
 from viewfinder.modeling.weights import read_checkpoint, wheel_checkpoint
 
 IMAGENET_CLASSES = 1000
-Head = Literal["linear", "mlp"]
 
 _DROPOUT = 0.2
 _HIDDEN_UNITS = 1024

@@ -27,9 +27,6 @@ from viewfinder.training.run import RunFolder
 from viewfinder.training.schedule import default_epochs, plan
 from viewfinder.training.weights import class_weights
 
-SPARSITY = 0.7
-"""Of the layers that are pruned, unless said otherwise."""
-
 _SETTLES = 0.7
 _TIMES = 50
 _KEPT = 0.1
@@ -55,7 +52,7 @@ def prune(
     train: Examples,
     validation: Examples,
     *,
-    sparsity: float = SPARSITY,
+    sparsity: float,
     epochs: int | None,
     seed: int,
     run: RunFolder,

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 
@@ -80,7 +79,7 @@ def evaluate_model(
     """
     if variant is not None and variant not in (names := _variants(bundle.manifest)):
         raise InvalidParameterError(
-            f"{_called(bundle.manifest)} has no variant {variant!r}; it has {', '.join(names)}"
+            f"{bundle.manifest.called} has no variant {variant!r}; it has {', '.join(names)}"
         )
     bundles = [bundle] if against is None else [bundle, against]
     chosen = choose(dataset, part, [one.manifest for one in bundles], known_only=known_only)
@@ -92,11 +91,6 @@ def evaluate_model(
     both = [photo for photo in right if photo in other_right]
     compared = compare(_flags(other_right, both), _flags(right, both), seed=_SEED)
     return found.model_copy(update={"comparison": Comparison.of(other, compared)})
-
-
-def photos_root(dataset: Dataset) -> Path:
-    """The folder from which an evaluation tells the paths of photos."""
-    return dataset.source if dataset.source.is_dir() else dataset.source.parent
 
 
 def choose(
@@ -131,7 +125,7 @@ def _check_labels(photos: Sequence[Photo], manifest: Manifest, *, known_only: bo
         return
     hint = "" if unknown.total() == len(photos) else "; --known-only leaves them out"
     raise DatasetError(
-        f"{_called(manifest)} does not know {_few(list(unknown))} "
+        f"{manifest.called} does not know {_few(list(unknown))} "
         f"({unknown.total():,} of {len(photos):,} photos); it knows {_few(labels)}{hint}"
     )
 
@@ -157,15 +151,16 @@ class _Bench:
         used = manifest.variant(variant)
         labels = [label.name for label in manifest.labels]
         scored = self._score(bundle, used)
-        root = photos_root(self.dataset)
         evaluation = Evaluation(
             name=manifest.name,
             version=manifest.version,
             variant=used.name,
             created=self.created,
-            data=self.dataset.source.resolve().name.encode(errors="backslashreplace").decode(),
+            data=self.dataset.name,
             labels=len(labels),
-            splits={self.chosen.part: evaluate(used, labels, scored, seed=_SEED, root=root)},
+            splits={
+                self.chosen.part: evaluate(used, labels, scored, seed=_SEED, root=self.dataset.root)
+            },
             ignored=self.chosen.ignored,
             variants=tuple(map(_row, manifest.variants)),
             provenance={
@@ -182,7 +177,7 @@ class _Bench:
         return evaluation, dict(zip(scored.photos, right.tolist(), strict=True))
 
     def _score(self, bundle: Bundle, variant: Variant) -> Scored:
-        settings, called = self.settings, _called(bundle.manifest)
+        settings, called = self.settings, bundle.manifest.called
         threads = settings.compute_threads
         # As serving does: what comes with the package is trusted as the package is.
         if not is_builtin(bundle) and variant.engine != "fake":
@@ -221,7 +216,3 @@ def _flags(right: dict[Photo, bool], photos: Sequence[Photo]) -> Bools:
 
 def _variants(manifest: Manifest) -> list[str]:
     return [variant.name for variant in manifest.variants]
-
-
-def _called(manifest: Manifest) -> str:
-    return f"{manifest.name}@{manifest.version}"

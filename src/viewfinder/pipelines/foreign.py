@@ -27,6 +27,7 @@ from viewfinder.registry.manifest import (
     Variant,
 )
 from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE
+from viewfinder.shared.plain import encodable
 
 Output = Literal["logits", "probabilities"]
 OUTPUTS: Mapping[str, Output] = {"logits": "logits", "probabilities": "probabilities"}
@@ -167,6 +168,8 @@ def distinct(labels: Sequence[str]) -> list[str]:
 
 
 def _kind(path: Path) -> tuple[Any, Any]:
+    if any(encodable(str(one)) != str(one) for one in (path, path.resolve())):
+        raise BundleError(f"{path}: a runtime opens no path that is not UTF-8; rename it")
     suffix = ".pb" if path.is_dir() else path.suffix.lower()
     if suffix not in _ENGINES:
         raise BundleError(

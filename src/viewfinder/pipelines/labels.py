@@ -36,7 +36,7 @@ def suspect_labels(
     unknown = sorted(set(dataset.labels) - set(names))
     if unknown:
         raise DatasetError(
-            f"{loaded.bundle.manifest.name}@{loaded.bundle.manifest.version} has no classes "
+            f"{loaded.bundle.manifest.called} has no classes "
             f"{', '.join(map(repr, unknown))}; ask a model that was trained with these labels"
         )
     scored = score(loaded, dataset.photos, limits=limits, threads=threads, progress=progress)

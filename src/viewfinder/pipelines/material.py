@@ -18,6 +18,7 @@ from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.settings import Limits
 
 _SHOWN = 3
+_REPRESENTATIVE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,12 @@ class Material:
     def of(self, split: Split) -> tuple[Photo, ...]:
         """The photos of a split."""
         return tuple(photo for photo in self.photos if photo.split == split)
+
+    @property
+    def representative(self) -> NDArray[np.int64]:
+        """Places of training photos to calibrate with, spread over all of them, int64 `[n]`."""
+        train = len(self.of("train"))
+        return np.linspace(0, train - 1, min(train, _REPRESENTATIVE)).astype(np.int64)
 
     def targets(self, split: Split) -> NDArray[np.int64]:
         """The index of the class of each photo of a split, int64 `[n]`."""

@@ -1,5 +1,6 @@
 """How fast a backbone is on this machine."""
 
+import contextlib
 import statistics
 import tempfile
 import time
@@ -30,10 +31,10 @@ def measure(backbone: Backbone) -> float:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.tflite"
         path.write_bytes(graph)
-        engine = LiteRTEngine(path, EngineOptions(threads=1))
         seconds = []
-        for _ in range(_WARM_UP + _PHOTOS):
-            start = time.perf_counter()
-            engine.predict(photo)
-            seconds.append(time.perf_counter() - start)
+        with contextlib.closing(LiteRTEngine(path, EngineOptions(threads=1))) as engine:
+            for _ in range(_WARM_UP + _PHOTOS):
+                start = time.perf_counter()
+                engine.predict(photo)
+                seconds.append(time.perf_counter() - start)
     return round(statistics.median(seconds[_WARM_UP:]) * 1000, 1)

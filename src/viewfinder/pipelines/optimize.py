@@ -11,23 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from viewfinder.datasets.photos import Dataset
-from viewfinder.datasets.source import read_dataset
+from viewfinder.datasets.sources.source import read_dataset
 from viewfinder.errors import DatasetError, InvalidParameterError, MissingExtraError
 from viewfinder.evaluation.document import Evaluation
-from viewfinder.evaluation.report import render_ladder, render_report
+from viewfinder.evaluation.report.page import render_ladder, render_report
 from viewfinder.modeling.backbones import BACKBONES, Backbone
 from viewfinder.modeling.saving import pack_weights
 from viewfinder.pipelines.material import Material, prepare
 from viewfinder.pipelines.original import WEIGHTS, original_backbone, original_model
 from viewfinder.pipelines.publish import add_numbered
 from viewfinder.pipelines.retraining import Retrained, retrain
-from viewfinder.pipelines.run import EVALUATION, REPORT, Workplace, epoch_row, geometry, packages
+from viewfinder.pipelines.run import EVALUATION, REPORT
 from viewfinder.pipelines.sources import recall_source
 from viewfinder.pipelines.task import OptimizeOptions, Task
 from viewfinder.pipelines.variants.graphs import FLOAT32
 from viewfinder.pipelines.variants.rungs import STEPS, Rungs
 from viewfinder.pipelines.variants.sealing import Sealed, seal
 from viewfinder.pipelines.variants.worth import Worth
+from viewfinder.pipelines.workplace import Workplace, epoch_row, geometry, packages
 from viewfinder.registry.bundle import Bundle, describe
 from viewfinder.registry.manifest import Manifest
 from viewfinder.shared.machine import machine
@@ -121,7 +122,7 @@ def optimize(
             notes=[*trained.notes, *rungs.notes],
         )
         took = clock() - start
-        finished = _Finished(task, trained, sealed, pack_weights(model), now(), took)
+        finished = Finished(task, trained, sealed, pack_weights(model), now(), took)
         published = add_numbered(workplace.store, bundle.manifest.name, finished.of_version)
         for run in trained.runs:
             run.drop()
@@ -165,7 +166,7 @@ def _material(
 
 def _check_labels(task: Task, listener: Listener) -> None:
     """Say what the photos cannot tell, and refuse to teach what they do not show."""
-    model, source = _called(task.bundle), task.dataset.source
+    model, source = task.bundle.manifest.called, task.dataset.source
     learns = task.options.prune is not None or task.options.distill is not None
     if not task.labelled:
         strange = _some(set(task.material.labels) - set(task.labels))
@@ -212,7 +213,7 @@ def _make(task: Task, model: Any, trained: Retrained, listener: Listener) -> Run
 
 
 @dataclass(frozen=True, slots=True)
-class _Finished:
+class Finished:
     """All that a new version is made of."""
 
     task: Task
@@ -230,7 +231,7 @@ class _Finished:
             **parent.provenance,
             "parent": parent.version,
             "optimized": {
-                "dataset": {"name": task.dataset.source.resolve().name, **task.material.facts()},
+                "dataset": {"name": task.dataset.name, **task.material.facts()},
                 "max_drop": self.sealed.ladder.max_drop,
                 **self.trained.facts,
                 "seconds": round(self.seconds, 1),
@@ -268,7 +269,9 @@ class _Finished:
             report = render_ladder(ladder, f"{name}@{version}", self.created)
             return {LADDER: ladder.model_dump_json(indent=1).encode(), REPORT: report.encode()}
         evaluation = self._evaluation(version)
-        report = render_report(evaluation, photos=self.task.root, limits=self.task.workplace.limits)
+        report = render_report(
+            evaluation, photos=self.task.dataset.root, limits=self.task.workplace.limits
+        )
         return {
             EVALUATION: evaluation.model_dump_json(indent=1).encode(),
             REPORT: report.encode(),
@@ -280,7 +283,7 @@ class _Finished:
             version=version,
             variant=self.sealed.recommended.name,
             created=self.created,
-            data=self.task.dataset.source.resolve().name,
+            data=self.task.dataset.name,
             labels=len(self.task.labels),
             splits=dict(self.sealed.splits),
             unseen=self.task.as_trained,
@@ -288,7 +291,3 @@ class _Finished:
             history=tuple(map(epoch_row, self.trained.history)),
             provenance=self.provenance,
         )
-
-
-def _called(bundle: Bundle) -> str:
-    return f"{bundle.manifest.name}@{bundle.manifest.version}"

@@ -4,7 +4,7 @@ from importlib import util
 from typing import Any
 
 from viewfinder.errors import ConversionError, MissingExtraError
-from viewfinder.modeling.backbones import BACKBONES, Backbone
+from viewfinder.modeling.backbones import BACKBONES, Backbone, Head
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.store import is_builtin
 
@@ -21,7 +21,8 @@ def original_backbone(bundle: Bundle) -> Backbone:
     backbone = BACKBONES.get(str(bundle.manifest.provenance.get("backbone")))
     if backbone is None:
         raise ConversionError(
-            f"{_called(bundle)} was not trained by Viewfinder: other graphs cannot be made of it"
+            f"{bundle.manifest.called} was not trained by Viewfinder: "
+            "other graphs cannot be made of it"
         )
     return backbone
 
@@ -42,12 +43,12 @@ def original_model(bundle: Bundle) -> Any:
     document = next((one for one in bundle.manifest.documents if one.path == WEIGHTS), None)
     if document is None and not is_builtin(bundle):
         raise ConversionError(
-            f"{_called(bundle)} holds no weights to make other graphs of; train it again"
+            f"{bundle.manifest.called} holds no weights to make other graphs of; train it again"
         )
     if util.find_spec("tensorflow") is None:
         raise MissingExtraError("Making other graphs of a model", "train")
     # Keras takes seconds to import.
-    from viewfinder.modeling.classifier import Head, build_classifier, imagenet_classifier
+    from viewfinder.modeling.classifier import build_classifier, imagenet_classifier
     from viewfinder.modeling.saving import unpack_weights
 
     if document is None:
@@ -56,7 +57,3 @@ def original_model(bundle: Bundle) -> Any:
     model = build_classifier(backbone, len(bundle.manifest.labels), head=head)
     unpack_weights(model, bundle.verified(document).read_bytes())
     return model
-
-
-def _called(bundle: Bundle) -> str:
-    return f"{bundle.manifest.name}@{bundle.manifest.version}"

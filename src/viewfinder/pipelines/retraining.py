@@ -5,9 +5,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from viewfinder.pipelines.run import described_weights
 from viewfinder.pipelines.task import Task
 from viewfinder.pipelines.variants.graphs import DISTILLED, PRUNED
+from viewfinder.pipelines.workplace import described_weights
 from viewfinder.training.progress import Epoch, Listener
 from viewfinder.training.run import RunFolder
 

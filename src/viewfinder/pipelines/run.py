@@ -5,90 +5,32 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from viewfinder import __version__
-from viewfinder.engines.base import Device
-from viewfinder.evaluation.document import Epoch as EpochRow
+from viewfinder.datasets.photos import Dataset
 from viewfinder.evaluation.document import Evaluation
-from viewfinder.evaluation.report import render_report
-from viewfinder.imaging.geometry import PreprocessSpec
+from viewfinder.evaluation.report.page import render_report
 from viewfinder.modeling.backbones import BACKBONES, Backbone
 from viewfinder.pipelines.material import Material
 from viewfinder.pipelines.original import WEIGHTS
 from viewfinder.pipelines.publish import add_numbered
 from viewfinder.pipelines.variants.sealing import Sealed
-from viewfinder.registry.bundle import Bundle, describe, file_sha256
+from viewfinder.pipelines.workplace import Workplace, described_weights, epoch_row, packages
+from viewfinder.registry.bundle import Bundle, describe
 from viewfinder.registry.manifest import Label, Manifest
-from viewfinder.registry.store import ModelStore, open_store
-from viewfinder.settings import Limits, Settings
 from viewfinder.shared.machine import machine
-from viewfinder.training.examples import MARGIN
 from viewfinder.training.options import TrainingOptions
 from viewfinder.training.progress import Epoch
 
 EVALUATION, REPORT = "evaluation.json", "report.html"
-_PACKAGES = (
-    "ai-edge-litert",
-    "keras",
-    "litert-quantizer",
-    "numpy",
-    "pillow",
-    "tensorflow",
-    "tensorflow-cpu",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Workplace:
-    """Where training works, and with what.
-
-    Attributes:
-        store: Where the model is published.
-        home: The data home: caches, the state of runs, logs.
-        limits: What will be decoded.
-        threads: Photos to work on side by side.
-        device: Where graphs are to run, for engines that have the choice.
-    """
-
-    store: ModelStore
-    home: Path
-    limits: Limits
-    threads: int
-    device: Device = "cpu"
-
-    @property
-    def compiled(self) -> Path:
-        """What engines compile is kept here, as a server keeps it."""
-        return self.home / "compiled"
-
-
-def described_weights(weights: str) -> str | dict[str, str]:
-    """As they were said; a file by its name, for people, and its contents, for certainty."""
-    path = Path(weights)
-    if weights in {"imagenet", "none"} or not path.is_file():
-        return weights
-    return {"file": path.name, "sha256": file_sha256(path)}
-
-
-def workplace(settings: Settings) -> Workplace:
-    """Where the settings say."""
-    return Workplace(
-        store=open_store(settings.store, settings.home),
-        home=settings.home,
-        limits=settings.limits,
-        threads=settings.compute_threads,
-        device=settings.device,
-    )
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """What is asked for, and what it is made of."""
 
-    source: Path
+    dataset: Dataset
     name: str
     options: TrainingOptions
     workplace: Workplace
@@ -106,11 +48,6 @@ class Job:
         return self.workplace.home / "logs" / self.name / self.key
 
     @property
-    def root(self) -> Path:
-        """The folder from which photos' paths are told."""
-        return self.source if self.source.is_dir() else self.source.parent
-
-    @property
     def key(self) -> str:
         """The same for a run that is to go on where it was, and for no other."""
         asked = {
@@ -120,17 +57,6 @@ class Job:
         }
         said = [self.name, self.material.digest, asked, packages()]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def geometry(backbone: Backbone, *, larger: bool = False) -> PreprocessSpec:
-    """The geometry of serving; or, larger, the same with the margin that a crop can move in.
-
-    The centre of the larger one is the other: the crop is what is left of the margin.
-    """
-    side = backbone.input_size
-    if larger:
-        return PreprocessSpec(width=side + MARGIN, height=side + MARGIN)
-    return PreprocessSpec(width=side, height=side, crop_fraction=side / (side + MARGIN))
 
 
 def publish_run(
@@ -152,7 +78,7 @@ def publish_run(
             version=version,
             variant=sealed.recommended.name,
             created=job.began,
-            data=job.source.resolve().name,
+            data=job.dataset.name,
             labels=len(job.material.labels),
             splits=dict(sealed.splits),
             unseen=True,
@@ -165,7 +91,7 @@ def publish_run(
         documents = {
             EVALUATION: evaluation.model_dump_json(indent=1).encode(),
             REPORT: render_report(
-                evaluation, photos=job.root, limits=job.workplace.limits
+                evaluation, photos=job.dataset.root, limits=job.workplace.limits
             ).encode(),
             WEIGHTS: weights,
         }
@@ -189,22 +115,10 @@ def publish_run(
     return bundle, made[-1]
 
 
-def epoch_row(epoch: Epoch) -> EpochRow:
-    """An epoch, for an evaluation."""
-    return EpochRow(
-        phase=epoch.phase,
-        epoch=epoch.number,
-        loss=epoch.loss,
-        accuracy=epoch.accuracy,
-        validation_accuracy=epoch.validation_accuracy,
-        learning_rate=epoch.learning_rate,
-    )
-
-
 def _provenance(job: Job, history: Sequence[Epoch], version: int, seconds: float) -> dict[str, Any]:
     options = job.options
     return {
-        "dataset": {"name": job.source.resolve().name, **job.material.facts()},
+        "dataset": {"name": job.dataset.name, **job.material.facts()},
         "backbone": options.backbone,
         "weights": described_weights(options.weights),
         "head": options.head,
@@ -217,14 +131,3 @@ def _provenance(job: Job, history: Sequence[Epoch], version: int, seconds: float
         "parent": version - 1 or None,
         "packages": packages(),
     }
-
-
-def packages() -> dict[str, str]:
-    """The versions of what decides how a model turns out."""
-    found = {"viewfinder": __version__}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

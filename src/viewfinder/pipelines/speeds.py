@@ -1,6 +1,7 @@
 """How fast the backbones were when they were measured, remembered for each machine."""
 
 import contextlib
+import fcntl
 import json
 import platform
 from collections.abc import Mapping
@@ -31,16 +32,24 @@ def read_speeds(home: Path) -> dict[str, Speed]:
 
 
 def remember_speeds(home: Path, speeds: Mapping[str, Speed]) -> None:
-    """Keep what was measured on this machine, beside what was measured on others."""
+    """Keep what was measured on this machine, beside what was measured on others.
+
+    What cannot be kept is measured again another time.
+    """
     path = _file(home)
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            _add(path, {**read_speeds(home), **speeds})
+
+
+def _add(path: Path, speeds: Mapping[str, Speed]) -> None:
     machines: dict[str, object] = {}
     with contextlib.suppress(OSError, ValueError):
         found = json.loads(path.read_bytes())
         machines = found if isinstance(found, dict) else {}
-    machines[platform.node()] = {
-        name: asdict(speed) for name, speed in {**read_speeds(home), **speeds}.items()
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
+    machines[platform.node()] = {name: asdict(speed) for name, speed in speeds.items()}
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(machines, indent=1))
     partial.replace(path)

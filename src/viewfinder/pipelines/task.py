@@ -3,28 +3,23 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from viewfinder.datasets.photos import Dataset, Photo, Split
-from viewfinder.datasets.reading import read_photo
-from viewfinder.errors import RequestError
+from viewfinder.datasets.photos import Dataset, Split
+from viewfinder.datasets.reading import read_pixels
 from viewfinder.imaging.geometry import PreprocessSpec
-from viewfinder.imaging.preprocess import preprocess
 from viewfinder.modeling.backbones import Backbone
 from viewfinder.pipelines.material import Material
-from viewfinder.pipelines.run import Workplace, described_weights, packages
 from viewfinder.pipelines.variants.graphs import FLOAT32
 from viewfinder.pipelines.variants.judges import Judges
 from viewfinder.pipelines.variants.sealing import MOST_DROP
+from viewfinder.pipelines.workplace import Workplace, described_weights, packages
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.manifest import Calibration
 from viewfinder.shared.side_by_side import side_by_side
 from viewfinder.training.examples import Examples
-
-_REPRESENTATIVE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +67,6 @@ class Task:
         return set(self.material.labels) <= set(self.labels)
 
     @property
-    def root(self) -> Path:
-        """The folder from which photos' paths are told."""
-        return self.dataset.source if self.dataset.source.is_dir() else self.dataset.source.parent
-
-    @property
     def as_trained(self) -> bool:
         """Whether these are the photos of its training, divided as they were then."""
         known = self.bundle.manifest.provenance.get("dataset")
@@ -103,7 +93,7 @@ class Task:
             labels=self.labels,
             limits=self.workplace.limits,
             threads=self.workplace.threads,
-            root=self.root,
+            root=self.dataset.root,
             seed=self.options.seed,
             labelled=self.labelled,
             device=self.workplace.device,
@@ -126,16 +116,10 @@ class Task:
     def representative(self, spec: PreprocessSpec) -> list[NDArray[np.uint8]]:
         """Photos to calibrate with, spread over all that was learned from, uint8 `[S, S, 3]`."""
         train, limits = self.material.of("train"), self.workplace.limits
-        chosen = np.linspace(0, len(train) - 1, min(len(train), _REPRESENTATIVE)).astype(int)
-        photos = [train[place] for place in chosen.tolist()]
-
-        def read(photo: Photo) -> NDArray[np.uint8] | None:
-            try:
-                return preprocess(read_photo(photo.path, limits.image_bytes), spec, limits)
-            except RequestError:  # it was there when the photos were read; others will do
-                return None
-
-        found = side_by_side(read, photos, threads=self.workplace.threads)
+        photos = [train[place] for place in self.material.representative.tolist()]
+        found = side_by_side(
+            lambda photo: read_pixels(photo, spec, limits), photos, threads=self.workplace.threads
+        )
         return [pixels for pixels in found if pixels is not None]
 
 

@@ -11,26 +11,26 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from viewfinder.conversion.quantization import quantize_int8
-from viewfinder.datasets.reading import read_photo
-from viewfinder.datasets.source import read_dataset
+from viewfinder.datasets.reading import read_pixels
+from viewfinder.datasets.sources.source import read_dataset
 from viewfinder.errors import ConversionError, InvalidParameterError, MissingExtraError
 from viewfinder.evaluation.document import Evaluation
 from viewfinder.evaluation.evaluate import targets_of
 from viewfinder.evaluation.ladder import LeftOut
-from viewfinder.evaluation.verdict import count
-from viewfinder.imaging.preprocess import preprocess
-from viewfinder.modeling.backbones import BACKBONES, check_backbone
+from viewfinder.evaluation.report.verdict import count
+from viewfinder.modeling.backbones import BACKBONES, Head, check_backbone
 from viewfinder.modeling.saving import pack_weights
 from viewfinder.pipelines.material import Material, prepare
-from viewfinder.pipelines.run import Job, Workplace, geometry, publish_run
+from viewfinder.pipelines.run import Job, publish_run
 from viewfinder.pipelines.sources import remember_source
 from viewfinder.pipelines.variants.graphs import FLOAT32, INT8, litert, one_file
 from viewfinder.pipelines.variants.judges import Judges
 from viewfinder.pipelines.variants.sealing import Sealed, seal
+from viewfinder.pipelines.workplace import Workplace, geometry
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.store import look
 from viewfinder.training.examples import Examples
-from viewfinder.training.options import MOST_SEED, Head, TrainingOptions
+from viewfinder.training.options import MOST_SEED, TrainingOptions
 from viewfinder.training.progress import Attentive, Listener
 from viewfinder.training.run import RunFolder
 from viewfinder.types import is_model_name
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from viewfinder.datasets.photos import Split
     from viewfinder.training.trainer import Beginning, Learned
 
-_REPRESENTATIVE = 64
 _CHECKED = 32
 
 
@@ -117,7 +116,7 @@ def train(
     )
     remember_source(workplace.home, material.digest, source)
     _tell(material, heard)
-    job = Job(source, name, options, workplace, material, now())
+    job = Job(dataset, name, options, workplace, material, now())
     run = RunFolder(workplace.home / "runs" / name / job.key)
     with run.held():
         deadline = start + options.budget_s if options.budget_s is not None else None
@@ -232,8 +231,7 @@ def _representative(job: Job) -> list[Any]:
     """Photos to calibrate int8 with: spread over all that was learned from."""
     train = job.material.rows("train")
     examples = Examples(job.material.pixels, train, np.zeros(len(train), np.int64))
-    chosen = np.linspace(0, len(train) - 1, min(len(train), _REPRESENTATIVE)).astype(np.int64)
-    return list(examples.centre(chosen))
+    return list(examples.centre(job.material.representative))
 
 
 def _judges(job: Job) -> Judges:
@@ -243,7 +241,7 @@ def _judges(job: Job) -> Judges:
         labels=job.material.labels,
         limits=job.workplace.limits,
         threads=job.workplace.threads,
-        root=job.root,
+        root=job.dataset.root,
         seed=job.options.seed,
         device=job.workplace.device,
         cache=job.workplace.compiled,
@@ -254,13 +252,20 @@ def _check_conversion(job: Job, learned: "Learned", sealed: Sealed) -> dict[str,
     """What Keras itself says of some photos, beside what the float32 graph says."""
     split: Split = "test" if "test" in sealed.reference else "validation"
     scored = sealed.reference[split]
-    chosen, graph = scored.photos[:_CHECKED], scored.scores[:_CHECKED]
     limits, spec = job.workplace.limits, geometry(job.backbone)
-    pixels = [preprocess(read_photo(p.path, limits.image_bytes), spec, limits) for p in chosen]
-    logits = np.asarray(learned.model(np.stack(pixels), training=False))
-    targets = targets_of(chosen, job.material.labels)
+    read = {
+        place: pixels
+        for place, photo in enumerate(scored.photos[:_CHECKED])
+        if (pixels := read_pixels(photo, spec, limits)) is not None
+    }
+    if not read:  # they are gone; what has been learned from them is not
+        return {"photos": 0, "split": split}
+    places = list(read)
+    logits = np.asarray(learned.model(np.stack(list(read.values())), training=False))
+    graph = scored.scores[places]
+    targets = targets_of([scored.photos[place] for place in places], job.material.labels)
     return {
-        "photos": len(chosen),
+        "photos": len(places),
         "split": split,
         "accuracy": float((logits.argmax(axis=1) == targets).mean()),
         "accuracy_of_float32": float((graph.argmax(axis=1) == targets).mean()),

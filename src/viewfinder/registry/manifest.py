@@ -286,6 +286,11 @@ class Manifest(_Part):
         files += self.documents
         return tuple(dict.fromkeys(files))
 
+    @property
+    def called(self) -> str:
+        """`name@version`, as people and the API say it."""
+        return f"{self.name}@{self.version}"
+
     def variant(self, name: str | None = None) -> Variant:
         """The named variant; without a name, the recommended one.
 

@@ -1,4 +1,4 @@
-"""Text made fit to be shown."""
+"""Text from strangers, made fit to be shown and kept."""
 
 import re
 
@@ -8,6 +8,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def encodable(text: str) -> str:
+    """Text that UTF-8 can hold: a file's name may be any bytes, and the others are escaped."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def shortened(text: str, most: int) -> str:

@@ -1,9 +1,9 @@
 """What a person can say about how a model is to be trained."""
 
 from dataclasses import dataclass
-from typing import Literal
 
-Head = Literal["linear", "mlp"]
+from viewfinder.modeling.backbones import Head
+
 MOST_SEED = 2**32 - 1
 """The largest that Keras and NumPy take."""
 

@@ -79,7 +79,7 @@ def test_a_model_of_other_classes_cannot_be_asked(tmp_path: Path) -> None:
 
 def test_what_is_no_data_set_ends_with_one_line(tmp_path: Path) -> None:
     result = run_command("data", "check", tmp_path / "nowhere", home=tmp_path)
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert result.stderr == f"viewfinder: {tmp_path / 'nowhere'} does not exist\n"
 
 

@@ -20,9 +20,9 @@ from viewfinder.errors import BundleError, ConflictError, ConversionError, Inval
 from viewfinder.imaging.geometry import PreprocessSpec
 from viewfinder.imaging.preprocess import preprocess
 from viewfinder.pipelines.exporting import export
-from viewfinder.pipelines.exporting.choice import Format
 from viewfinder.pipelines.exporting.export import Exported, export_graph
 from viewfinder.pipelines.foreign import SCALINGS, ForeignGraph, make_bundle
+from viewfinder.pipelines.variants.graphs import Format
 from viewfinder.registry.bundle import Bundle, describe, write_bundle
 from viewfinder.registry.manifest import Calibration, Golden, Manifest, Variant
 from viewfinder.registry.scanning import BUILTIN_MODEL, BUILTIN_STORE, scan

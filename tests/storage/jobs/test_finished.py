@@ -5,21 +5,20 @@ from tests.jobs.making import a_job, added, after, count_in
 
 from viewfinder.storage.database import Database
 from viewfinder.storage.jobs.finished import FinishedJobs
-from viewfinder.storage.jobs.queue import JobQueue, Waiting
+from viewfinder.storage.jobs.queue import JobQueue
 from viewfinder.storage.jobs.rows import JobItem, input_key
 from viewfinder.storage.jobs.table import Jobs
 from viewfinder.storage.tables import deliveries, job_items, jobs
 
 
 async def test_what_is_left_of_finished_jobs_is_found(database: Database) -> None:
-    queue, finished = JobQueue(database), FinishedJobs(database)
+    finished = FinishedJobs(database)
     urls = [JobItem(0, "a", url="https://example.org/a"), JobItem(1, "b")]
     job = await added(database, a_job(2), urls)
     only_urls = await added(database, a_job(1), urls[:1])
-    assert not (await queue.look(after(0))).leftovers
+    assert await finished.leftovers(limit=9) == []
     for one in (job, only_urls):
         await Jobs(database).cancel(one.id, after(1))
-    assert await queue.look(after(2)) == Waiting(jobs=False, leftovers=True)
     assert await finished.leftovers(limit=9) == [job.id]
     assert await finished.inputs(job.id) == [input_key(job.id, 1)]
     await finished.forget_inputs(job.id)

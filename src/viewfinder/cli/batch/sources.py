@@ -81,7 +81,7 @@ class Sources:
             photos = (found for found in path.rglob("*") if is_photo_name(found.name))
             yield from filter(None, map(self._file, sorted(photos)))
         elif not path.exists():
-            fail(absence(name))
+            fail(absence(name), code=2)
         elif path.suffix.lower() == _ZIP:
             yield from self._archive(path)
         else:

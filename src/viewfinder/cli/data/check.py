@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from viewfinder.cli.console import Json, print_json, progress_bar
+from viewfinder.cli.console import Json, fail, print_json, progress_bar
+from viewfinder.shared.paths import absence
 
 if TYPE_CHECKING:
     from viewfinder.datasets.findings import Suspect
@@ -44,9 +45,11 @@ def check(
     """
     from viewfinder.cli.data.report import print_report
     from viewfinder.datasets.check import check_dataset
-    from viewfinder.datasets.source import read_dataset
+    from viewfinder.datasets.sources.source import read_dataset
     from viewfinder.settings import load_settings
 
+    if not data.exists():
+        fail(absence(data), code=2)
     settings = load_settings()
     dataset = read_dataset(data)
     with _told("looking", dataset) as progress:

@@ -53,9 +53,9 @@ def evaluate(
     from datetime import UTC, datetime
 
     from viewfinder.cli.catalog import read_catalog
-    from viewfinder.datasets.source import read_dataset
-    from viewfinder.evaluation.report import render_report
-    from viewfinder.pipelines.evaluate import PARTS, evaluate_model, photos_root
+    from viewfinder.datasets.sources.source import read_dataset
+    from viewfinder.evaluation.report.page import render_report
+    from viewfinder.pipelines.evaluate import PARTS, evaluate_model
     from viewfinder.pipelines.sources import has_learned_from
     from viewfinder.settings import load_settings
 
@@ -92,7 +92,7 @@ def evaluate(
     else:
         show(found)
     if report is not None:
-        html = render_report(found, photos=photos_root(dataset), limits=settings.limits)
+        html = render_report(found, photos=dataset.root, limits=settings.limits)
         with written(report) as file:
             file.write(html)
         with written(report.with_name(_DOCUMENT)) as file:
@@ -104,7 +104,7 @@ def evaluate(
 
 def show(found: "Evaluation") -> None:
     """A verdict that can be read, then the numbers."""
-    from viewfinder.evaluation import verdict
+    from viewfinder.evaluation.report import verdict
 
     result = found.result
     typer.echo(f"{found.model} ({found.variant}) on {found.data}\n")
@@ -125,7 +125,7 @@ def show(found: "Evaluation") -> None:
 
 
 def _show_numbers(found: "Evaluation") -> None:
-    from viewfinder.evaluation.verdict import told_apart
+    from viewfinder.evaluation.report.verdict import told_apart
 
     results = [(found.model, found.result)]
     if found.comparison is not None:
@@ -140,7 +140,7 @@ def _show_numbers(found: "Evaluation") -> None:
 
 
 def _numbers(result: "SplitEvaluation") -> list[tuple[str, str]]:
-    from viewfinder.evaluation.verdict import percent, within
+    from viewfinder.evaluation.report.verdict import percent, within
 
     n, answered = result.photos, result.accuracy_answered
     shares = [
@@ -160,7 +160,7 @@ def _numbers(result: "SplitEvaluation") -> list[tuple[str, str]]:
 
 
 def _show_pairs(result: "SplitEvaluation") -> None:
-    from viewfinder.evaluation.verdict import percent
+    from viewfinder.evaluation.report.verdict import percent
 
     if result.confused:
         typer.echo()
@@ -174,8 +174,8 @@ def _show_pairs(result: "SplitEvaluation") -> None:
 
 
 def _show_classes(result: "SplitEvaluation") -> None:
-    from viewfinder.evaluation.report import worst_first
-    from viewfinder.evaluation.verdict import percent
+    from viewfinder.evaluation.report.page import worst_first
+    from viewfinder.evaluation.report.verdict import percent
 
     rows = [one for one in worst_first(result.classes) if one.support]
     typer.echo()

@@ -7,6 +7,7 @@ import typer
 
 from viewfinder.cli.console import Json, fail, print_json, print_table, say
 from viewfinder.shared.paths import absence
+from viewfinder.training.options import MOST_SEED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +52,7 @@ def optimize(
         int, typer.Option(min=1, max=100, help="How often each is timed, in turns.")
     ] = 3,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="Of everything left to chance.")
+        int, typer.Option(min=0, max=MOST_SEED, help="Of everything left to chance.")
     ] = 0,
     as_json: Json = False,
 ) -> None:
@@ -67,8 +68,8 @@ def optimize(
     from viewfinder.cli.catalog import read_catalog
     from viewfinder.cli.making.progress import stopping, view
     from viewfinder.pipelines.optimize import optimize as carry_out
-    from viewfinder.pipelines.run import workplace
     from viewfinder.pipelines.task import OptimizeOptions
+    from viewfinder.pipelines.workplace import workplace
     from viewfinder.settings import load_settings
 
     if not prune and sparsity != _SPARSITY:
@@ -119,7 +120,7 @@ def _print_machine_line(made: "Optimized") -> None:
 
 
 def _print_summary(made: "Optimized") -> None:
-    from viewfinder.evaluation.ladder_words import verdicts
+    from viewfinder.evaluation.report.ladder_words import verdicts
 
     manifest, ladder = made.bundle.manifest, made.sealed.ladder
     model = f"{manifest.name}@{manifest.version}"
@@ -145,7 +146,7 @@ def show(ladder: "Ladder") -> None:
 
 
 def _rows(ladder: "Ladder", *, with_labels: bool) -> "Iterator[list[str]]":
-    from viewfinder.evaluation.verdict import percent
+    from viewfinder.evaluation.report.verdict import percent
 
     for row in ladder.rows:
         mark = "* " if row.name == ladder.recommended else "  "

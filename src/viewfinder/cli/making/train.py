@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from viewfinder.cli.console import Json, fail, print_json, say
+from viewfinder.shared.paths import absence
+from viewfinder.training.options import MOST_SEED
 
 if TYPE_CHECKING:
     from viewfinder.pipelines.train import Trained
@@ -44,7 +46,7 @@ def train(
         str | None, typer.Option(metavar="10m", help="The time that the whole may take.")
     ] = None,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="Of everything left to chance.")
+        int, typer.Option(min=0, max=MOST_SEED, help="Of everything left to chance.")
     ] = 0,
     int8: Annotated[bool, typer.Option("--int8/--no-int8", help="Quantise the model too.")] = True,
     as_json: Json = False,
@@ -58,13 +60,15 @@ def train(
     from datetime import UTC, datetime
 
     from viewfinder.cli.making.progress import stopping, view
-    from viewfinder.pipelines.run import workplace
     from viewfinder.pipelines.train import train as carry_out
+    from viewfinder.pipelines.workplace import workplace
     from viewfinder.settings import load_settings
     from viewfinder.training.options import TrainingOptions
 
     if head not in _HEADS:
         fail(f"--head takes {' or '.join(_HEADS)}", code=2)
+    if not data.exists():
+        fail(absence(data), code=2)
     options = TrainingOptions(
         backbone=backbone,
         weights=weights,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from viewfinder.modeling.backbones import Backbone
+    from viewfinder.pipelines.speeds import Speed
 
 _EXTRA = "train"
 # What is measured when nobody says what: a minute or two for all of them.
@@ -45,9 +46,10 @@ def list_backbones(
             fail(str(error), code=2)
     chosen = [BACKBONES[name] for name in names or BACKBONES]
     home = load_settings().home
+    measured: dict[str, Speed] = {}
     if measure:
-        _measure(chosen if names else [b for b in chosen if b.parameters < _SMALL], home)
-    speeds = read_speeds(home)
+        measured = _measure(chosen if names else [b for b in chosen if b.parameters < _SMALL], home)
+    speeds = {**read_speeds(home), **measured}
     lines = [_describe(backbone, speeds.get(backbone.name)) for backbone in chosen]
     if as_json:
         print_json({"backbones": lines})
@@ -110,7 +112,8 @@ def _can_build() -> bool:
     return all(importlib.util.find_spec(name) for name in ("keras", "tensorflow"))
 
 
-def _measure(chosen: Sequence["Backbone"], home: "Path") -> None:
+def _measure(chosen: Sequence["Backbone"], home: "Path") -> "dict[str, Speed]":
+    """What was found, which is remembered as soon as it is."""
     from datetime import UTC, datetime
 
     from rich.console import Console
@@ -123,6 +126,9 @@ def _measure(chosen: Sequence["Backbone"], home: "Path") -> None:
     from viewfinder.pipelines.measure import measure
 
     console = Console(stderr=True)
+    found = {}
     for backbone in track(chosen, "measuring", console=console, disable=not sys.stderr.isatty()):
         speed = Speed(measure(backbone), datetime.now(UTC).date().isoformat())
         remember_speeds(home, {backbone.name: speed})
+        found[backbone.name] = speed
+    return found

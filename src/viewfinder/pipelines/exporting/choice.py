@@ -1,14 +1,10 @@
 """Which graph is exported: a variant of the version, or one that is made from its weights."""
 
-from typing import Literal
-
 from viewfinder.errors import ConversionError, InvalidParameterError
 from viewfinder.pipelines.original import original_backbone
-from viewfinder.pipelines.variants.graphs import FLOAT32
+from viewfinder.pipelines.variants.graphs import FLOAT32, Format
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.manifest import Variant
-
-Format = Literal["litert", "onnx", "openvino", "saved_model"]
 
 
 def choose(bundle: Bundle, format_: Format, name: str | None) -> Variant | None:
@@ -20,7 +16,7 @@ def choose(bundle: Bundle, format_: Format, name: str | None) -> Variant | None:
         except KeyError as error:
             known = ", ".join(f"{one.name} ({one.format})" for one in manifest.variants)
             raise InvalidParameterError(
-                f"{called(bundle)} has no variant '{name}'; it has {known}"
+                f"{bundle.manifest.called} has no variant '{name}'; it has {known}"
             ) from error
         if named.format != format_:
             raise InvalidParameterError(f"the variant '{name}' is {named.format}, not {format_}")
@@ -55,7 +51,7 @@ def check_made_here(bundle: Bundle, format_: Format) -> None:
     if is_foreign(bundle):
         held = sorted({one.format for one in bundle.manifest.variants})
         raise ConversionError(
-            f"{called(bundle)} was not trained by Viewfinder: it can be exported only as "
+            f"{bundle.manifest.called} was not trained by Viewfinder: it can be exported only as "
             f"{' or '.join(held)}, which it holds, not as {format_}"
         )
 
@@ -72,8 +68,3 @@ def float_variant(bundle: Bundle, format_: Format) -> Variant:
             "latency": None,
         }
     )
-
-
-def called(bundle: Bundle) -> str:
-    """`name@version`."""
-    return f"{bundle.manifest.name}@{bundle.manifest.version}"

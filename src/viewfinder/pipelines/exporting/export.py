@@ -10,9 +10,10 @@ from typing import Any
 from viewfinder.conversion.outputs import scores_only
 from viewfinder.errors import ConflictError
 from viewfinder.pipelines.exporting.beside import describe
-from viewfinder.pipelines.exporting.choice import Format, check_made_here, choose, float_variant
+from viewfinder.pipelines.exporting.choice import check_made_here, choose, float_variant
 from viewfinder.pipelines.exporting.names import MAIN, SAVED_MODEL
 from viewfinder.pipelines.original import original_model
+from viewfinder.pipelines.variants.graphs import Format
 from viewfinder.registry.bundle import Bundle
 from viewfinder.registry.manifest import Variant
 

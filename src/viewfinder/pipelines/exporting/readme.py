@@ -5,7 +5,6 @@ from pathlib import Path
 
 from viewfinder import __version__
 from viewfinder.conversion.metadata_tables import LABELS
-from viewfinder.pipelines.exporting.choice import called
 from viewfinder.pipelines.exporting.example import packages
 from viewfinder.pipelines.exporting.names import GEOMETRY, MAIN, SAVED_MODEL
 from viewfinder.registry.bundle import Bundle
@@ -43,7 +42,7 @@ def readme(bundle: Bundle, variant: Variant, folder: Path, photo: str) -> str:
     facts = "\n".join(f"- {fact}" for fact in _known(bundle, variant, folder))
     about = "\n" + _TELEMETRY if variant.format == "openvino" else ""
     return f"""\
-# {called(bundle)} for {_TITLES[variant.format]}
+# {bundle.manifest.called} for {_TITLES[variant.format]}
 
 An image classifier, variant `{variant.name}`, exported by Viewfinder {__version__}. The graph is
 `{graph}`; `{LABELS}` names its classes, `{GEOMETRY}` says what pixels it is to see, and

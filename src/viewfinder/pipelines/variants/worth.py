@@ -1,5 +1,6 @@
 """How good a LiteRT graph is, found out quickly and without leaving the process."""
 
+import contextlib
 import tempfile
 from pathlib import Path
 
@@ -31,11 +32,10 @@ class Worth:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.tflite"
             path.write_bytes(graph)
-            engine = LiteRTEngine(path, EngineOptions(threads=1))
-            answers = np.concatenate(
-                [engine.predict(photo[np.newaxis]).argmax(axis=1) for photo in self._pixels]
-            )
-            engine.close()
+            with contextlib.closing(LiteRTEngine(path, EngineOptions(threads=1))) as engine:
+                answers = np.concatenate(
+                    [engine.predict(photo[np.newaxis]).argmax(axis=1) for photo in self._pixels]
+                )
         if self._targets is None:
             self._targets = answers
         return float((answers == self._targets).mean())

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from viewfinder.storage.database import Database
 from viewfinder.storage.jobs.messages import delivery_of
 from viewfinder.storage.jobs.rows import Job, JobItem, to_item, to_job
-from viewfinder.storage.tables import JOB_LEFTOVER, JOB_OPEN, deliveries, job_items, jobs
+from viewfinder.storage.tables import JOB_OPEN, deliveries, job_items, jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,32 +34,17 @@ class Claimed:
     fruitless: int
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """What there is to do.
-
-    Attributes:
-        jobs: Open ones that nobody works on.
-        leftovers: Finished ones whose images have not been deleted.
-    """
-
-    jobs: bool
-    leftovers: bool
-
-
 class JobQueue:
     """Who works on what. Every method raises `DatabaseError` if the database cannot be used."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def look(self, now: datetime) -> Waiting:
-        """Whether there is something to do; changes nothing, and costs little."""
+    async def look(self, now: datetime) -> bool:
+        """Whether there is an open job that nobody works on; changes nothing, and costs little."""
         job = exists().where(JOB_OPEN, _is_free(now)).select_from(jobs)
-        leftover = exists().where(JOB_LEFTOVER).select_from(jobs)
         async with self._database.reading() as connection:
-            found = (await connection.execute(select(job, leftover))).one()
-        return Waiting(jobs=bool(found[0]), leftovers=bool(found[1]))
+            return bool((await connection.execute(select(job))).scalar_one())
 
     async def claim(self, now: datetime, lease_s: float, token: str) -> Claimed | None:
         """Take the open job that nobody works on and that has waited longest for its turn.

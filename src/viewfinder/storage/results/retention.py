@@ -20,7 +20,7 @@ class OldResults:
         self._database = database
 
     async def beyond(self, rows: int) -> str | None:
-        """The oldest one of the newest so many; None where there are no more than those."""
+        """The oldest of the newest `rows` results; None where there are fewer."""
         oldest = select(_id).order_by(_id.desc()).offset(rows - 1).limit(1)
         async with self._database.reading() as connection:
             found: str | None = (await connection.execute(oldest)).scalar()

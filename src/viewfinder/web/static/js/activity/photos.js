@@ -4,12 +4,16 @@ import { call } from "../api.js";
 
 const SIDE = 160;
 const AT_ONCE = 6;
-const RETRY_MS = 5000;
+const SOONEST_MS = 5000;
+const LATEST_MS = 60_000;
 
 const urls = new Map();
 const gone = new Set();
 const waiting = new Set();
+const failed = new Set();
 let fetching = 0;
+let pause = SOONEST_MS;
+let timer = 0;
 
 const near = new IntersectionObserver(
   (entries) => {
@@ -75,17 +79,28 @@ async function fetchOne(id) {
   try {
     urls.set(id, URL.createObjectURL(await call(`/v1/results/${id}/image?side=${SIDE}`)));
   } catch (error) {
-    if (error.status === 404) gone.add(id);
-    else setTimeout(lookAgain, RETRY_MS);
-    return;
+    if (error.status !== 404) return tryLater(id);
+    gone.add(id);
   }
+  failed.delete(id);
+  if (!failed.size) pause = SOONEST_MS;
   for (const one of document.querySelectorAll("stored-photo")) if (one.result === id) one.show();
+}
+
+/** One timer for all, later each time: a server that refuses is not asked steadily. */
+function tryLater(id) {
+  failed.add(id);
+  timer ||= setTimeout(() => {
+    timer = 0;
+    pause = Math.min(2 * pause, LATEST_MS);
+    for (const one of document.querySelectorAll("stored-photo")) if (failed.has(one.result)) one.look();
+  }, pause);
 }
 
 /** Let go of all thumbnails but those of these results. */
 export function keepOnly(ids) {
   const kept = new Set(ids);
-  for (const id of waiting) if (!kept.has(id)) waiting.delete(id);
+  for (const some of [waiting, failed]) for (const id of some) if (!kept.has(id)) some.delete(id);
   for (const [id, url] of urls) {
     if (kept.has(id)) continue;
     URL.revokeObjectURL(url);

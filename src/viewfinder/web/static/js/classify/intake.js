@@ -1,6 +1,6 @@
 /** The ways that photos come: dropped, pasted, chosen, or by their address. */
 
-const IMAGE = /\.(jpe?g|png|webp|gif|bmp|hei[cf])$/i;
+const IMAGE = /\.(jpe|jpe?g|jfif|png|webp|gif|bmp|hei[cf]|hif)$/i;
 
 /**
  * @param {(sources: (File|string)[], unread?: string[]) => void} take Gets files and addresses, and

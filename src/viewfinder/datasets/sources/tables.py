@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from viewfinder.datasets.labels import split_named, tidy_label
-from viewfinder.datasets.layout import not_a_table
 from viewfinder.datasets.photos import Dataset, Photo, Skipped, Split
+from viewfinder.datasets.sources.layout import not_a_table
 from viewfinder.errors import DatasetError
 
 _PATHS = ("path", "file", "image", "filename")

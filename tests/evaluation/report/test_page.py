@@ -18,7 +18,7 @@ from viewfinder.evaluation.document import Comparison, Epoch, Evaluation
 from viewfinder.evaluation.evaluate import evaluate
 from viewfinder.evaluation.frame import Frame
 from viewfinder.evaluation.ladder import VariantRow
-from viewfinder.evaluation.report import render_report
+from viewfinder.evaluation.report.page import render_report
 from viewfinder.evaluation.scoring import Scored
 from viewfinder.evaluation.significance import compare
 from viewfinder.registry.manifest import Calibration

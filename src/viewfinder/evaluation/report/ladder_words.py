@@ -7,8 +7,8 @@ from viewfinder.evaluation.ladder import (
     VariantRow,
     loses_too_much,
 )
+from viewfinder.evaluation.report.verdict import p_value
 from viewfinder.evaluation.significance import SIGNIFICANT
-from viewfinder.evaluation.verdict import p_value
 
 _EXTRAS = {"onnx": "onnx", "openvino": "openvino", "saved_model": "tensorflow"}
 _FINE = 1.2

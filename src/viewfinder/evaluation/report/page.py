@@ -7,12 +7,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
 from viewfinder import __version__
 from viewfinder.datasets.reading import read_photo
 from viewfinder.errors import RequestError
-from viewfinder.evaluation import verdict
 from viewfinder.evaluation.document import (
     ClassEvaluation,
     Epoch,
@@ -22,7 +21,9 @@ from viewfinder.evaluation.document import (
 )
 from viewfinder.evaluation.frame import Frame
 from viewfinder.evaluation.ladder import Ladder
-from viewfinder.evaluation.ladder_plot import picture
+from viewfinder.evaluation.report import verdict
+from viewfinder.evaluation.report.environment import environment_of
+from viewfinder.evaluation.report.ladder_plot import picture
 from viewfinder.imaging.decode import decode
 from viewfinder.imaging.thumbnail import small_jpeg
 from viewfinder.settings import Limits
@@ -101,13 +102,7 @@ def render_ladder(ladder: Ladder, model: str, created: datetime) -> str:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = environment_of(_TEMPLATES)
     environment.filters |= {
         "percent": verdict.percent,
         "within": verdict.within,

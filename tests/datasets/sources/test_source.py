@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.datasets.sets import blobs, write, write_set
 
-from viewfinder.datasets.source import read_dataset
+from viewfinder.datasets.sources.source import read_dataset
 from viewfinder.errors import DatasetError
 
 _PHOTO = b"nobody looks inside"
@@ -249,3 +249,9 @@ def test_the_same_line_twice_counts_once(tmp_path: Path) -> None:
     write(tmp_path / "b.png", blobs(9))
     write(tmp_path / "set.csv", b"path,label\na/000.png,a\nb.png,b\nb.png,b\n")
     assert len(read_dataset(tmp_path / "set.csv").photos) == 2
+
+
+def test_a_folder_is_called_in_what_json_can_hold(tmp_path: Path) -> None:
+    dataset = read_dataset(write_set(tmp_path / "caf\udce9", {"a": 1, "b": 1}))
+    assert dataset.name == "caf\\udce9"
+    assert dataset.root == dataset.source

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from viewfinder.evaluation.frame import Frame
 from viewfinder.evaluation.ladder import Ladder, VariantRow, front
-from viewfinder.evaluation.ladder_words import verdicts
+from viewfinder.evaluation.report.ladder_words import verdicts
 
 _LEFT, _TOP, _WIDTH, _HEIGHT = 48, 14, 560, 270
 _LETTER, _LINE = 6.2, 13  # of 11 px type, in the picture's units

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from viewfinder.datasets.folders import looked_for, read_folder
 from viewfinder.datasets.labels import check_distinct
-from viewfinder.datasets.layout import not_folders
 from viewfinder.datasets.photos import Dataset
-from viewfinder.datasets.tables import TABLES, read_table
+from viewfinder.datasets.sources.folders import looked_for, read_folder
+from viewfinder.datasets.sources.layout import not_folders
+from viewfinder.datasets.sources.tables import TABLES, read_table
 from viewfinder.errors import DatasetError
 from viewfinder.shared.paths import absence
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from viewfinder.datasets.labels import split_named, tidy_label
-from viewfinder.datasets.layout import not_folders
 from viewfinder.datasets.photos import Dataset, Photo, Skipped, Split
+from viewfinder.datasets.sources.layout import not_folders
 from viewfinder.errors import DatasetError
 from viewfinder.imaging.suffixes import SUFFIXES, is_photo_name
 

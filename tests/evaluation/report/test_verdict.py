@@ -9,10 +9,10 @@ import pytest
 from tests.support import fake_bundle
 
 from viewfinder.datasets.photos import Photo
-from viewfinder.evaluation import verdict
 from viewfinder.evaluation.document import Comparison, Evaluation, Part
 from viewfinder.evaluation.estimate import Estimate
 from viewfinder.evaluation.evaluate import evaluate
+from viewfinder.evaluation.report import verdict
 from viewfinder.evaluation.scoring import Scored
 from viewfinder.evaluation.significance import compare
 from viewfinder.registry.manifest import Calibration, Variant
