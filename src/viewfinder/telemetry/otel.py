@@ -10,17 +10,14 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
@@ -34,7 +31,7 @@ from opentelemetry.trace import (
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from viewfinder import __version__
-from viewfinder.shared.seldom import Seldom
+from viewfinder.telemetry.otlp import exporter_to
 from viewfinder.telemetry.tracing import Attribute, Attributes, Kind, Span
 
 logger = logging.getLogger(__name__)
@@ -45,8 +42,7 @@ _KINDS = {
     "client": SpanKind.CLIENT,
 }
 _NANO = 1_000_000_000
-# A collector that is slower than this is away. What waits for it takes a few MB at most.
-_PATIENCE_S = 3.0
+# What waits for a collector takes a few MB at most.
 _WAITING, _TOGETHER, _GATHER_MS = 4096, 512, 2000
 _CLOSE_S = 1.5  # of the seven that the server has for what is left to do at its end
 _LONGEST_VALUE = 256
@@ -264,8 +260,7 @@ class OpenTelemetryTracer:
             endpoint: Its whole address, as `http://collector:4318/v1/traces`.
             sample: As above.
         """
-        exporter = OTLPSpanExporter(endpoint, timeout=_PATIENCE_S, session=_session())
-        return cls(Told(exporter, endpoint), sample=sample)
+        return cls(exporter_to(endpoint), sample=sample)
 
     def begin(
         self, name: str, attributes: Attributes, kind: Kind, headers: Mapping[str, str]
@@ -310,52 +305,6 @@ class OpenTelemetryTracer:
                 await done.wait()
 
 
-class Told:
-    """Passes spans on, and says, once a minute, that nobody takes them.
-
-    Args:
-        exporter: Who sends them.
-        endpoint: Where to.
-    """
-
-    def __init__(self, exporter: Any, endpoint: str) -> None:
-        self._exporter = exporter
-        parts = urlsplit(endpoint)
-        host, port = parts.hostname, f":{parts.port}" if parts.port else ""
-        self._shown = f"{parts.scheme}://{host}{port}"  # the rest may be a secret
-        self._log = Seldom()
-        self._lost = 0
-        self._complained = False
-
-    def export(self, spans: Sequence[Any]) -> Any:
-        """Send spans. What it raises is caught further out, and said nowhere."""
-        result = SpanExportResult.FAILURE
-        try:
-            result = self._exporter.export(spans)
-        finally:
-            self._note(len(spans), taken=result is SpanExportResult.SUCCESS)
-        return result
-
-    def _note(self, spans: int, *, taken: bool) -> None:
-        if taken:
-            if self._complained:
-                logger.info("%s takes traces again", self._shown)
-            self._complained = False
-            return
-        self._lost += spans
-        if self._log.may_speak():
-            self._complained = True
-            logger.warning("%s takes no traces; %d spans are lost", self._shown, self._lost)
-
-    def shutdown(self) -> None:
-        """Give up what is under way."""
-        self._exporter.shutdown()
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Nothing waits here."""
-        return bool(self._exporter.force_flush(timeout_millis))
-
-
 def _caller(headers: Mapping[str, str]) -> SpanContext | None:
     """The caller's span; None where the headers name none."""
     context = get_current_span(_PROPAGATOR.extract(headers, Context())).get_span_context()
@@ -371,20 +320,6 @@ def _context_in(parent: SpanContext | None) -> SpanContext:
         trace_flags=_SAMPLED if parent is None else parent.trace_flags,
         trace_state=None if parent is None else parent.trace_state,
     )
-
-
-def _session() -> Any:
-    """Sends, and reads no more of an answer than its head: it may have no end."""
-    session = import_module("requests").Session()
-    session.stream = True
-    session.hooks["response"].append(_look_at)
-    return session
-
-
-def _look_at(response: Any, **_: Any) -> None:
-    response.close()
-    if response.is_redirect:  # the exporter takes it for a success
-        raise ValueError("the collector is somewhere else")
 
 
 def _resource() -> Any:
