@@ -160,7 +160,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Bare:
 @pytest.mark.parametrize(
     ("extra", "command", "given"),
     [
-        ("train", ["train", "photos", "--name", "x"], {}),
+        ("train", ["train", str(DATA), "--name", "x"], {}),
         ("parquet", ["classify", "photos", "--out", "x.parquet"], {}),
         ("postgres", ["serve"], {"DATABASE__URL": "postgresql://h/n"}),
         ("redis", ["serve"], {"REDIS_URL": "redis://h"}),

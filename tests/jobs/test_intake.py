@@ -13,7 +13,8 @@ from viewfinder.jobs.intake import taking_in
 from viewfinder.jobs.order import Order
 from viewfinder.settings import Settings
 from viewfinder.storage.database import Database
-from viewfinder.storage.jobs.rows import Job, input_key
+from viewfinder.storage.jobs.places import input_key
+from viewfinder.storage.jobs.rows import Job
 from viewfinder.storage.jobs.table import Jobs
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)

@@ -12,7 +12,8 @@ from viewfinder.errors import DatabaseError
 from viewfinder.jobs.orphans import sweep
 from viewfinder.settings import BlobSettings, DatabaseSettings, JobSettings, Settings
 from viewfinder.storage.database import Database
-from viewfinder.storage.jobs.rows import Job, JobItem, input_key
+from viewfinder.storage.jobs.places import input_key
+from viewfinder.storage.jobs.rows import Job, JobItem
 from viewfinder.storage.jobs.table import Jobs
 from viewfinder.storage.link import DatabaseLink
 

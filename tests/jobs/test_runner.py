@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -36,8 +37,9 @@ from viewfinder.jobs import working as working_module
 from viewfinder.jobs.images import ImageWork
 from viewfinder.settings import DatabaseSettings, FetchSettings, JobSettings, Settings
 from viewfinder.storage.database import Database
+from viewfinder.storage.jobs.places import input_key
 from viewfinder.storage.jobs.queue import JobQueue
-from viewfinder.storage.jobs.rows import Job, JobItem, input_key
+from viewfinder.storage.jobs.rows import Job, JobItem
 from viewfinder.storage.jobs.table import Jobs
 from viewfinder.storage.schema import open_database, upgrade
 
@@ -180,11 +182,11 @@ async def test_a_model_that_only_others_have_seen_is_looked_for(
 
 
 async def test_a_model_that_is_deleted_meanwhile_ends_the_job_with_what_is_done(
-    database: Database, settings: Settings, gate: Gate
+    database: Database, settings: Settings, gate: Gate, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = to_work(settings)
     bundle = fake_bundle(store_of(settings))
-    job = await sent(database, settings, 40)
+    job = await sent(database, settings, 100)
     gate.position = 5
     async with working(settings) as services:
         await when(database, job, lambda now: now.done == 5)
@@ -196,6 +198,8 @@ async def test_a_model_that_is_deleted_meanwhile_ends_the_job_with_what_is_done(
     assert failed.error_code in {"model_not_found", "version_not_found"}
     assert failed.done == 5
     assert len(await items_of(database, job)) == 5
+    gc.collect()  # of those in the window, too, nobody goes on unheard
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 async def test_a_cancelled_job_stops_and_its_images_are_deleted(

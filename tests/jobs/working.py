@@ -15,7 +15,8 @@ from viewfinder.app.running import running
 from viewfinder.app.services import build_services
 from viewfinder.settings import CacheSettings, JobSettings, Settings
 from viewfinder.storage.database import Database
-from viewfinder.storage.jobs.rows import Job, JobItem, input_key
+from viewfinder.storage.jobs.places import input_key
+from viewfinder.storage.jobs.rows import Job, JobItem
 from viewfinder.storage.jobs.table import Jobs
 from viewfinder.storage.tables import deliveries
 

@@ -119,9 +119,9 @@ class Fleet:
             for server in self.servers.values()
         ]
 
-    def client(self, key: str) -> httpx2.Client:
+    def client(self, key: str, **options: Any) -> httpx2.Client:
         """A client of the gateway."""
-        return self._stack.enter_context(self.gateway.client(headers=showing(key)))
+        return self._stack.enter_context(self.gateway.client(headers=showing(key), **options))
 
 
 def showing(key: str) -> dict[str, str]:

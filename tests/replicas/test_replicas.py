@@ -241,7 +241,10 @@ class _Asking:
         self.statuses: list[int] = []
         self.wrong: list[str] = []
         self._over = threading.Event()
-        clients = [fleet.client(key) for _ in range(people)]
+        # A gateway that reloads lets go of connections that are idle, and then nobody knows whether
+        # a request that is on its way on one of them was taken.
+        limits = httpx2.Limits(max_keepalive_connections=0)
+        clients = [fleet.client(key, limits=limits) for _ in range(people)]
         self._threads = [threading.Thread(target=self._ask, args=(one,)) for one in clients]
 
     def __enter__(self) -> Self:

@@ -3,7 +3,8 @@
 import io
 import os
 import re
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -62,6 +63,13 @@ class Visitor:
         """Go to a page of the server."""
         self.page.goto(self.home + path)
         return self.page
+
+    def until(self, happened: Callable[[], object]) -> None:
+        """Let the page go on, and those who stand in its way, until something has happened."""
+        end = time.monotonic() + _PATIENCE_MS / 1000
+        while not happened():
+            assert time.monotonic() < end, "nothing happened"
+            self.page.wait_for_timeout(20)
 
     def picture(self, name: str) -> bytes:
         """A picture of what is to be seen; kept for the documentation where that is wanted."""

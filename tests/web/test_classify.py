@@ -492,12 +492,14 @@ def test_of_many_photos_four_are_on_their_way_and_the_rest_waits(visitor: Visito
     _give(page, *_greys(120))
     expect(page.get_by_role("heading", name="Asking…")).to_have_count(AT_ONCE)
     expect(page.get_by_role("heading", name="Waiting")).to_have_count(120 - AT_ONCE)
+    visitor.until(lambda: len(held) >= AT_ONCE)  # the headings are there before the requests
     assert len(held) == AT_ONCE
     expect(page.locator("#tally")).to_have_text("0 of 120")
     visitor.check_fits()
     held.pop(0).fallback()
     expect(page.locator("#tally")).to_have_text("1 of 120")
     expect(page.get_by_role("progressbar")).to_have_js_property("value", 1)
+    visitor.until(lambda: len(held) >= AT_ONCE)
     assert len(held) == AT_ONCE
     is_open.set()
     for route in held:

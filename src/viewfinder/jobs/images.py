@@ -23,7 +23,8 @@ from viewfinder.errors import (
 from viewfinder.net.fetch import Fetcher
 from viewfinder.serving.manager import ModelManager
 from viewfinder.serving.service import ClassifyService
-from viewfinder.storage.jobs.rows import Job, JobItem, input_key
+from viewfinder.storage.jobs.places import input_key
+from viewfinder.storage.jobs.rows import Job, JobItem
 from viewfinder.telemetry.tracing import carried, trace
 from viewfinder.types import Prediction
 

@@ -30,7 +30,8 @@ from viewfinder.jobs.archive import Archive, Entry, open_archive
 from viewfinder.jobs.order import Order
 from viewfinder.jobs.spool import no_room
 from viewfinder.settings import Settings
-from viewfinder.storage.jobs.rows import Job, JobItem, input_key
+from viewfinder.storage.jobs.places import folder_of, input_key
+from viewfinder.storage.jobs.rows import Job, JobItem
 from viewfinder.storage.jobs.table import Jobs
 
 logger = logging.getLogger(__name__)
@@ -291,8 +292,3 @@ class Intake:
         asked = [order.asked, order.top_k, order.min_confidence, order.callback_url]
         inputs = [given.known_by() for given in self._inputs]
         return hashlib.sha256(json.dumps([asked, inputs]).encode()).hexdigest()
-
-
-def folder_of(job: str) -> str:
-    """What the keys of a job's images begin with."""
-    return input_key(job, 0).rpartition("/")[0]

@@ -9,15 +9,14 @@ import uuid_utils
 from viewfinder.blobs.store import Blobs
 from viewfinder.blobs.threads import in_thread
 from viewfinder.errors import JobNotFoundError, ViewfinderError
-from viewfinder.jobs.intake import folder_of
 from viewfinder.jobs.pace import longest_s
 from viewfinder.settings import Settings
+from viewfinder.storage.jobs.places import FOLDER, folder_of
 from viewfinder.storage.link import DatabaseLink
 from viewfinder.storage.opening import open_jobs
 
 logger = logging.getLogger(__name__)
 
-_FOLDER = folder_of("").rstrip("/")  # of all jobs
 _LEAST_AGE = timedelta(days=1)
 _PAUSE_S = 3600
 
@@ -81,7 +80,7 @@ async def sweep(settings: Settings, blobs: Blobs, database: DatabaseLink, now: d
     """
     seconds = 2 * longest_s(settings.jobs.upload_bytes)
     last = now - max(_LEAST_AGE, timedelta(seconds=seconds))
-    names = await in_thread(blobs.folders, _FOLDER)
+    names = await in_thread(blobs.folders, FOLDER)
     old = [name for name in names if (began := _began(name)) is not None and began < last]
     if not old:
         return 0

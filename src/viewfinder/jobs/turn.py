@@ -146,20 +146,19 @@ class Turn:
             LostError: The lease is another's, or the job is over.
             _StoppedError: The turn ends early.
         """
-        async with _beside(self._feed(window, chunk, count)) as feeding:
-            feeding.add_done_callback(lambda _: self._changed.set())
-            try:
+        try:
+            async with _beside(self._feed(window, chunk, count)) as feeding:
+                feeding.add_done_callback(lambda _: self._changed.set())
                 while await self._advance(feeding, chunk):
                     pass
-            except _StoppedError:
-                feeding.cancel()
-                if self._tasks:
-                    await asyncio.wait(self._tasks, timeout=self._pace.grace_s)
-                self._collect()
-                await self._record()
-                raise
-            finally:
-                await self._drop()
+        except _StoppedError:
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=self._pace.grace_s)
+            self._collect()
+            await self._record()
+            raise
+        finally:
+            await self._drop()  # once nothing comes to it any more
 
     async def _feed(self, window: int, chunk: int, count: int | None) -> None:
         """Start work on image after image, as many at a time as the window has room for."""

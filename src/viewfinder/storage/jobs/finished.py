@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import delete, exists, select, update
 
 from viewfinder.storage.database import Database
-from viewfinder.storage.jobs.rows import input_key
+from viewfinder.storage.jobs.places import input_key
 from viewfinder.storage.tables import JOB_LEFTOVER, deliveries, job_items, jobs
 
 

@@ -90,11 +90,6 @@ class JobItem:
     error: dict[str, str] | None = None
 
 
-def input_key(job: str, position: int) -> str:
-    """Where among the blobs an image lies that was sent with a job."""
-    return f"jobs/{job}/{position}"
-
-
 def to_job(row: RowMapping) -> Job:
     """A row as a job."""
     return Job(**{name: row[name] for name in Job.__slots__})
