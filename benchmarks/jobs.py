@@ -26,7 +26,8 @@ from viewfinder.app.services import build_services
 from viewfinder.registry.scanning import BUILTIN_MODEL
 from viewfinder.settings import CacheSettings, Settings
 from viewfinder.shared.machine import available_cores
-from viewfinder.storage.jobs.rows import Job, JobItem, input_key
+from viewfinder.storage.jobs.places import input_key
+from viewfinder.storage.jobs.rows import Job, JobItem
 from viewfinder.storage.jobs.table import Jobs
 
 _LOAD = 0.3

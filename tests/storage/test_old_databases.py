@@ -24,7 +24,7 @@ from viewfinder.registry.manifest import Variant
 from viewfinder.results.images import image_key
 from viewfinder.settings import Settings
 from viewfinder.storage.database import database_url
-from viewfinder.storage.jobs.rows import input_key
+from viewfinder.storage.jobs.places import input_key
 from viewfinder.storage.schema import REVISION, open_database, upgrade
 
 OLD: dict[str, Any] = json.loads((DATA / "database-0002.json").read_text())

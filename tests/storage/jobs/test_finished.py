@@ -5,8 +5,9 @@ from tests.jobs.making import a_job, added, after, count_in
 
 from viewfinder.storage.database import Database
 from viewfinder.storage.jobs.finished import FinishedJobs
+from viewfinder.storage.jobs.places import input_key
 from viewfinder.storage.jobs.queue import JobQueue
-from viewfinder.storage.jobs.rows import JobItem, input_key
+from viewfinder.storage.jobs.rows import JobItem
 from viewfinder.storage.jobs.table import Jobs
 from viewfinder.storage.tables import deliveries, job_items, jobs
 
