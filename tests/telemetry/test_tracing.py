@@ -433,6 +433,32 @@ def test_every_worker_traces(tmp_path: Path, collector: Collector) -> None:
     assert {span.resource["deployment.environment.name"] for span in collector.spans} == {"test"}
 
 
+@pytest.mark.otel
+def test_nothing_but_our_own_traces_is_sent(tmp_path: Path, collector: Collector) -> None:
+    fake_bundle(tmp_path / "models")
+    environ = {
+        "FASTAPI_OTEL_AUTO_CONFIGURE": "true",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_BSP_SCHEDULE_DELAY": "10",
+        "OTEL_BLRP_SCHEDULE_DELAY": "10",
+        "OTEL_METRIC_EXPORT_INTERVAL": "50",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environ.items():
+            patch.setenv(name, value)
+        given: dict[str, Any] = {"TRACING__ENDPOINT": collector.url, "TRACING__SAMPLE": "1"}
+        with serving(tmp_path, "--model", "fake", RECORD="none", **given) as server:
+            url = f"{server.url}/v1/classify"
+            photo: dict[str, Any] = {"content": grey(0), "headers": {"Content-Type": "image/png"}}
+            assert httpx2.post(url, **photo, trust_env=False).status_code == 200
+            wrong = httpx2.post(f"{url}?top_k={MARKER}", **photo, trust_env=False)
+            assert wrong.status_code == 422
+            assert server.stop() == 0
+    assert [span.name for span in collector.spans if not span.parent] == ["POST /v1/classify"] * 2
+    assert b"fastapi" not in collector.raw
+    assert MARKER.encode() not in collector.raw
+
+
 @pytest.mark.parametrize(
     "endpoint", ["collector:4318", "ftp://collector", "http://", "http://[", "//x", "http://h:x"]
 )

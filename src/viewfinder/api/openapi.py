@@ -13,6 +13,7 @@ from viewfinder.api.guards.access import needed_scope
 from viewfinder.api.guards.idempotency import HEADER, LONGEST_KEY, takes_key
 from viewfinder.api.guards.paths import JOBS
 from viewfinder.api.guards.rate import is_free
+from viewfinder.api.guards.trace import NOT_OF_FASTAPI
 from viewfinder.api.schemas.classify import BatchBody, ClassifyOptions, PhotoBody
 from viewfinder.api.schemas.jobs import JobOptions, UrlsBody
 from viewfinder.api.schemas.models import AliasBody
@@ -124,7 +125,7 @@ class DocumentedAPI(FastAPI):
     """
 
     def __init__(self, *, guarded: bool, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(telemetry=NOT_OF_FASTAPI, **options)
         self._guarded = guarded
 
     def openapi(self) -> dict[str, Any]:

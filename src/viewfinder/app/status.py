@@ -15,6 +15,7 @@ from viewfinder.api.guards.access import Authorise, Identify
 from viewfinder.api.guards.context import RequestContext
 from viewfinder.api.guards.observe import Observe, Observer
 from viewfinder.api.guards.origin import LoopbackOnly, NoUpgrade
+from viewfinder.api.guards.trace import NOT_OF_FASTAPI
 from viewfinder.api.metrics import METRICS, CountRequests
 from viewfinder.api.request_log import RequestLog
 from viewfinder.api.services import Services
@@ -44,6 +45,7 @@ def create_status_app(services: Services) -> FastAPI:
         lifespan=lifespan,
         redirect_slashes=False,
         openapi_url=None,
+        telemetry=NOT_OF_FASTAPI,
     )
     app.include_router(health.router)
     app.include_router(metrics_api.router)

@@ -1,5 +1,6 @@
 """A span for every request, in the caller's trace or in one of its own."""
 
+from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from viewfinder.api.endpoints import UNMATCHED, Endpoints, is_routine, known_method
@@ -12,6 +13,17 @@ from viewfinder.telemetry.tracing import Attributes, Span, Tracer, within
 # More of a `tracestate` than it must be possible to pass on (W3C Trace Context, 3.3.1.5).
 _LONGEST_HEADER = 512
 _NONE: Attributes = {}
+
+NOT_OF_FASTAPI: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+"""FastAPI has spans, metrics and records of its own, which stand beside ours as soon as the process
+has any provider, and tell what was sent: every application is made without them."""
+
 _HEADERS = {b"traceparent": "traceparent", b"tracestate": "tracestate"}
 
 
@@ -44,20 +56,22 @@ class Trace:
     async def _traced(
         self, tracer: Tracer, endpoint: str, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        noting = SendNoting(scope, send)
         method = known_method(scope)
         name = method or "HTTP"
         if endpoint != UNMATCHED:
             name = f"{name} {endpoint}"
         span = tracer.begin(name, _NONE, "server", _context(scope))
-        if span.recording:
-            _introduce(span, scope, method, endpoint)
+        if not span.recording:
+            with within(span):
+                await self._app(scope, receive, send)
+            return
+        _introduce(span, scope, method, endpoint)
+        noting = SendNoting(scope, send)
         with within(span):
             try:
                 await self._app(scope, receive, noting)
             finally:
-                if span.recording:
-                    _tell(span, scope, noting.status)
+                _tell(span, scope, noting.status)
 
 
 def _context(scope: Scope) -> dict[str, str]:
