@@ -1,6 +1,7 @@
 """Optional packages that are not to be imported as they are."""
 
 import importlib
+import os
 import sys
 from types import ModuleType
 from typing import Any
@@ -17,3 +18,16 @@ def import_openvino() -> Any:
     """
     sys.modules.setdefault("openvino_telemetry", ModuleType("openvino_telemetry"))
     return importlib.import_module("openvino")
+
+
+def import_onnxruntime() -> Any:
+    """ONNX Runtime, without what it tells Microsoft of each graph that it loads (from 1.29 on).
+
+    Names and hashes of the graph, and a name that it gives the machine in `~/.cache/Microsoft`.
+    It looks at this variable when it is imported; who sets it to 0 has it tell.
+
+    Raises:
+        ModuleNotFoundError: It is not installed.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    return importlib.import_module("onnxruntime")

@@ -1,5 +1,8 @@
 """Foreign ONNX graphs: channels first, scaled floats, fixed batches, and what is refused."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +58,23 @@ def test_a_foreign_graph_without_scaling_is_refused(tmp_path: Path) -> None:
     path = _graph(tmp_path / "model.onnx", batch=1)
     with pytest.raises(BundleError, match="no scaling"):
         load(path, EngineOptions(threads=1))
+
+
+def test_nobody_is_told_of_a_graph(tmp_path: Path) -> None:
+    path = _graph(tmp_path / "model.onnx", batch=1)
+    program = """
+import sys
+from pathlib import Path
+from viewfinder.engines.base import EngineOptions
+from viewfinder.engines.onnx import load
+from viewfinder.registry.manifest import Scaling
+scaling = Scaling(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+assert load(Path(sys.argv[1]), EngineOptions(threads=1, scaling=scaling)).classes == 3
+"""
+    # Where CI=1, it tells nobody by itself. It begins by giving the machine a name, in a file.
+    given = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", program, str(path)], env=given, check=True)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("way", ["relative", "absolute", "link"])

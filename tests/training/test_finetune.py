@@ -1,5 +1,7 @@
 """Fine-tuning: stopped anywhere, it goes on as if nothing had happened."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.support import ROOT
 from tests.training import small
 from viewfinder.errors import TrainingError, TrainingStoppedError
 from viewfinder.training.examples import Examples
@@ -153,6 +156,11 @@ def test_a_trial_measures_the_machine_and_changes_nothing(tmp_path: Path) -> Non
     for one, other in zip(weights(model), before, strict=True):
         np.testing.assert_array_equal(one, other)
     assert careful.fitting(plan(100, 50), 5.0) is None
+
+
+def test_a_pipeline_that_was_left_half_read_holds_up_no_other(tmp_path: Path) -> None:
+    program = [sys.executable, "-m", "tests.training.abandoned", str(tmp_path / "run")]
+    subprocess.run(program, cwd=ROOT, check=True, capture_output=True, timeout=120)
 
 
 def test_numbers_out_of_hand_are_an_error(tmp_path: Path) -> None:

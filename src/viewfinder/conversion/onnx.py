@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from viewfinder.conversion.constants import as_numbers
 from viewfinder.conversion.terminal import quiet
 from viewfinder.errors import ConversionError, MissingExtraError
+from viewfinder.third_party import import_onnxruntime
 
 # What both ONNX Runtime and TensorRT compute in int8 with a gain.
 _QUANTIZED = ("Conv", "MatMul", "Gemm", "Add", "MaxPool", "GlobalAveragePool", "AveragePool")
@@ -88,6 +89,7 @@ def _why(error: Exception) -> str:
 
 
 def _quantize(graph: bytes, photos: Sequence[NDArray[np.uint8]], scratch: Path) -> bytes:
+    import_onnxruntime()
     import onnx
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process

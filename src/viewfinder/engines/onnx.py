@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from viewfinder.engines.base import Device, EngineOptions, EngineTraits
@@ -19,6 +18,9 @@ from viewfinder.engines.border import InputBorder, count_classes, in_parts, one_
 from viewfinder.engines.pool import Pool
 from viewfinder.engines.releases import releases
 from viewfinder.errors import BundleError, MissingExtraError, SettingsError
+from viewfinder.third_party import import_onnxruntime
+
+_onnxruntime = import_onnxruntime()
 
 _PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -110,9 +112,9 @@ def _session(path: Path, options: EngineOptions) -> Any:
         SettingsError: The device does not work on this machine.
     """
     wanted = _PROVIDERS[options.device]
-    if wanted not in onnxruntime.get_available_providers():
+    if wanted not in _onnxruntime.get_available_providers():
         raise MissingExtraError(f"ONNX Runtime on {options.device}", "onnx-gpu")
-    settings = onnxruntime.SessionOptions()
+    settings = _onnxruntime.SessionOptions()
     settings.log_severity_level = _ERRORS_ONLY
     settings.intra_op_num_threads = settings.inter_op_num_threads = 1
     content = path.read_bytes()
@@ -136,7 +138,7 @@ def _session(path: Path, options: EngineOptions) -> Any:
 
 
 def _open(path: Path, settings: Any, providers: list[Any]) -> Any:
-    return onnxruntime.InferenceSession(path, settings, providers=providers)
+    return _onnxruntime.InferenceSession(path, settings, providers=providers)
 
 
 def _compiled(path: Path, settings: Any, wanted: Compilation) -> Any:
@@ -154,9 +156,9 @@ def _compiled(path: Path, settings: Any, wanted: Compilation) -> Any:
 
 def _compilation(path: Path, content: bytes, options: EngineOptions) -> Compilation:
     """What there is to say of a graph, which a CPU tells."""
-    settings = onnxruntime.SessionOptions()
+    settings = _onnxruntime.SessionOptions()
     settings.log_severity_level = _ERRORS_ONLY
-    settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    settings.graph_optimization_level = _onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     image, *_ = _open(path, settings, _providers("cpu")).get_inputs()
     return Compilation(
         int8=_QUANTIZED in content,

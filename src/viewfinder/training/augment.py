@@ -4,6 +4,7 @@ One affine map a photo, so that it is resampled once: crop, zoom, flip, and a sl
 brightness and contrast. What comes out is uint8 again, as photos are when the model is served.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,8 +34,8 @@ def augment(
     chance = np.stack([np.random.default_rng(seed).random(7, dtype=np.float32) for seed in seeds])
     transforms = _transforms(chance, pixels.shape[1], side)
     light = 1 + _LIGHT * (2 * chance[:, 5:7] - 1)
-    changed: NDArray[np.uint8] = _change(
-        tf.constant(pixels), tf.constant(transforms), tf.constant(light), side
+    changed: NDArray[np.uint8] = change()(
+        tf.constant(pixels), tf.constant(transforms), tf.constant(light), tf.constant(side)
     ).numpy()
     return changed
 
@@ -63,11 +64,11 @@ def _transforms(chance: NDArray[np.float32], larger: int, side: int) -> NDArray[
     ).astype(np.float32)
 
 
-def _change_photos(pixels: Any, transforms: Any, light: Any, side: int) -> Any:
+def _change_photos(pixels: Any, transforms: Any, light: Any, side: Any) -> Any:
     moved = tf.raw_ops.ImageProjectiveTransformV3(
         images=tf.cast(pixels, tf.float32),
         transforms=transforms,
-        output_shape=[side, side],
+        output_shape=tf.stack([side, side]),
         interpolation="BILINEAR",
         fill_mode="REFLECT",
         fill_value=0.0,
@@ -78,4 +79,18 @@ def _change_photos(pixels: Any, transforms: Any, light: Any, side: int) -> Any:
     return tf.cast(tf.clip_by_value(tf.round(lit), 0, 255), tf.uint8)
 
 
-_change = tf.function(_change_photos, reduce_retracing=True)
+@functools.cache
+def change() -> Any:
+    """The graph of it; whoever is to use it from several threads makes it before.
+
+    One concrete function, as a `tf.function` takes a lock each time it is called. It is called on
+    TensorFlow's threads: a garbage collection there may end an old pipeline, which waits for its
+    last batches, which waited for that lock.
+    """
+    signature = [
+        tf.TensorSpec((None, None, None, 3), tf.uint8),
+        tf.TensorSpec((None, 8), tf.float32),
+        tf.TensorSpec((None, 2), tf.float32),
+        tf.TensorSpec((), tf.int32),
+    ]
+    return tf.function(_change_photos, input_signature=signature).get_concrete_function()

@@ -1,5 +1,6 @@
 """The second phase: the upper blocks learn too, with the head that the first phase left."""
 
+import gc
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from viewfinder.errors import TrainingError, TrainingStoppedError
-from viewfinder.training.augment import augment
+from viewfinder.training.augment import augment, change
 from viewfinder.training.examples import Examples
 from viewfinder.training.frozen import in_chunks
 from viewfinder.training.method import Method, Plain
@@ -119,7 +120,7 @@ class FineTuning:
         )
         # Of few photos, an epoch is a step or two: with the first alone, everything looks slow.
         times = math.ceil(_TRIAL_STEPS / steps)
-        model.fit(trial, epochs=times, shuffle=False, verbose=0, callbacks=[tick])
+        _fit(model, trial, tick, epochs=times)
         restore(state(model), before)
         # The first step builds the graph as well; looking goes no way back through it.
         step_s = float(np.median(np.diff(ticks)[-_TIMED_STEPS:]))
@@ -204,14 +205,10 @@ class FineTuning:
                 self._save(now)
                 saved_at = self._clock()
 
-        model.fit(
-            self._dataset(position.epoch, position.step, steps),
-            shuffle=False,
-            verbose=0,
-            callbacks=[
-                keras.callbacks.LambdaCallback(on_train_batch_begin=pace, on_train_batch_end=follow)
-            ],
+        following = keras.callbacks.LambdaCallback(
+            on_train_batch_begin=pace, on_train_batch_end=follow
         )
+        _fit(model, self._dataset(position.epoch, position.step, steps), following)
         self._stop_if_asked(now)
         return now
 
@@ -283,6 +280,7 @@ class FineTuning:
         Not `from_generator`: it makes the allocator give freed memory back to the system at once,
         which a third of the time of a step was spent on.
         """
+        change()
         inputs = self._method.inputs(self._parts)
         flat, classes = keras.tree.flatten(inputs), len(self._weights)
         order = np.random.default_rng([self._seed, epoch]).permutation(len(self._train))
@@ -322,6 +320,18 @@ class FineTuning:
 def interrupted(run: RunFolder) -> bool:
     """Whether fine-tuning has begun in a run and not ended."""
     return run.load(_STATE) is not None
+
+
+def _fit(model: Any, batches: Any, callback: Any, *, epochs: int = 1) -> None:
+    """Learn from batches, and let go of what makes them.
+
+    What is left of them ends in a garbage collection, and waits there for the last batch, which
+    needs the interpreter: on this thread and while there is one, not when the process ends.
+    """
+    try:
+        model.fit(batches, epochs=epochs, shuffle=False, verbose=0, callbacks=[callback])
+    finally:
+        gc.collect()
 
 
 def _patience_is_over(position: Position) -> bool:

@@ -16,10 +16,16 @@ _TITLES = {
     "openvino": "OpenVINO",
     "saved_model": "TensorFlow (SavedModel)",
 }
-_TELEMETRY = """\
+_TELEMETRY = {
+    "onnx": """\
+`onnxruntime` tells Microsoft of each graph that it loads, unless `ORT_DISABLE_TELEMETRY=1` is in
+the environment.
+""",
+    "openvino": """\
 `import openvino` tells Google Analytics that it happened, unless the file
 `~/intel/openvino_telemetry` holds a 0.
-"""
+""",
+}
 
 
 def license_of(bundle: Bundle) -> str | None:
@@ -40,7 +46,8 @@ def readme(bundle: Bundle, variant: Variant, folder: Path, photo: str) -> str:
     """
     graph = MAIN.get(variant.format, f"{SAVED_MODEL}/")
     facts = "\n".join(f"- {fact}" for fact in _known(bundle, variant, folder))
-    about = "\n" + _TELEMETRY if variant.format == "openvino" else ""
+    telemetry = _TELEMETRY.get(variant.format)
+    about = "\n" + telemetry if telemetry else ""
     return f"""\
 # {bundle.manifest.called} for {_TITLES[variant.format]}
 
