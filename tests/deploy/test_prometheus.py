@@ -105,6 +105,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         "AUTH__BOOTSTRAP_KEY_FILE": home / "key",
         "DEFAULT_MODEL": "fake",
         "WORKERS": 2,
+        "DRIFT__PER_SECOND": 10_000,
     }
     with (
         serving(home, **given) as server,
